@@ -1,0 +1,18 @@
+package mesh
+
+import "errors"
+
+// The kinds of failure that cross package borders. Wrap them with %w; the API
+// maps each kind to one HTTP status in a single table.
+var (
+	// ErrNotFound says that the thing asked for does not exist (404).
+	ErrNotFound = errors.New("not found")
+	// ErrInvalid says that the input is at fault, not the system (400).
+	ErrInvalid = errors.New("invalid")
+	// ErrUnavailable says that a part that is needed does not answer now (503).
+	ErrUnavailable = errors.New("unavailable")
+	// ErrConflict says that the state changed under the caller (409).
+	ErrConflict = errors.New("conflict")
+	// ErrExhausted says that a limit was reached; try later (429).
+	ErrExhausted = errors.New("limit reached")
+)
