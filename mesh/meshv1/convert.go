@@ -1,0 +1,85 @@
+package meshv1
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// The messages of this package are the mesh package's nouns on the wire. The
+// functions here are the only translation between the two. Every From function
+// copies; every Mesh method takes a nil receiver and garbage from the wire
+// without complaint, because both ends judge values where they use them.
+
+// FromWorkload gives the message for w.
+func FromWorkload(w mesh.Workload) *Workload {
+	return &Workload{Cluster: w.Cluster, Namespace: w.Namespace, Name: w.Name, App: w.App, Version: w.Version}
+}
+
+// Mesh gives the workload that the message names.
+func (x *Workload) Mesh() mesh.Workload {
+	return mesh.Workload{
+		Cluster: x.GetCluster(), Namespace: x.GetNamespace(), Name: x.GetName(),
+		App: x.GetApp(), Version: x.GetVersion(),
+	}
+}
+
+// FromService gives the message for s.
+func FromService(s mesh.Service) *Service {
+	return &Service{Host: s.Host, Namespace: s.Namespace, Name: s.Name}
+}
+
+// Mesh gives the service that the message names.
+func (x *Service) Mesh() mesh.Service {
+	return mesh.Service{Host: x.GetHost(), Namespace: x.GetNamespace(), Name: x.GetName()}
+}
+
+// FromNode gives the greeting with which node n opens its agent stream.
+func FromNode(n mesh.Node, pid int) *Hello {
+	h := &Hello{
+		NodeId:         n.ID,
+		Workload:       FromWorkload(n.Workload),
+		Kind:           n.Kind,
+		Build:          n.Build,
+		MetricsAddress: n.Address,
+		StartedAt:      fromTime(n.StartedAt),
+		Pid:            int32(pid),
+	}
+	if len(n.Labels) > 0 {
+		h.Labels = make(map[string]string, len(n.Labels))
+		for k, v := range n.Labels {
+			h.Labels[k] = v
+		}
+	}
+	return h
+}
+
+// Mesh gives the node that the greeting introduces.
+func (x *Hello) Mesh() mesh.Node {
+	return mesh.Node{
+		ID:        x.GetNodeId(),
+		Workload:  x.GetWorkload().Mesh(),
+		Kind:      x.GetKind(),
+		Build:     x.GetBuild(),
+		Address:   x.GetMetricsAddress(),
+		StartedAt: toTime(x.GetStartedAt()),
+		Labels:    x.GetLabels(),
+	}
+}
+
+// fromTime keeps the zero time apart from 1970.
+func fromTime(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func toTime(t *timestamppb.Timestamp) time.Time {
+	if t == nil || !t.IsValid() {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
