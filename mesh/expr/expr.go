@@ -17,10 +17,11 @@ type Unit uint8
 
 // The units a Number field may be measured in.
 const (
-	Plain   Unit = iota
-	Millis       // written as 250ms, 1.5s, 2m; a bare number is milliseconds
-	Ratio        // written as 2 % or 0.02; a bare number over 1 is an error
-	Bytes        // written as 3kB, 1MiB; a bare number is bytes
+	Plain  Unit = iota
+	Millis      // written as 250ms, 1.5s, 2m; a bare number is milliseconds
+	Ratio       // written as 2 % or 0.02; a bare number over 1 is an error
+	Bytes       // written as 3kB, 1MiB; a bare number is bytes
+	Code        // written as 503 or 5xx
 )
 
 // Field declares one name that expressions may use.
