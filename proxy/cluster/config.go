@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// Policy is how a cluster draws an endpoint.
+type Policy uint8
+
+// The load balancing policies.
+const (
+	RoundRobin Policy = iota
+	LeastRequest
+	Random
+)
+
+// String gives the policy's name in Envoy's spelling.
+func (p Policy) String() string {
+	switch p {
+	case LeastRequest:
+		return "LEAST_REQUEST"
+	case Random:
+		return "RANDOM"
+	default:
+		return "ROUND_ROBIN"
+	}
+}
+
+// Config is one cluster: a name, how to reach its endpoints, and what it
+// stands for.
+type Config struct {
+	Name           string // "outbound|8080|v1|catalog.cinema.svc.cluster.local"
+	Policy         Policy
+	ConnectTimeout time.Duration // 0 = 10 s
+	HTTP2          bool          // speak HTTP/2 with prior knowledge
+	IdleTimeout    time.Duration // of a pooled connection; 0 = 1 h
+
+	// Endpoints are inline ones (STATIC, STRICT_DNS); an address may carry a
+	// host name, which is resolved when a connection is opened. EDS clusters
+	// leave it nil and name the assignment.
+	Endpoints   []Endpoint
+	EDS         bool
+	ServiceName string // name of the endpoint assignment; "" = Name
+
+	Services []mesh.Service // what clients called, usually one
+	External bool           // outside the mesh: no peer metadata is sent
+	Object   string         // "DestinationRule cinema/catalog"
+	Revision uint64
+
+	Limits Limits
+}
+
+// AssignmentName is the key under which the cluster's endpoints arrive.
+func (c *Config) AssignmentName() string {
+	if c.ServiceName != "" {
+		return c.ServiceName
+	}
+	return c.Name
+}
+
+// Limits are the circuit breaker's thresholds, for all endpoints together. 0
+// means no limit.
+type Limits struct {
+	MaxConnections uint32 // TCP proxying only, in this form
+	MaxRequests    uint32 // active requests
+	MaxRetries     uint32 // active retries
+
+	MaxRequestsPerConnection uint32 // 1 = no keep-alive; other values have no effect yet
+}
+
+// Health is what the control plane says of an endpoint.
+type Health uint8
+
+// The states of health. Only Healthy and Degraded endpoints are drawn.
+const (
+	Healthy Health = iota
+	Unhealthy
+	Draining
+	Degraded
+)
+
+// String gives the state's name in Envoy's spelling.
+func (h Health) String() string {
+	switch h {
+	case Unhealthy:
+		return "UNHEALTHY"
+	case Draining:
+		return "DRAINING"
+	case Degraded:
+		return "DEGRADED"
+	default:
+		return "HEALTHY"
+	}
+}
+
+// Endpoint is one instance of a cluster. It is comparable.
+type Endpoint struct {
+	Address  string // "host:port"
+	Hostname string // for AutoHost; "" = the address's host
+	Weight   uint32 // 0 counts as 1
+	Health   Health
+	Workload mesh.Workload // from the endpoint's metadata; zero when not told
+}
