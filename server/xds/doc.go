@@ -1,0 +1,12 @@
+// Package xds turns the desired configuration into Envoy v3 resources, one view
+// per node, and delivers them over delta ADS; it also serves the agent stream
+// on which sidecars report what they really run.
+//
+//	config.Snapshot -> registry -> compile (per namespace, per node) -> cache -> delta ADS
+//	agent stream    -> Applied -> tracker; tap batches -> server/tap
+//
+// The package owns the compiled resources, their content hashes and the
+// revision that last changed each, the connected streams and what was sent on
+// them. It decides nothing about a node's state: it tells the tracker what
+// happened and when.
+package xds
