@@ -1,0 +1,88 @@
+import { keepPreviousData, useQuery } from '@tanstack/react-query'
+import { get } from './client'
+import type { Fold, Live } from './resource'
+import { useLiveResource } from './resource'
+import type { GraphDelta, GraphEdge, GraphGroup, GraphNode, GraphView, Timeline } from './types'
+
+export type GraphParams = { group: GraphGroup; namespaces: string[]; windowSeconds: number; q: string }
+
+const fold: Fold<GraphView> = {
+  snapshot: (data) => data as GraphView,
+  delta: (before, data) => applyGraphDelta(before, data as GraphDelta),
+}
+
+/** Upserts and removals. Elements that did not change keep their identity. */
+export function applyGraphDelta(before: GraphView, delta: GraphDelta): GraphView {
+  return {
+    ...before,
+    nodes: merge<GraphNode>(before.nodes, delta.nodes, delta.gone_nodes),
+    edges: merge<GraphEdge>(before.edges, delta.edges, delta.gone_edges),
+    stale: delta.stale,
+    totals: delta.totals,
+    window_s: delta.window_s,
+    matched: delta.matched,
+  }
+}
+
+/** Upserts by id, then removes; untouched lists keep their identity. */
+export function merge<T extends { id: string }>(before: T[], upserts: T[], gone: string[]): T[] {
+  if (upserts.length === 0 && gone.length === 0) return before
+  const changed = new Map(upserts.map((item) => [item.id, item]))
+  const removed = new Set(gone)
+  const after: T[] = []
+  for (const item of before) {
+    if (removed.has(item.id)) continue
+    after.push(changed.get(item.id) ?? item)
+    changed.delete(item.id)
+  }
+  for (const item of changed.values()) if (!removed.has(item.id)) after.push(item)
+  return after
+}
+
+/** The graph as it is now, by the live socket; `at` asks for a past moment instead. */
+export function useGraph(params: GraphParams, at: string | null): Live<GraphView> & { isPast: boolean } {
+  const live = useLiveResource<GraphView>(
+    'graph',
+    at === null
+      ? { group: params.group, namespaces: params.namespaces, window_s: params.windowSeconds, q: params.q }
+      : null,
+    fold,
+  )
+  const past = useQuery<GraphView>({
+    queryKey: ['graph', params, at],
+    queryFn: ({ signal }) =>
+      get<GraphView>(
+        'graph',
+        {
+          group: params.group,
+          namespaces: params.namespaces.join(','),
+          window: `${params.windowSeconds}s`,
+          at,
+          q: params.q,
+        },
+        signal,
+      ),
+    enabled: at !== null,
+    staleTime: Infinity,
+    placeholderData: keepPreviousData,
+  })
+  if (at === null) return { ...live, isPast: false }
+  return {
+    data: past.data ?? live.data,
+    at,
+    receivedAt: past.dataUpdatedAt === 0 ? null : past.dataUpdatedAt,
+    error: past.error ? { code: 'unavailable', message: past.error.message } : null,
+    lost: 0,
+    isPast: true,
+  }
+}
+
+/** Errors per second of the whole mesh, with what happened when. */
+export function useTimeline(window: string, until: string | null) {
+  return useQuery<Timeline>({
+    queryKey: ['timeline', window, until],
+    queryFn: ({ signal }) => get<Timeline>('timeline', { window, until }, signal),
+    refetchInterval: until === null ? 5000 : false,
+    placeholderData: keepPreviousData,
+  })
+}

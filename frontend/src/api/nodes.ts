@@ -1,0 +1,48 @@
+import { useQuery } from '@tanstack/react-query'
+import { get } from './client'
+import { merge } from './graph'
+import type { Fold, Live } from './resource'
+import { useLiveResource } from './resource'
+import type { NodeDetail, NodesDelta, NodesView, Transition } from './types'
+
+const fold: Fold<NodesView> = {
+  snapshot: (data) => data as NodesView,
+  delta: (before, data) => {
+    const delta = data as NodesDelta
+    return {
+      ...before,
+      nodes: merge(before.nodes, delta.nodes, delta.gone),
+      desired: delta.desired,
+      summary: delta.summary,
+      spread: delta.spread,
+    }
+  },
+}
+
+const always = {}
+
+/** Which node runs which configuration, live. */
+export function useNodes(): Live<NodesView> {
+  return useLiveResource('nodes', always, fold)
+}
+
+/** One node with its resources; asked again every two seconds while open. */
+export function useNode(id: string | null) {
+  return useQuery<NodeDetail>({
+    queryKey: ['node', id],
+    queryFn: ({ signal }) => get<NodeDetail>(`nodes/${encodeURIComponent(id ?? '')}`, {}, signal),
+    enabled: id !== null,
+    refetchInterval: 2000,
+    placeholderData: (before) => (before?.id === id ? before : undefined),
+  })
+}
+
+export function useNodeHistory(id: string | null, window: string) {
+  return useQuery<Transition[]>({
+    queryKey: ['node-history', id, window],
+    queryFn: ({ signal }) =>
+      get<Transition[]>(`nodes/${encodeURIComponent(id ?? '')}/history`, { window }, signal),
+    enabled: id !== null,
+    refetchInterval: 5000,
+  })
+}

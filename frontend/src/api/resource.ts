@@ -1,0 +1,85 @@
+import { useEffect, useMemo, useSyncExternalStore } from 'react'
+import { Store } from '@/lib/store'
+import type { Channel, Handlers, LiveClient, Params } from './live'
+import { useConnection, useLiveClient, useNow } from './live-context'
+import type { ApiErrorBody } from './types'
+
+/** A live view: the newest data, when it came, and what went wrong since. */
+export type Live<T> = {
+  data: T | null
+  /** The server's clock at the newest frame. */
+  at: string
+  /** The browser's clock at the newest frame. */
+  receivedAt: number | null
+  error: ApiErrorBody | null
+  /** Frames this page lost, in all. */
+  lost: number
+}
+
+const empty = { data: null, at: '', receivedAt: null, error: null, lost: 0 } as const
+
+/** Turns frames of one channel into the newest whole value. */
+export type Fold<T> = {
+  snapshot: (data: unknown) => T
+  delta: (before: T, data: unknown) => T
+}
+
+/**
+ * Subscribes a store to a channel. The subscription is shared by nobody: a
+ * page has one graph, one node list. Null params mean: not now.
+ */
+export function openResource<T>(
+  client: LiveClient,
+  channel: Channel,
+  params: Params | undefined,
+  fold: Fold<T>,
+): { store: Store<Live<T>>; close: () => void } {
+  const store = new Store<Live<T>>(empty)
+  const patch = (change: Partial<Live<T>>) => store.set({ ...store.get(), ...change })
+  const handlers: Handlers = {
+    snapshot: (data, at) => patch({ data: fold.snapshot(data), at, receivedAt: Date.now(), error: null }),
+    delta: (data, at) => {
+      const before = store.get().data
+      if (before !== null) patch({ data: fold.delta(before, data), at, receivedAt: Date.now(), error: null })
+    },
+    gap: (lost) => patch({ lost: store.get().lost + lost }),
+    error: (error) => patch({ error }),
+    end: (reason) => patch({ error: { code: 'unavailable', message: reason } }),
+  }
+  return { store, close: client.subscribe(channel, params, handlers) }
+}
+
+/** The newest value of a channel; `params` null holds no subscription. */
+export function useLiveResource<T>(channel: Channel, params: Params | null, fold: Fold<T>): Live<T> {
+  const client = useLiveClient()
+  const key = params === null ? null : JSON.stringify(params)
+  const store = useMemo(() => new Store<Live<T>>(empty), [])
+  useEffect(() => {
+    if (key === null) return
+    const open = openResource(client, channel, JSON.parse(key) as Params, fold)
+    // What another set of parameters showed stays until the first frame of the new one.
+    const copy = () => {
+      const next = open.store.get()
+      store.set(next.data === null ? { ...store.get(), error: next.error } : next)
+    }
+    const unsubscribe = open.store.subscribe(copy)
+    copy()
+    return () => {
+      unsubscribe()
+      open.close()
+    }
+  }, [client, channel, key, fold, store])
+  return useSyncExternalStore(store.subscribe, store.get)
+}
+
+/**
+ * The age in seconds of data that has gone stale, null while it is fresh. Two
+ * missed ticks make it stale; the age keeps counting.
+ */
+export function useStaleness(receivedAt: number | null, toleratedMs = 2500): number | null {
+  const now = useNow(1000)
+  const { state } = useConnection()
+  if (receivedAt === null || state === 'paused') return null
+  const age = now - receivedAt
+  return age > toleratedMs ? age / 1000 : null
+}

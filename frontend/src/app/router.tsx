@@ -1,0 +1,59 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { basePath } from '@/lib/base'
+import { parseSearch, type Search, stringifySearch } from '@/lib/url'
+import { NotFound, PageError } from './PageError'
+import { Shell } from './Shell'
+
+/** Every page of the interface, on one screen. */
+const root = createRootRoute({
+  component: Shell,
+  validateSearch: (search: Record<string, unknown>): Search => search as Search,
+  notFoundComponent: NotFound,
+  errorComponent: PageError,
+})
+
+const routes = [
+  createRoute({
+    getParentRoute: () => root,
+    path: '/',
+    component: lazyRouteComponent(() => import('@/features/overview'), 'OverviewPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/graph',
+    component: lazyRouteComponent(() => import('@/features/graph'), 'GraphPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/nodes/{-$nodeId}',
+    component: lazyRouteComponent(() => import('@/features/nodes'), 'NodesPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/tap',
+    component: lazyRouteComponent(() => import('@/features/tap'), 'TapPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/traces/{-$traceId}',
+    component: lazyRouteComponent(() => import('@/features/traces'), 'TracesPage'),
+  }),
+]
+
+export function newRouter() {
+  return createRouter({
+    routeTree: root.addChildren(routes),
+    basepath: basePath() || '/',
+    parseSearch,
+    stringifySearch,
+    defaultPreload: 'intent',
+    defaultErrorComponent: PageError,
+    scrollRestoration: false,
+  })
+}
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof newRouter>
+  }
+}

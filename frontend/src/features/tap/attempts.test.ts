@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest'
+import { attemptAxis, niceTicks } from './attempts'
+import { tapEvent, timedOut } from './fixtures/events'
+
+describe('attemptAxis', () => {
+  it('lays retries on one axis with the back-off between', () => {
+    const axis = attemptAxis(timedOut())
+    expect(axis.to).toBe(2000)
+    expect(axis.finding).toBe('3 attempts, none answered')
+    expect(axis.tries.map((t) => [t.from, t.to, t.backoff, t.ok, t.result])).toEqual([
+      [0, 412, 0, false, '503 UC'],
+      [437, 1438, 25, false, '504 UT'],
+      [1489, 2000, 51, false, 'UT'],
+    ])
+  })
+  it.each([
+    [tapEvent(), '1 attempt, answered'],
+    [tapEvent({ attempts: [], answered_by: 'proxy' }), 'No attempt: the proxy answered by itself'],
+    [tapEvent({ attempts: [{ endpoint: 'a', start_ms: 0, duration_ms: 1, status: 503, flags: '-' }, { endpoint: 'b', start_ms: 3, duration_ms: 1, status: 200, flags: '-' }] }), '2 attempts, the second answered'],
+  ])('finds %#', (e, want) => expect(attemptAxis(e).finding).toBe(want))
+})
+
+describe('niceTicks', () => {
+  it.each([
+    [2000, [0, 500, 1000, 1500, 2000]],
+    [12.4, [0, 5, 10]],
+    [0.4, [0, 0.1, 0.2, 0.3, 0.4]],
+  ])('%d ms', (to, want) => expect(niceTicks(to)).toEqual(want))
+})

@@ -1,0 +1,62 @@
+import type { TapEvent } from '@/api/types'
+
+/** Try is one attempt laid out on the request's own time axis (ms). */
+export type Try = {
+  n: number
+  endpoint: string
+  workload: string
+  from: number
+  to: number
+  ok: boolean
+  result: string
+  reason: string
+  /** Pause before this attempt began; 0 for the first. */
+  backoff: number
+}
+
+export type AttemptAxis = { to: number; ticks: number[]; tries: Try[]; finding: string }
+
+/** attemptAxis lays the attempts of one request on one axis and says what came of them. */
+export function attemptAxis(e: TapEvent): AttemptAxis {
+  let until = 0
+  const tries = e.attempts.map((a, i): Try => {
+    const from = a.start_ms
+    const to = a.start_ms + a.duration_ms
+    const backoff = i === 0 ? 0 : Math.max(0, from - until)
+    until = Math.max(until, to)
+    const flags = a.flags === '-' ? '' : a.flags
+    return {
+      n: i + 1,
+      endpoint: a.endpoint,
+      workload: a.workload ?? '',
+      from, to, backoff,
+      ok: answered(a.status, flags),
+      result: [a.status > 0 ? String(a.status) : flags ? '' : 'no answer', flags].filter(Boolean).join(' '),
+      reason: a.reason ?? '',
+    }
+  })
+  const to = Math.max(e.duration_ms, until, 0.001)
+  return { to, ticks: niceTicks(to), tries, finding: finding(e, tries) }
+}
+
+const answered = (status: number, flags: string) => status > 0 && status < 500 && !flags
+
+function finding(e: TapEvent, tries: readonly Try[]): string {
+  const good = tries.filter((t) => t.ok).length
+  if (tries.length === 0) return e.answered_by === 'proxy' ? 'No attempt: the proxy answered by itself' : 'No attempt was recorded'
+  if (tries.length === 1) return good ? '1 attempt, answered' : '1 attempt, it failed'
+  if (good === 0) return `${tries.length} attempts, none answered`
+  return `${tries.length} attempts, the ${ordinal(tries.findIndex((t) => t.ok) + 1)} answered`
+}
+
+const ordinal = (n: number) => ({ 1: 'first', 2: 'second', 3: 'third', 4: 'fourth', 5: 'fifth' })[n] ?? `${n}th`
+
+/** niceTicks gives 3 to 5 round values from 0 up to the axis' end. */
+export function niceTicks(to: number): number[] {
+  const raw = to / 4
+  const p = 10 ** Math.floor(Math.log10(raw))
+  const step = ([1, 2, 2.5, 5, 10].find((s) => s * p >= raw) ?? 10) * p
+  const out: number[] = []
+  for (let v = 0; v <= to * 1.0001; v += step) out.push(Number(v.toPrecision(6)))
+  return out
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from 'vitest'
+import { cliCommand, curlCommand, har, ndjson, quote } from './export'
+import { tapEvent, timedOut } from './fixtures/events'
+
+describe('quote', () => {
+  it.each([
+    ['plain/path:8080', 'plain/path:8080'],
+    ['status >= 400', "'status >= 400'"],
+    ["it's", `'it'\\''s'`],
+    ['$(rm -rf)', "'$(rm -rf)'"],
+  ])('%s', (word, want) => expect(quote(word)).toBe(want))
+})
+
+describe('curlCommand', () => {
+  it('repeats the request and never writes a redacted value', () => {
+    expect(curlCommand(timedOut())).toBe(
+      ['curl -sS -X POST -m 4', 'http://payments.cinema:8080/v1/charges', '-H "authorization: $AUTHORIZATION"', "-H 'content-type: application/json'"].join(' \\\n  '),
+    )
+  })
+  it('leaves out what belongs to the hop or the trace', () => {
+    const e = tapEvent({ method: 'GET', request_headers: [{ name: 'traceparent', value: '00-x' }, { name: 'x-envoy-attempt-count', value: '2' }] })
+    expect(curlCommand(e)).toBe('curl -sS -m 1 \\\n  http://payments.cinema:8080/v1/charges')
+  })
+})
+
+describe('cliCommand', () => {
+  it('quotes the filter and names only what differs from the default', () => {
+    expect(cliCommand('status >= 400', 50, false)).toBe("sidelight tap 'status >= 400' -o json")
+    expect(cliCommand('', 200, true)).toBe('sidelight tap --limit 200 --headers -o json')
+  })
+})
+
+describe('exports', () => {
+  it('writes one event a line', () => {
+    const text = ndjson([tapEvent({ seq: 1 }), tapEvent({ seq: 2 })])
+    expect(text.trimEnd().split('\n').map((l) => (JSON.parse(l) as { seq: number }).seq)).toEqual([1, 2])
+    expect(text.endsWith('\n')).toBe(true)
+  })
+  it('writes an archive without TCP and without secrets', () => {
+    const log = (JSON.parse(har([timedOut(), tapEvent({ protocol: 'tcp' })], '1.0')) as { log: { entries: { request: { headers: { name: string; value: string }[] }; time: number }[] } }).log
+    expect(log.entries).toHaveLength(1)
+    expect(log.entries[0]?.time).toBe(2000)
+    expect(log.entries[0]?.request.headers[0]).toEqual({ name: 'authorization', value: '[redacted]' })
+  })
+})

@@ -1,0 +1,3 @@
+export function TapPage() {
+  return null
+}

@@ -1,0 +1,57 @@
+import { useEffect } from 'react'
+import { create } from 'zustand'
+
+/**
+ * What a page tells the frame around it: how the find field is to be called
+ * and what it says at its right end, and the words in the foot.
+ */
+export type FindSlot = {
+  /** "Find", "Filter" */
+  label: string
+  placeholder: string
+  /** At the right end: "5 edges, 5 services", "runs in 3 sidecars". */
+  note: string
+  /** Field names the page's expressions may use, for completion and colour. */
+  fields: readonly FieldHelp[]
+  /** What the server says is wrong with the expression. */
+  error: string
+}
+export type FieldHelp = { name: string; help: string; values?: readonly string[] }
+export type FootSlot = { left: string; keys: string }
+
+type Shell = {
+  find: FindSlot
+  foot: FootSlot
+  announcement: string
+  set: (change: Partial<Pick<Shell, 'find' | 'foot' | 'announcement'>>) => void
+}
+
+const plainFind: FindSlot = { label: 'Find', placeholder: '', note: '', fields: [], error: '' }
+const plainFoot: FootSlot = { left: '', keys: '' }
+
+export const useShell = create<Shell>()((set) => ({
+  find: plainFind,
+  foot: plainFoot,
+  announcement: '',
+  set: (change) => set(change),
+}))
+
+/** Gives the top bar's expression field this page's words while it is shown. */
+export function useFindSlot(slot: FindSlot): void {
+  const set = useShell((s) => s.set)
+  const { label, placeholder, note, fields, error } = slot
+  useEffect(() => set({ find: { label, placeholder, note, fields, error } }), [set, label, placeholder, note, fields, error])
+  useEffect(() => () => set({ find: plainFind }), [set])
+}
+
+/** Puts words into the foot: facts at the left, keys at the right. */
+export function useFoot(left: string, keys: string): void {
+  const set = useShell((s) => s.set)
+  useEffect(() => set({ foot: { left, keys } }), [set, left, keys])
+  useEffect(() => () => set({ foot: plainFoot }), [set])
+}
+
+/** Says something to screen readers, politely. */
+export function announce(text: string): void {
+  useShell.getState().set({ announcement: text })
+}

@@ -1,0 +1,28 @@
+import type { ReactNode } from 'react'
+import { cx } from '@/lib/cx'
+import styles from './Panel.module.css'
+
+/** One part of a page or side panel: a title with the finding, a note at the right, then the evidence. */
+export function Section({
+  title,
+  note,
+  className,
+  children,
+}: {
+  title?: ReactNode
+  note?: ReactNode
+  className?: string
+  children: ReactNode
+}) {
+  return (
+    <section className={cx(styles.section, className)}>
+      {title || note ? (
+        <header>
+          <h3>{title}</h3>
+          {note ? <span className={styles.note}>{note}</span> : null}
+        </header>
+      ) : null}
+      {children}
+    </section>
+  )
+}

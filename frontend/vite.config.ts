@@ -1,0 +1,59 @@
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import react from '@vitejs/plugin-react'
+import type { Plugin, ProxyOptions } from 'vite'
+import { defineConfig } from 'vitest/config'
+
+const api = process.env.SIDELIGHT_API ?? 'http://127.0.0.1:8430'
+const proxied: ProxyOptions = { target: api, ws: true, changeOrigin: true }
+
+/**
+ * The page stands on a relative <base>, which the Go handler sets to the depth
+ * of the address asked for, so that one build works under any sub-path. The
+ * development server always serves from its root.
+ */
+function developmentBase(): Plugin {
+  return {
+    name: 'sidelight-development-base',
+    apply: 'serve',
+    transformIndexHtml: (html) => html.replace('<base href="./" />', '<base href="/" />'),
+  }
+}
+
+/** Keeps dist/.keep, which lets the Go package embed an empty build. */
+function keepDist(): Plugin {
+  const keep = fileURLToPath(new URL('./dist/.keep', import.meta.url))
+  return {
+    name: 'sidelight-keep-dist',
+    apply: 'build',
+    closeBundle() {
+      writeFileSync(keep, '')
+    },
+  }
+}
+
+export default defineConfig({
+  base: './',
+  plugins: [react(), developmentBase(), keepDist()],
+  resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
+  server: {
+    host: '127.0.0.1',
+    port: 5173,
+    proxy: { '/api': proxied, '/prometheus': proxied, '/jaeger': proxied },
+  },
+  worker: { format: 'es' },
+  build: {
+    outDir: 'dist',
+    emptyOutDir: true,
+    target: 'es2023',
+    sourcemap: false,
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+  },
+  test: {
+    environment: 'happy-dom',
+    include: ['src/**/*.test.{ts,tsx}'],
+    setupFiles: ['./test/setup.ts'],
+    css: { modules: { classNameStrategy: 'non-scoped' } },
+  },
+})
