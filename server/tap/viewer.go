@@ -1,0 +1,122 @@
+package tap
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// Why a viewer ended.
+const (
+	ReasonTTL      = "ttl"
+	ReasonStopping = "server stopping"
+	ReasonClosed   = "closed" // by the viewer itself
+)
+
+// queueMax bounds what waits for one viewer; more is counted as DroppedSocket.
+const queueMax = 4096
+
+// Viewer is one reader of a session. Wait for Ready or Done, then Take.
+type Viewer struct {
+	hub     *Hub
+	session *session
+	user    string
+	opened  time.Time
+	ends    time.Time
+	ready   chan struct{}
+	done    chan struct{}
+	once    sync.Once
+
+	// Guarded by session.mu.
+	queue     []*mesh.TapEvent
+	base      mesh.TapLedger // the session's sums when this viewer came
+	delivered uint64
+	dropped   uint64
+	woken     time.Time
+	reason    string
+}
+
+// Batch is what a viewer gets at a time. Events are shared with other viewers:
+// read only.
+type Batch struct {
+	Events   []*mesh.TapEvent
+	Ledger   mesh.TapLedger // since this viewer came
+	Sidecars int            // that take part
+}
+
+// Ready receives when there are events, and at least once a second so that the
+// ledger keeps moving.
+func (v *Viewer) Ready() <-chan struct{} { return v.ready }
+
+// Done is closed when the viewer has ended; Reason then says why. What waits
+// can still be taken.
+func (v *Viewer) Done() <-chan struct{} { return v.done }
+
+// Reason says why the viewer ended, or "".
+func (v *Viewer) Reason() string {
+	v.session.mu.Lock()
+	defer v.session.mu.Unlock()
+	return v.reason
+}
+
+// Take gives what waits and counts it as delivered.
+func (v *Viewer) Take() Batch {
+	s := v.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events := v.queue
+	v.queue = nil
+	v.delivered += uint64(len(events))
+	return Batch{Events: events, Ledger: v.ledger(), Sidecars: len(s.feeds)}
+}
+
+// Close ends the viewer. It is idempotent.
+func (v *Viewer) Close() { v.end(ReasonClosed) }
+
+func (v *Viewer) end(reason string) {
+	v.once.Do(func() {
+		v.hub.left(v)
+		v.session.mu.Lock()
+		v.reason = reason
+		ledger := v.ledger()
+		v.session.mu.Unlock()
+		v.hub.log.Info("tap session closed", "session", v.session.id, "user", v.user, "filter", v.session.filter,
+			"reason", reason, "duration_s", time.Since(v.opened).Seconds(), "matched", ledger.Matched,
+			"delivered", ledger.Delivered, "lost", ledger.Lost())
+		close(v.done)
+	})
+}
+
+func (v *Viewer) put(events []*mesh.TapEvent, now time.Time) {
+	room := queueMax - len(v.queue)
+	if over := len(events) - room; over > 0 {
+		v.dropped += uint64(over)
+		v.session.lostViewer += uint64(over)
+		events = events[:room]
+	}
+	v.queue = append(v.queue, events...)
+	if len(v.queue) > 0 || now.Sub(v.woken) >= reportEvery {
+		v.woken = now
+		v.wake()
+	}
+}
+
+func (v *Viewer) wake() {
+	select {
+	case v.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (v *Viewer) ledger() mesh.TapLedger {
+	s := v.session
+	return mesh.TapLedger{
+		Matched:        s.matched - v.base.Matched,
+		Delivered:      v.delivered,
+		SampledOut:     s.sampled - v.base.SampledOut,
+		DroppedSidecar: s.lostSidecar - v.base.DroppedSidecar,
+		DroppedServer:  s.lostServer - v.base.DroppedServer,
+		DroppedSocket:  v.dropped,
+	}
+}
