@@ -1,0 +1,223 @@
+// Package app is the collector put together: targets are scraped, what they
+// counted goes to the store and, as edge batches, to the publisher. It owns
+// the order in which the parts start and stop, the collector's own listeners,
+// and the account of what was lost. The parts know nothing of each other.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidelight-mesh/sidelight/collector/publish"
+	"github.com/sidelight-mesh/sidelight/collector/scrape"
+	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
+	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// Options say what the collector does. Zero fields take the default that
+// stands beside them.
+type Options struct {
+	DataDir  string // required; made if need be
+	OTLPGRPC string // "host:port"; "" none
+	OTLPHTTP string // "host:port"; "" none
+	HTTP     string // the collector's own API when it runs alone; "" none
+
+	Targets        []target.Source
+	ScrapeInterval time.Duration // 15 s
+	Limits         scrape.Limits
+	// Publish takes the edge batches. One that has to run, as publish.Remote
+	// has, is run here, and stopped after the last scrape. nil: none are wanted.
+	Publish publish.Publisher
+
+	MetricsRetention time.Duration // 24 h
+	MetricsMaxBytes  int64         // 2 GiB
+	TracesRetention  time.Duration // 24 h
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: a registry of the collector's own
+}
+
+// App is the collector. Make one with New, then either Run it once, or Close
+// it.
+type App struct {
+	opts     Options
+	registry prometheus.Gatherer
+	metrics  *metrics.Store
+	scraper  *scrape.Scraper
+	listener net.Listener // nil without an own API
+	ready    chan struct{}
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Addrs are the bound addresses, "" for what is not served.
+type Addrs struct{ OTLPGRPC, OTLPHTTP, HTTP string }
+
+// New binds the listeners and opens the stores. When it fails it leaves
+// nothing open.
+func New(o Options) (*App, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, fmt.Errorf("new collector: %w", err)
+	}
+	a := &App{opts: o, ready: make(chan struct{})}
+	if err := a.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("new collector: %w", err), a.Close())
+	}
+	return a, nil
+}
+
+func (o *Options) setDefaults() error {
+	if o.DataDir == "" {
+		return fmt.Errorf("%w: no data directory", mesh.ErrInvalid)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	if o.Publish == nil {
+		o.Publish = publish.Func(func(mesh.EdgeBatch) {})
+	}
+	return nil
+}
+
+// open makes the parts in the order in which they depend on each other.
+func (a *App) open() (err error) {
+	o := a.opts
+	if g, ok := o.Registerer.(prometheus.Gatherer); ok {
+		a.registry = g
+	} else {
+		a.registry = prometheus.NewRegistry()
+	}
+	if o.HTTP != "" {
+		if a.listener, err = net.Listen("tcp", o.HTTP); err != nil {
+			return fmt.Errorf("listen for the collector's API: %w", err)
+		}
+	}
+	a.metrics, err = metrics.Open(metrics.Options{
+		Dir:        filepath.Join(o.DataDir, "metrics"),
+		Retention:  o.MetricsRetention,
+		MaxBytes:   o.MetricsMaxBytes,
+		Logger:     o.Logger.With("part", "metrics"),
+		Registerer: o.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	a.scraper, err = scrape.New(scrape.Options{
+		Store:      a.metrics,
+		Publish:    o.Publish.Publish,
+		Sources:    o.Targets,
+		Interval:   o.ScrapeInterval,
+		Limits:     o.Limits,
+		Logger:     o.Logger.With("part", "scrape"),
+		Registerer: o.Registerer,
+	})
+	if err != nil {
+		return err
+	}
+	a.metrics.SetMetadata(a.metadata)
+	return nil
+}
+
+// runner is a publisher with a life of its own.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// Run collects until ctx ends, or a part fails that the rest cannot do
+// without. It stops the intake first, then the publisher, then the API, the
+// stores last.
+func (a *App) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		scraping, publishing, serving sync.WaitGroup
+		scrapeErr, publishErr         error
+	)
+	publishCtx, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPublishing()
+	if p, ok := a.opts.Publish.(runner); ok {
+		publishing.Go(func() { publishErr = p.Run(publishCtx) })
+	}
+	server := a.server()
+	if a.listener != nil {
+		serving.Go(func() {
+			if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+				a.opts.Logger.Error("collector API stopped", "err", err)
+			}
+		})
+	}
+	scraping.Go(func() {
+		// A collector that scrapes nothing must not look alive.
+		defer cancel()
+		scrapeErr = a.scraper.Run(ctx)
+	})
+	close(a.ready)
+	<-ctx.Done()
+	scraping.Wait()
+	stopPublishing()
+	publishing.Wait()
+	a.shutdown(server)
+	serving.Wait()
+	return errors.Join(scrapeErr, publishErr, a.Close())
+}
+
+// shutdown lets requests end that are being answered, for a moment.
+func (a *App) shutdown(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		server.Close()
+	}
+}
+
+// Close closes what New opened, for an App that is not Run. It is idempotent.
+func (a *App) Close() error {
+	a.closeOnce.Do(func() {
+		if a.listener != nil {
+			// Already closed by the server when it ran.
+			_ = a.listener.Close()
+		}
+		if a.metrics != nil {
+			a.closeErr = a.metrics.Close()
+		}
+	})
+	return a.closeErr
+}
+
+// Metrics gives the metric store, to read from in the same process.
+func (a *App) Metrics() *metrics.Store { return a.metrics }
+
+// Addrs gives the bound addresses.
+func (a *App) Addrs() Addrs {
+	var addrs Addrs
+	if a.listener != nil {
+		addrs.HTTP = a.listener.Addr().String()
+	}
+	return addrs
+}
+
+// TargetHealth gives how the last scrape of each target went, by address.
+func (a *App) TargetHealth() []target.Health { return a.scraper.Health() }
+
+func (a *App) metadata() []metrics.Metadata {
+	list := a.scraper.Metadata()
+	out := make([]metrics.Metadata, len(list))
+	for i, m := range list {
+		out[i] = metrics.Metadata(m)
+	}
+	return out
+}

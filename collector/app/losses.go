@@ -1,0 +1,52 @@
+package app
+
+import (
+	"github.com/sidelight-mesh/sidelight/collector/publish"
+	"github.com/sidelight-mesh/sidelight/collector/target"
+)
+
+// Loss is something that was lost or given up, counted since the start.
+type Loss struct {
+	Where string `json:"where"`
+	What  string `json:"what"`
+	Count uint64 `json:"count"`
+	Hint  string `json:"hint"`
+}
+
+// remote is a publisher that can say what became of the batches.
+type remote interface {
+	Stats() publish.RemoteStats
+}
+
+// Losses lists what was lost so far; what never happened is left out.
+func (a *App) Losses() []Loss {
+	l := a.scraper.Losses()
+	all := []Loss{
+		{"collector/scrape", "scrapes that history lacks", l.ScrapesUnsaved, "the metric store could not write: see the log; is the disk full?"},
+		{"collector/scrape", "targets refused", l.TargetsRefused, "not a valid target, or more than the limit"},
+		{"collector/scrape", "series refused", l.SeriesRefused, "a target has more edges than the limit"},
+		{"collector/scrape", "outcomes folded", l.OutcomesFolded, "an edge has more outcomes than the limit; their counts are kept under coarser ones"},
+		{"collector/scrape", "values refused", l.ValuesRefused, "a counter was negative or not a number"},
+	}
+	if r, ok := a.opts.Publish.(remote); ok {
+		all = append(all, Loss{"collector/publish", "edge batches dropped", r.Stats().Dropped, "the server was away for longer than the queue lasts"})
+	}
+	out := []Loss{}
+	for _, loss := range all {
+		if loss.Count > 0 {
+			out = append(out, loss)
+		}
+	}
+	return out
+}
+
+// Problems lists what keeps target sources from telling their targets now.
+func (a *App) Problems() []target.Problem {
+	out := []target.Problem{}
+	for _, source := range a.opts.Targets {
+		if r, ok := source.(target.Reporter); ok {
+			out = append(out, r.Problems()...)
+		}
+	}
+	return out
+}

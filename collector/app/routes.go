@@ -1,0 +1,36 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// server is the collector's own API, for one that runs apart from the server.
+func (a *App) server() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("/prometheus/", http.StripPrefix("/prometheus", a.metrics.Handler()))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", a.readyz)
+	return &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      2 * time.Minute, // past the longest query
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+	}
+}
+
+// readyz says whether targets are being scraped.
+func (a *App) readyz(w http.ResponseWriter, _ *http.Request) {
+	select {
+	case <-a.ready:
+		fmt.Fprintln(w, "ok")
+	default:
+		http.Error(w, "starting", http.StatusServiceUnavailable)
+	}
+}

@@ -1,0 +1,153 @@
+package scrape
+
+import (
+	"context"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// appendable stands between the scrape manager and the store.
+type appendable struct {
+	scraper *Scraper
+	store   storage.AppendableV2
+}
+
+// AppenderV2 gives the transaction of one scrape. The context says which
+// target's it is.
+func (a *appendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	store := a.store.AppenderV2(ctx)
+	t, ok := scrape.TargetFromContext(ctx)
+	if !ok {
+		return store
+	}
+	w, ok := a.scraper.watches.get(t.GetValue(identityLabel))
+	if !ok {
+		// Gone from the list: what is left to write are end marks.
+		return store
+	}
+	return &appender{AppenderV2: store, scraper: a.scraper, watch: w, lastError: t.LastError, staged: w.borrow()}
+}
+
+// appender is one scrape's transaction. What it sees goes to the store at
+// once, and to the edges when the scrape is complete: a response that turns
+// out to be broken in its last line must count for nothing.
+type appender struct {
+	storage.AppenderV2
+
+	scraper   *Scraper
+	watch     *watch
+	lastError func() error
+
+	staged   []staged
+	samples  bool  // the response had at least one
+	scraped  bool  // the report is in: this is a scrape, not the end of a loop
+	up       bool  // what the report says
+	at       int64 // ms
+	finished bool
+}
+
+// staged is a sample of a series that counts something on an edge.
+type staged struct {
+	series *series
+	start  int64 // ms, when the counter began; 0 unknown
+	value  float64
+	h      *histogram.Histogram
+	fh     *histogram.FloatHistogram
+}
+
+// Append implements storage.AppenderV2.
+func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64,
+	h *histogram.Histogram, fh *histogram.FloatHistogram, opts storage.AOptions,
+) (storage.SeriesRef, error) {
+	got, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
+	number := h == nil && fh == nil
+	if isReport(opts) {
+		if number && !value.IsStaleNaN(v) && ls.Get(labels.MetricName) == "up" {
+			a.scraped, a.up, a.at = true, v == 1, t
+		}
+		if err != nil {
+			// The manager gives a scrape up whose report is refused, and with it
+			// the batch. The live side goes on without the store.
+			a.scraper.counts.samplesRefused.Add(1)
+		}
+		return got, nil
+	}
+	if number && value.IsStaleNaN(v) {
+		return got, err
+	}
+	a.samples = true
+	if err != nil {
+		// A series that has a reference is known, and its value counts whatever
+		// the store thinks of the timestamp.
+		if ref == 0 {
+			return got, err
+		}
+		got = ref
+	}
+	if s := a.watch.resolve(ref, got, ls); s != nil {
+		a.staged = append(a.staged, staged{series: s, start: st, value: v, h: h, fh: fh})
+	}
+	if err != nil {
+		return 0, err
+	}
+	return got, nil
+}
+
+// isReport tells the scrape loop's own samples from the target's: it marks
+// their names with a byte that no name can have.
+func isReport(opts storage.AOptions) bool { return strings.HasSuffix(opts.MetricFamilyName, "\xff") }
+
+// Commit implements storage.AppenderV2. The edges are read first, because the
+// store changes histograms in place; and published after, so that whoever
+// hears of an edge finds it stored.
+func (a *appender) Commit() error {
+	if a.finished {
+		return nil
+	}
+	a.finished = true
+	var (
+		batch   mesh.EdgeBatch
+		publish = a.scraped && (a.up || !a.scraper.stopping.Load())
+	)
+	if a.scraped {
+		batch = a.watch.commit(a.staged, a.up, a.samples, a.at)
+		if !a.up {
+			batch.Error = scrapeError(a.lastError())
+		}
+	}
+	a.watch.giveBack(a.staged)
+	a.scraper.stored(a.AppenderV2.Commit())
+	if publish {
+		a.scraper.opts.Publish(batch)
+	}
+	return nil
+}
+
+// Rollback implements storage.AppenderV2.
+func (a *appender) Rollback() error {
+	if !a.finished {
+		a.finished = true
+		a.watch.giveBack(a.staged)
+	}
+	return a.AppenderV2.Rollback()
+}
+
+// scrapeError is a failed scrape's reason in one bounded line.
+func scrapeError(err error) string {
+	const most = 300
+	if err == nil {
+		return "scrape failed"
+	}
+	text := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "?")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}

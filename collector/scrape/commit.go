@@ -1,0 +1,226 @@
+package scrape
+
+import (
+	"math"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/collector/dialect"
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+const (
+	// youth is how old a target may be at least, when it is scraped for the
+	// first time, so that its counters count from zero: it started while we
+	// were still finding it.
+	youth = 5 * time.Second
+	// skew is how far the clocks of target and collector may differ, and how
+	// much a process' own idea of its start may waver.
+	skew = 2 * time.Second
+)
+
+// moment is what one scrape knows about beginnings.
+type moment struct {
+	at        time.Time
+	again     bool      // the target was scraped before
+	restarted bool      // its process is not the one that was scraped before
+	young     time.Time // at a first scrape: counters that began later count from zero
+	began     time.Time // the process; zero unknown
+	last      time.Time // the scrape before; zero none
+}
+
+// fresh says whether a counter that was never seen before counts from zero.
+//
+// In a target that was scraped before it does: it was not there, so it has
+// gained all it has since then. At a target's first scrape it does when it
+// began, or else the process did, while the target was being watched or
+// shortly before. Otherwise its past is not ours to count.
+func (m moment) fresh(start int64) bool {
+	if m.again {
+		return true
+	}
+	began := m.began
+	if start > 0 {
+		began = time.UnixMilli(start)
+	}
+	return !began.IsZero() && !began.Before(m.young)
+}
+
+// begunAnew says whether a counter's beginning moved past the scrape before,
+// as it does when its process restarts and it has already overtaken the value
+// that it had.
+func (m moment) begunAnew(before, start int64) bool {
+	return m.restarted || start > before && before > 0 && !time.UnixMilli(start).Before(m.last.Add(-skew))
+}
+
+// commit turns one scrape into a batch. A failed scrape changes nothing that
+// is remembered: the next good one counts on from the last good one.
+func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBatch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := time.UnixMilli(atMS)
+	batch := mesh.EdgeBatch{
+		Target:   w.target.Address,
+		Node:     w.target.Node,
+		Workload: w.target.Workload,
+		At:       at,
+		Up:       up,
+	}
+	if !w.last.IsZero() {
+		batch.Interval = at.Sub(w.last)
+	}
+	if w.first.IsZero() {
+		w.first = at
+	}
+	if !up || !samples {
+		return batch
+	}
+	w.round++
+	m := w.moment(list, at)
+	seen := w.count(list, m)
+	if seen < len(w.series) {
+		w.dropLevels()
+	}
+	batch.Deltas = w.deltas()
+	if seen < len(w.series) {
+		w.forgetUnseen()
+	}
+	w.last = at
+	if !m.began.IsZero() {
+		w.began = float64(m.began.UnixMilli()) / 1000
+	}
+	return batch
+}
+
+// moment finds what the scrape says of the process' start, and what follows.
+func (w *watch) moment(list []staged, at time.Time) moment {
+	m := moment{at: at, again: !w.last.IsZero(), last: w.last}
+	for _, s := range list {
+		if s.series.field == dialect.ProcessStart && s.h == nil && s.fh == nil && s.value > 0 && s.value < 1e12 {
+			m.began = time.UnixMilli(int64(s.value * 1000))
+		}
+	}
+	if !m.again {
+		m.young = at.Add(-max(2*w.interval, youth))
+		if watched := w.first.Add(-skew); watched.Before(m.young) {
+			m.young = watched
+		}
+		return m
+	}
+	if w.began > 0 && !m.began.IsZero() {
+		before := time.UnixMilli(int64(w.began * 1000))
+		m.restarted = m.began.After(before.Add(time.Second)) && !m.began.Before(w.last.Add(-skew))
+	}
+	return m
+}
+
+// count adds the staged samples to their edges and gives how many series there
+// were.
+func (w *watch) count(list []staged, m moment) (seen int) {
+	var dists []*distribution
+	for _, s := range list {
+		if s.series.round == w.round {
+			continue // the same series twice in one response
+		}
+		s.series.round = w.round
+		seen++
+		switch {
+		case s.series.edge == nil:
+		case s.series.field == dialect.ActiveConnections:
+			if s.h == nil && s.fh == nil && s.value > 0 && !math.IsInf(s.value, 0) {
+				s.series.edge.level += s.value
+			}
+		case s.series.dist != nil:
+			if s.series.dist.stage(s, w.round) {
+				dists = append(dists, s.series.dist)
+			}
+		default:
+			if n := s.series.advance(s, m); n > 0 {
+				s.series.edge.add(s.series.field, s.series.outcome, n)
+			} else if n < 0 {
+				w.counts.valuesRefused.Add(1)
+			}
+		}
+	}
+	for _, d := range dists {
+		if !d.advance(m) {
+			w.counts.valuesRefused.Add(1)
+		}
+	}
+	return seen
+}
+
+// advance gives by how much a counter grew, and -1 when it cannot be one.
+func (s *series) advance(in staged, m moment) float64 {
+	v := in.value
+	if in.h != nil || in.fh != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		return -1
+	}
+	before, known, start := s.value, s.known, s.start
+	s.value, s.known, s.start = v, true, in.start
+	switch {
+	case !known && !m.fresh(in.start):
+		return 0
+	case !known, v < before, m.begunAnew(start, in.start):
+		return v
+	}
+	return v - before
+}
+
+// add counts n on the edge.
+func (e *edge) add(f dialect.Field, o mesh.Outcome, n float64) {
+	e.changed = true
+	d := &e.delta
+	switch f {
+	case dialect.Requests:
+		if d.Requests == nil {
+			d.Requests = make(map[mesh.Outcome]float64)
+		}
+		d.Requests[o] += n
+	case dialect.Responses:
+		if d.Responses == nil {
+			d.Responses = make(map[mesh.Outcome]float64)
+		}
+		d.Responses[o] += n
+	case dialect.Attempts:
+		d.Attempts += n
+	case dialect.NewConnections:
+		d.NewConnections += n
+	case dialect.TCPOpened:
+		d.TCPOpened += n
+	case dialect.TCPClosed:
+		d.TCPClosed += n
+	case dialect.SentBytes, dialect.RequestBytes:
+		d.SentBytes += n
+	case dialect.ReceivedBytes, dialect.ResponseBytes:
+		d.ReceivedBytes += n
+	}
+}
+
+// dropLevels tells the edges whose connection gauge went away that it is zero;
+// the edges themselves may go with it.
+func (w *watch) dropLevels() {
+	for _, e := range w.order {
+		e.changed = e.changed || e.level == 0 && e.lastLevel != 0
+	}
+}
+
+// deltas takes what the edges gathered. An edge with open connections is told
+// of even when nothing moved: it is there.
+func (w *watch) deltas() []mesh.EdgeDelta {
+	var out []mesh.EdgeDelta
+	for _, e := range w.order {
+		if e.changed || e.level != 0 || e.lastLevel != 0 {
+			d := e.delta
+			d.ActiveConnections = e.level
+			if !e.own {
+				for _, n := range d.Requests {
+					d.Attempts += n
+				}
+			}
+			out = append(out, d)
+		}
+		e.lastLevel, e.level, e.changed = e.level, 0, false
+		e.delta = mesh.EdgeDelta{Key: e.delta.Key}
+	}
+	return out
+}

@@ -1,0 +1,241 @@
+package scrape
+
+import (
+	"math"
+	"slices"
+
+	"github.com/prometheus/prometheus/model/histogram"
+
+	"github.com/sidelight-mesh/sidelight/collector/dialect"
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// distribution is one histogram, however it is exposed: as one native series,
+// as classic buckets with their sum and count, or as both at once. The native
+// form is taken when there is one.
+//
+// A histogram is reset as a whole. Buckets that were judged one by one could
+// disagree about it, when some have overtaken their old values already.
+type distribution struct {
+	id     string
+	edge   *edge
+	field  dialect.Field
+	scale  float64
+	series int // that lead here
+
+	round  uint64 // in which it was staged last
+	start  int64  // ms, as staged
+	before int64  // ms, of the scrape before
+
+	staged  *histogram.FloatHistogram
+	native  *histogram.FloatHistogram // of the scrape before
+	buckets []*bucket                 // by upper bound
+	sum     total
+	count   total
+}
+
+// total is a running total, now and at the scrape before.
+type total struct {
+	round      uint64
+	now, value float64
+	known      bool
+}
+
+// bucket is one cumulative bucket.
+type bucket struct {
+	upper float64
+	total
+}
+
+// bucketAt gives the bucket with this bound.
+func (d *distribution) bucketAt(upper float64) *bucket {
+	i, found := slices.BinarySearchFunc(d.buckets, upper, func(b *bucket, u float64) int {
+		switch {
+		case b.upper < u:
+			return -1
+		case b.upper > u:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		d.buckets = slices.Insert(d.buckets, i, &bucket{upper: upper})
+	}
+	return d.buckets[i]
+}
+
+// stage takes one sample of the histogram and says whether it is the first in
+// this round.
+func (d *distribution) stage(s staged, round uint64) (first bool) {
+	first = d.round != round
+	if first {
+		d.round, d.start, d.staged = round, 0, nil
+	}
+	d.start = max(d.start, s.start)
+	switch {
+	case s.h != nil:
+		d.staged = s.h.ToFloat(nil)
+	case s.fh != nil:
+		d.staged = s.fh.Copy()
+	case s.series.part == dialect.Bucket:
+		s.series.bucket.set(s.value, round)
+	case s.series.part == dialect.Sum:
+		d.sum.set(s.value, round)
+	case s.series.part == dialect.Count:
+		d.count.set(s.value, round)
+	}
+	return first
+}
+
+func (t *total) set(v float64, round uint64) { t.now, t.round = v, round }
+
+// advance adds what the histogram gained to its edge. It says false when the
+// histogram makes no sense; nothing is remembered of it then.
+func (d *distribution) advance(m moment) bool {
+	before := d.before
+	d.before = d.start
+	anew := m.begunAnew(before, d.start)
+	switch {
+	case d.staged != nil:
+		return d.advanceNative(m, anew)
+	case d.field == dialect.Latency:
+		return d.advanceClassic(m, anew)
+	}
+	// Of bytes only the sum is wanted.
+	if d.sum.round != d.round {
+		return true
+	}
+	if !sane(d.sum.now) {
+		return false
+	}
+	n := d.sum.step(m.fresh(d.start), anew || d.sum.now < d.sum.value)
+	if n > 0 {
+		d.edge.add(d.field, mesh.Outcome{}, n*d.scale)
+	}
+	return true
+}
+
+// step gives what the total gained and remembers the new one.
+func (t *total) step(fresh, reset bool) float64 {
+	before, known := t.value, t.known
+	t.value, t.known = t.now, true
+	switch {
+	case !known && !fresh:
+		return 0
+	case !known, reset:
+		return t.now
+	}
+	return t.now - before
+}
+
+func (d *distribution) advanceNative(m moment, anew bool) bool {
+	now, before := d.staged, d.native
+	if !sane(now.Count) || now.Validate() != nil {
+		return false
+	}
+	// The classic form is not followed beside the native one. Should it stay
+	// alone, it starts from what it is then.
+	if before == nil && !m.fresh(d.start) || before == nil && d.count.known {
+		d.native = now
+		return true
+	}
+	d.native = now
+	gain := now
+	if before != nil && !anew {
+		if now.Count == before.Count && now.Sum == before.Sum {
+			return true
+		}
+		if !now.DetectReset(before) {
+			// Sub changes its receiver; now is the next scrape's before.
+			diff, _, _, err := now.Copy().Sub(before)
+			if err != nil {
+				return false
+			}
+			gain = diff
+		}
+	}
+	d.record(distributionOf(gain, d.scale))
+	return true
+}
+
+// advanceClassic is advanceNative for cumulative buckets.
+func (d *distribution) advanceClassic(m moment, anew bool) bool {
+	reset := anew || d.count.round == d.round && d.count.now < d.count.value
+	for _, b := range d.buckets {
+		if b.round != d.round {
+			continue
+		}
+		if !sane(b.now) {
+			return false
+		}
+		reset = reset || b.now < b.value
+	}
+	if d.sum.round == d.round && math.IsNaN(d.sum.now) || d.count.round == d.round && !sane(d.count.now) {
+		return false
+	}
+	// After the native form went away, what the buckets hold was counted.
+	fresh := m.fresh(d.start) && d.native == nil
+	d.native = nil
+	var (
+		gain  mesh.Histogram
+		lower float64
+		below float64 // gained by the buckets up to lower
+	)
+	for _, b := range d.buckets {
+		if b.round != d.round {
+			continue
+		}
+		n := b.step(fresh, reset)
+		if in := n - below; in > 0 {
+			gain.Buckets = append(gain.Buckets, mesh.Bucket{Lower: min(lower, b.upper), Upper: b.upper, Count: in})
+		}
+		lower, below = b.upper, max(n, below)
+	}
+	gain.Count = below
+	if d.count.round == d.round {
+		gain.Count = d.count.step(fresh, reset)
+	}
+	if d.sum.round == d.round {
+		gain.Sum = d.sum.step(fresh, reset) * d.scale
+	}
+	d.record(gain)
+	return true
+}
+
+// record adds the gain to the edge, whole for times, its sum for bytes.
+func (d *distribution) record(gain mesh.Histogram) {
+	if d.field != dialect.Latency {
+		if gain.Sum > 0 {
+			d.edge.add(d.field, mesh.Outcome{}, gain.Sum)
+		}
+		return
+	}
+	if gain.Count <= 0 {
+		return
+	}
+	d.edge.changed = true
+	d.edge.delta.Latency.Merge(gain)
+}
+
+// distributionOf gives a native histogram's buckets as bounds. What lies
+// around zero counts as above it, unless values below zero were seen: times
+// and sizes have none.
+func distributionOf(h *histogram.FloatHistogram, scale float64) mesh.Histogram {
+	out := mesh.Histogram{Count: h.Count, Sum: h.Sum * scale}
+	it := h.AllBucketIterator()
+	for it.Next() {
+		b := it.At()
+		if b.Count <= 0 {
+			continue
+		}
+		lower := b.Lower
+		if lower < 0 && b.Upper >= 0 && len(h.NegativeBuckets) == 0 {
+			lower = 0
+		}
+		out.Buckets = append(out.Buckets, mesh.Bucket{Lower: lower * scale, Upper: b.Upper * scale, Count: b.Count})
+	}
+	return out
+}
+
+// sane says whether v can be a count.
+func sane(v float64) bool { return v >= 0 && !math.IsInf(v, 0) }
