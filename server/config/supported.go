@@ -1,0 +1,80 @@
+package config
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// supported reports whether the compiler carries a field of Istio's schema.
+// The table is by message and JSON name; a message that is not in it is
+// reached only through a field that is not either.
+//
+// Everything that stands here must be read by server/registry or server/xds:
+// a field that is accepted and then does nothing is worse than one refused.
+func supported(md protoreflect.MessageDescriptor, jsonName string) bool {
+	return slices.Contains(supportedFields(md.Name()), jsonName)
+}
+
+func supportedFields(message protoreflect.Name) []string {
+	switch message {
+	case "VirtualService":
+		return []string{"hosts", "gateways", "http", "tcp", "exportTo"}
+	case "HTTPRoute":
+		return []string{"name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "retries", "headers"}
+	case "HTTPMatchRequest":
+		return []string{"name", "uri", "method", "authority", "headers", "queryParams", "withoutHeaders", "ignoreUriCase", "port", "sourceNamespace"}
+	case "StringMatch":
+		return []string{"exact", "prefix", "regex"}
+	case "HTTPRouteDestination":
+		return []string{"destination", "weight", "headers"}
+	case "RouteDestination":
+		return []string{"destination", "weight"}
+	case "Destination":
+		return []string{"host", "subset", "port"}
+	case "PortSelector":
+		return []string{"number"}
+	case "Headers":
+		return []string{"request", "response"}
+	case "HeaderOperations":
+		return []string{"set", "add", "remove"}
+	case "HTTPRedirect":
+		return []string{"uri", "prefixRewrite", "authority", "port", "derivePort", "scheme", "redirectCode"}
+	case "HTTPDirectResponse":
+		return []string{"status", "body"}
+	case "HTTPBody":
+		return []string{"string", "bytes"}
+	case "HTTPRewrite":
+		return []string{"uri", "authority"}
+	case "HTTPRetry":
+		return []string{"attempts", "perTryTimeout", "retryOn", "backoff"}
+	case "TCPRoute":
+		return []string{"match", "route"}
+	case "L4MatchAttributes":
+		return []string{"port", "sourceNamespace"}
+
+	case "DestinationRule":
+		return []string{"host", "trafficPolicy", "subsets", "exportTo"}
+	case "TrafficPolicy":
+		return []string{"loadBalancer", "connectionPool"}
+	case "Subset":
+		return []string{"name", "labels", "trafficPolicy"}
+	case "LoadBalancerSettings":
+		return []string{"simple"}
+	case "ConnectionPoolSettings":
+		return []string{"tcp"}
+	case "TCPSettings":
+		return []string{"connectTimeout"}
+
+	case "ServiceEntry":
+		return []string{"hosts", "ports", "location", "resolution", "endpoints", "workloadSelector", "exportTo"}
+	case "ServicePort":
+		return []string{"number", "protocol", "name", "targetPort"}
+	case "WorkloadSelector":
+		return []string{"labels"}
+
+	case "WorkloadEntry":
+		return []string{"address", "ports", "labels", "network", "locality", "weight", "serviceAccount"}
+	}
+	return nil
+}

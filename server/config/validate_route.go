@@ -1,0 +1,281 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	networking "istio.io/api/networking/v1"
+	"istio.io/api/networking/v1alpha3"
+)
+
+func (c *checker) virtualService(vs *networking.VirtualService) {
+	c.hosts("spec.hosts", vs.Hosts)
+	c.exportTo(vs.ExportTo)
+	for i, g := range vs.Gateways {
+		if g != "mesh" {
+			c.unsupported(fmt.Sprintf("spec.gateways[%d]", i), fmt.Sprintf("the gateway %q", g))
+		}
+	}
+	if len(vs.Http) == 0 && len(vs.Tcp) == 0 {
+		c.required("spec", "http or tcp")
+	}
+	for i, r := range vs.Http {
+		path := fmt.Sprintf("spec.http[%d]", i)
+		c.httpRoute(path, r)
+		if catchesAll(r) && i < len(vs.Http)-1 {
+			c.warnf(CodeUnreachable, fmt.Sprintf("spec.http[%d]", i+1), "put the route without a match last",
+				"spec.http[%d] is never reached: %s takes every request", i+1, path)
+		}
+	}
+	for i, r := range vs.Tcp {
+		c.tcpRoute(fmt.Sprintf("spec.tcp[%d]", i), r)
+	}
+}
+
+func catchesAll(r *networking.HTTPRoute) bool {
+	return len(r.Match) == 0 || slices.ContainsFunc(r.Match, func(m *networking.HTTPMatchRequest) bool {
+		prefix, isPrefix := m.GetUri().GetMatchType().(*v1alpha3.StringMatch_Prefix)
+		all := m.Uri == nil || isPrefix && prefix.Prefix == "/"
+		return all && m.Method == nil && m.Authority == nil && len(m.Headers) == 0 && len(m.QueryParams) == 0 &&
+			len(m.WithoutHeaders) == 0 && m.Port == 0 && m.SourceNamespace == ""
+	})
+}
+
+func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
+	for i, m := range r.Match {
+		c.httpMatch(fmt.Sprintf("%s.match[%d]", path, i), m, r)
+	}
+	var actions []string
+	for _, a := range []struct {
+		name string
+		set  bool
+	}{{"route", len(r.Route) > 0}, {"redirect", r.Redirect != nil}, {"directResponse", r.DirectResponse != nil}} {
+		if a.set {
+			actions = append(actions, a.name)
+		}
+	}
+	switch {
+	case len(actions) == 0:
+		c.errorf(CodeAction, path, "add a route with a destination", "%s has no route, redirect or directResponse", path)
+	case len(actions) > 1:
+		c.errorf(CodeAction, path, "keep one of them", "%s has %s, want one", path, strings.Join(actions, " and "))
+	}
+	if len(r.Route) == 0 {
+		c.forwardOnly(path, r)
+	}
+	c.httpDestinations(path, r.Route)
+	if r.Redirect != nil {
+		c.redirect(path+".redirect", r.Redirect)
+	}
+	if r.DirectResponse != nil {
+		c.directResponse(path+".directResponse", r.DirectResponse)
+	}
+	if rw := r.Rewrite; rw != nil && rw.Uri == "" && rw.Authority == "" {
+		c.required(path+".rewrite", "uri or authority")
+	}
+	c.duration(path+".timeout", r.Timeout, true)
+	if r.Retries != nil {
+		c.retries(path+".retries", r.Retries)
+	}
+	c.headers(path+".headers", r.Headers)
+}
+
+// forwardOnly refuses what only a forwarded request has.
+func (c *checker) forwardOnly(path string, r *networking.HTTPRoute) {
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"rewrite", r.Rewrite != nil}, {"timeout", r.Timeout != nil}, {"retries", r.Retries != nil}} {
+		if f.set {
+			at := path + "." + f.name
+			c.errorf(CodeAction, at, "remove it", "%s has no effect without a route", at)
+		}
+	}
+}
+
+func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest, r *networking.HTTPRoute) {
+	for _, s := range []struct {
+		name  string
+		match *networking.StringMatch
+	}{{"uri", m.Uri}, {"method", m.Method}, {"authority", m.Authority}} {
+		if s.match != nil {
+			c.stringMatch(path+"."+s.name, s.match, false)
+		}
+	}
+	if _, isRegex := m.GetUri().GetMatchType().(*v1alpha3.StringMatch_Regex); isRegex && r.GetRewrite().GetUri() != "" {
+		c.unsupported(path+".uri.regex", "a regular expression together with rewrite.uri")
+	}
+	for _, s := range []struct {
+		name  string
+		match map[string]*networking.StringMatch
+	}{{"headers", m.Headers}, {"withoutHeaders", m.WithoutHeaders}} {
+		for _, name := range sortedKeys(s.match) {
+			at := path + "." + s.name + "[" + name + "]"
+			c.header(at, name)
+			c.stringMatch(at, s.match[name], true)
+		}
+	}
+	for _, name := range sortedKeys(m.QueryParams) {
+		at := path + ".queryParams[" + name + "]"
+		if name == "" {
+			c.errorf(CodeValue, at, "", "%s: a query parameter has no name", path)
+		}
+		c.stringMatch(at, m.QueryParams[name], true)
+	}
+	if m.Port != 0 {
+		c.port(path+".port", m.Port)
+	}
+}
+
+func (c *checker) stringMatch(path string, m *networking.StringMatch, emptyAllowed bool) {
+	switch v := m.GetMatchType().(type) {
+	case *v1alpha3.StringMatch_Regex:
+		c.regex(path+".regex", v.Regex)
+	case nil:
+		if !emptyAllowed {
+			c.required(path, "exact, prefix or regex")
+		}
+	}
+}
+
+func (c *checker) httpDestinations(path string, routes []*networking.HTTPRouteDestination) {
+	total := int64(0)
+	for i, d := range routes {
+		at := fmt.Sprintf("%s.route[%d]", path, i)
+		c.destination(at+".destination", d.Destination)
+		if d.Weight < 0 {
+			c.errorf(CodeWeights, at+".weight", "", "%s: a weight is not negative, got %d", at, d.Weight)
+		}
+		total += int64(d.Weight)
+		c.headers(at+".headers", d.Headers)
+	}
+	// One destination takes everything, whatever its weight.
+	if len(routes) > 1 && total <= 0 {
+		c.errorf(CodeWeights, path+".route", "give at least one destination a weight", "%s.route: the weights add to %d", path, total)
+	}
+	if total > 1<<32-1 {
+		c.errorf(CodeWeights, path+".route", "", "%s.route: the weights add to %d, more than 4294967295", path, total)
+	}
+}
+
+func (c *checker) destination(path string, d *networking.Destination) {
+	if d == nil {
+		c.required(path, "")
+		return
+	}
+	c.host(path+".host", d.Host)
+	if d.Subset != "" {
+		c.subsetName(path+".subset", d.Subset)
+	}
+	if d.Port != nil {
+		c.port(path+".port", d.Port.Number)
+	}
+}
+
+var redirectCodes = []uint32{0, 301, 302, 303, 307, 308}
+
+func (c *checker) redirect(path string, r *networking.HTTPRedirect) {
+	if r.Uri == "" && r.PrefixRewrite == "" && r.Authority == "" && r.Scheme == "" && r.RedirectPort == nil {
+		c.required(path, "uri, authority, scheme or port")
+	}
+	if r.Uri != "" && r.PrefixRewrite != "" {
+		c.errorf(CodeValue, path, "keep one of them", "%s: only one of uri and prefixRewrite may be given", path)
+	}
+	if !slices.Contains(redirectCodes, r.RedirectCode) {
+		c.errorf(CodeValue, path+".redirectCode", "", "%s.redirectCode: want 301, 302, 303, 307 or 308, got %d", path, r.RedirectCode)
+	}
+	if r.Scheme != "" && r.Scheme != "http" && r.Scheme != "https" {
+		c.errorf(CodeValue, path+".scheme", "", "%s.scheme: want http or https, got %q", path, r.Scheme)
+	}
+	if p, ok := r.RedirectPort.(*v1alpha3.HTTPRedirect_Port); ok {
+		c.port(path+".port", p.Port)
+	}
+}
+
+func (c *checker) directResponse(path string, r *networking.HTTPDirectResponse) {
+	if r.Status < 200 || r.Status > 599 {
+		c.errorf(CodeValue, path+".status", "", "%s.status: want 200 to 599, got %d", path, r.Status)
+	}
+	if size := max(len(r.GetBody().GetString_()), len(r.GetBody().GetBytes())); size > 1<<20 {
+		c.errorf(CodeValue, path+".body", "", "%s.body has %d bytes, more than 1048576", path, size)
+	}
+}
+
+// retryConditions are Envoy's, as its retry_on header documentation lists them.
+var retryConditions = []string{
+	"5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "envoy-ratelimited", "retriable-4xx",
+	"refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure",
+	"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+}
+
+func (c *checker) retries(path string, r *networking.HTTPRetry) {
+	if r.Attempts < 0 {
+		c.errorf(CodeValue, path+".attempts", "", "%s.attempts: want 0 or more, got %d", path, r.Attempts)
+	}
+	if r.Attempts == 0 && (r.PerTryTimeout != nil || r.RetryOn != "" || r.Backoff != nil) {
+		c.errorf(CodeAction, path, "give attempts, or remove the rest", "%s: attempts is 0, so the other fields have no effect", path)
+	}
+	c.duration(path+".perTryTimeout", r.PerTryTimeout, false)
+	c.duration(path+".backoff", r.Backoff, false)
+	for condition := range strings.SplitSeq(r.RetryOn, ",") {
+		condition = strings.TrimSpace(condition)
+		if condition == "" || slices.Contains(retryConditions, condition) {
+			continue
+		}
+		if code, err := strconv.Atoi(condition); err == nil && code >= 100 && code <= 599 {
+			continue
+		}
+		hint := "conditions are " + strings.Join(retryConditions, ", ") + " and status codes"
+		if near := nearest(condition, retryConditions); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		c.errorf(CodeValue, path+".retryOn", hint, "%s.retryOn: unknown condition %q", path, condition)
+	}
+}
+
+func (c *checker) headers(path string, h *networking.Headers) {
+	for _, side := range []struct {
+		name string
+		ops  *v1alpha3.Headers_HeaderOperations
+	}{{"request", h.GetRequest()}, {"response", h.GetResponse()}} {
+		for _, op := range []struct {
+			name   string
+			values map[string]string
+		}{{"set", side.ops.GetSet()}, {"add", side.ops.GetAdd()}} {
+			for _, name := range sortedKeys(op.values) {
+				at := fmt.Sprintf("%s.%s.%s[%s]", path, side.name, op.name, name)
+				// Setting the host is how Istio users rewrite it.
+				isHost := side.name == "request" && op.name == "set" && strings.EqualFold(name, ":authority")
+				if !isHost {
+					c.header(at, name)
+				}
+				c.headerValue(at, op.values[name])
+			}
+		}
+		for i, name := range side.ops.GetRemove() {
+			at := fmt.Sprintf("%s.%s.remove[%d]", path, side.name, i)
+			c.header(at, name)
+			if strings.EqualFold(name, "host") {
+				c.errorf(CodeHeader, at, "", "%s: the host header cannot be removed", at)
+			}
+		}
+	}
+}
+
+func (c *checker) tcpRoute(path string, r *networking.TCPRoute) {
+	for i, m := range r.Match {
+		if m.Port != 0 {
+			c.port(fmt.Sprintf("%s.match[%d].port", path, i), m.Port)
+		}
+	}
+	switch len(r.Route) {
+	case 0:
+		c.errorf(CodeAction, path, "add a route with a destination", "%s has no route", path)
+	case 1:
+		c.destination(path+".route[0].destination", r.Route[0].Destination)
+	default:
+		c.unsupported(path+".route[1]", "more than one destination")
+	}
+}
