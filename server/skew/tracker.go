@@ -1,6 +1,7 @@
 package skew
 
 import (
+	"sort"
 	"sync"
 	"time"
 
@@ -22,13 +23,30 @@ type Options struct {
 	Retention   time.Duration // a node without a stream is forgotten after this; 7 days
 }
 
+func (o Options) withDefaults() Options {
+	orDefault(&o.InFlight, 2*time.Second)
+	orDefault(&o.Stale, 10*time.Second)
+	orDefault(&o.Drift, 2*time.Second)
+	orDefault(&o.History, time.Hour)
+	orDefault(&o.Transitions, 240)
+	orDefault(&o.Connections, 32)
+	orDefault(&o.Retention, 7*24*time.Hour)
+	return o
+}
+
+func orDefault[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
 // Resource is one resource that a node should run.
 type Resource struct {
 	Type     string   // mesh.TypeListener, ...
 	Name     string   // as on the wire
 	Version  string   // content hash, hex
 	Objects  []string // configuration objects it came from: "VirtualService cinema/catalog"
-	Revision uint64   // configuration revision that gave it this content
+	Revision uint64   // configuration revision that gave it this content; 0: the one of the call
 }
 
 // ResourceRef names one version of a resource. Version "" is its removal.
@@ -52,76 +70,151 @@ type AppliedResource struct {
 // their time from the caller. It keeps the slices that it is given: callers do
 // not change them afterwards.
 type Tracker struct {
-	mu  sync.Mutex
-	opt Options
+	mu       sync.Mutex
+	opt      Options
+	seq      uint64
+	nodes    map[string]*node
+	newest   *mesh.Revision
+	accepted []acceptance // by number, ascending, bounded
 }
 
+type acceptance struct {
+	revision uint64
+	at       time.Time
+}
+
+// maxAccepted bounds the revisions whose time is remembered.
+const maxAccepted = 4096
+
 // New makes an empty tracker.
-func New(opt Options) *Tracker { return &Tracker{opt: opt} }
+func New(opt Options) *Tracker {
+	return &Tracker{opt: opt.withDefaults(), nodes: make(map[string]*node)}
+}
 
 // Accepted tells of a new revision of the desired configuration.
-func (t *Tracker) Accepted(rev mesh.Revision) {}
+func (t *Tracker) Accepted(rev mesh.Revision) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seq++
+	if t.newest != nil && rev.Number <= t.newest.Number {
+		return
+	}
+	t.newest = &rev
+	t.accepted = append(t.accepted, acceptance{rev.Number, rev.At})
+	if len(t.accepted) > maxAccepted {
+		t.accepted = append(t.accepted[:0:0], t.accepted[len(t.accepted)-maxAccepted/2:]...)
+	}
+}
 
-// Desired sets all that a node should run at a revision. The caller calls it
-// for every known node after every accepted revision, also when nothing
-// changed for that node (the same slice costs nothing): only so is it known
-// that the node needs nothing of that revision. It may come before Connected.
-func (t *Tracker) Desired(nodeID string, revision uint64, res []Resource, at time.Time) {}
+// acceptedAt gives the time of a revision, or otherwise when it is not known.
+func (t *Tracker) acceptedAt(revision uint64, otherwise time.Time) time.Time {
+	i := sort.Search(len(t.accepted), func(i int) bool { return t.accepted[i].revision >= revision })
+	if i < len(t.accepted) && t.accepted[i].revision == revision {
+		return t.accepted[i].at
+	}
+	return otherwise
+}
+
+// change runs f on a node, which is made when it is not known, and then
+// records what became of its state.
+func (t *Tracker) change(nodeID string, at time.Time, f func(*node)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seq++
+	n := t.nodes[nodeID]
+	if n == nil {
+		n = newNode(nodeID, at)
+		t.nodes[nodeID] = n
+	}
+	f(n)
+	n.whole = n.whole || n.prepared && len(n.pending) == 0
+	n.advance(at)
+	t.record(n, at)
+}
+
+// heard runs f on a known node whose stream conn counts; what comes from a
+// stream that was replaced is out of date.
+func (t *Tracker) heard(nodeID, conn string, at time.Time, f func(*node)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[nodeID]
+	if n == nil || conn == "" || n.current() != conn {
+		return
+	}
+	t.seq++
+	f(n)
+	n.whole = n.whole || n.prepared && len(n.pending) == 0
+	n.advance(at)
+	t.record(n, at)
+}
 
 // Expected tells of a node that is known from discovery or traffic. Until it
 // connects it is never-connected.
-func (t *Tracker) Expected(node mesh.Node, at time.Time) {}
-
-// Connected tells that a node opened its configuration stream. conn names the
-// stream and is unique in the tracker's life. When the node has another stream
-// already, the newest counts and this is noted.
-func (t *Tracker) Connected(node mesh.Node, conn string, at time.Time) {}
+func (t *Tracker) Expected(desc mesh.Node, at time.Time) {
+	t.change(desc.ID, at, func(n *node) {
+		if n.connectedAt.IsZero() {
+			n.describe(desc)
+		}
+	})
+}
 
 // Described adds what a node's agent stream says about it (build, address,
 // start): fields that are set replace what was known.
-func (t *Tracker) Described(node mesh.Node, at time.Time) {}
+func (t *Tracker) Described(desc mesh.Node, at time.Time) {
+	t.change(desc.ID, at, func(n *node) {
+		n.describe(desc)
+		n.seen(at)
+	})
+}
 
 // Seen tells that a node gave a sign of life: a heartbeat.
-func (t *Tracker) Seen(nodeID string, at time.Time) {}
-
-// Disconnected tells that a node's stream ended.
-func (t *Tracker) Disconnected(nodeID, conn, reason string, at time.Time) {}
-
-// Holds tells what a node said on connecting that it has already
-// (initial_resource_versions): it counts as sent and acknowledged.
-func (t *Tracker) Holds(nodeID, conn string, refs []ResourceRef, at time.Time) {}
-
-// Sent tells that a response with these resources was handed to the stream.
-// nonce is unique within conn.
-func (t *Tracker) Sent(nodeID, conn, nonce string, refs []ResourceRef, at time.Time) {}
-
-// Acked tells that a node accepted the response.
-func (t *Tracker) Acked(nodeID, conn, nonce string, at time.Time) {}
-
-// Nacked tells that a node refused the response. message is its own words,
-// "TYPE NAME: reason; ...": the resources it names are refused, the others of
-// that response are held back with them.
-func (t *Tracker) Nacked(nodeID, conn, nonce, message string, at time.Time) {}
-
-// Applied takes a node's own whole account of what it runs.
-func (t *Tracker) Applied(nodeID string, res []AppliedResource, revision uint64, at time.Time) {}
+func (t *Tracker) Seen(nodeID string, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[nodeID]; n != nil {
+		t.seq++
+		n.seen(at)
+	}
+}
 
 // Tick lets time pass: states that depend on age change, and nodes past their
 // retention are forgotten. Views do it too; call it every second or so, that
 // transitions are recorded while nobody looks.
-func (t *Tracker) Tick(at time.Time) {}
+func (t *Tracker) Tick(at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tick(at)
+}
+
+func (t *Tracker) tick(at time.Time) {
+	for id, n := range t.nodes {
+		if !n.connected() && at.Sub(latest(n.known, n.lastSeen, n.disconnectedAt)) > t.opt.Retention {
+			delete(t.nodes, id)
+			t.seq++
+			continue
+		}
+		t.record(n, at)
+	}
+}
 
 // Forget drops a node. It reports whether there was one.
-func (t *Tracker) Forget(nodeID string) bool { return false }
+func (t *Tracker) Forget(nodeID string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.nodes[nodeID]
+	if ok {
+		t.seq++
+		delete(t.nodes, nodeID)
+	}
+	return ok
+}
 
-// View gives all nodes.
-func (t *Tracker) View(at time.Time) NodesView { return NodesView{At: at} }
-
-// Node gives one node with its resources.
-func (t *Tracker) Node(nodeID string, at time.Time) (NodeDetail, bool) { return NodeDetail{}, false }
-
-// History gives a node's transitions of the last window, oldest first; the
-// first may begin before.
-func (t *Tracker) History(nodeID string, window time.Duration, at time.Time) ([]Transition, bool) {
-	return nil, false
+func latest(times ...time.Time) time.Time {
+	var l time.Time
+	for _, t := range times {
+		if t.After(l) {
+			l = t
+		}
+	}
+	return l
 }

@@ -1,0 +1,215 @@
+package skew
+
+import (
+	"fmt"
+	"time"
+)
+
+// verdict is how a node or a resource stands at one time.
+type verdict struct {
+	state  State
+	since  time.Time
+	reason string
+	brief  string // for the history: without ages, so that it stays true
+	quiet  bool   // too short-lived and too common for the history
+}
+
+// judge decides a node's state. The order is the order in which an operator
+// would ask: is it there, was its configuration made, did it get it.
+func (t *Tracker) judge(n *node, at time.Time) verdict {
+	var v verdict
+	switch {
+	case n.connectedAt.IsZero():
+		v = verdict{state: NeverConnected, since: n.known,
+			reason: fmt.Sprintf("expected for %s, but it has never connected to this server", age(n.known, at)),
+			brief:  "has never connected"}
+	case !n.connected():
+		v = n.judgeDisconnected(at)
+	case !n.prepared:
+		v = t.byAge(n.connectedAt, at)
+		v.reason = fmt.Sprintf("connected for %s; its configuration is not prepared yet", age(n.connectedAt, at))
+		v.brief = "configuration not prepared"
+	case len(n.pending) > 0:
+		v = t.judgePending(n, at)
+	case t.newest != nil && n.checked < t.newest.Number:
+		v = t.judgeUnprepared(n, at)
+	default:
+		v = verdict{state: Synced, since: at}
+		v.reason = fmt.Sprintf("runs all that it needs of revision %d", n.checked)
+	}
+	if extra := len(n.streams) - 1; extra > 0 {
+		v.reason += fmt.Sprintf("; %d streams use this node ID, the newest counts", extra+1)
+	}
+	return v
+}
+
+func (n *node) judgeDisconnected(at time.Time) verdict {
+	why := ""
+	if len(n.connections) > 0 {
+		why = n.connections[len(n.connections)-1].Reason
+	}
+	brief := "disconnected"
+	if why != "" {
+		brief = "disconnected: " + words(why)
+		why = " (" + words(why) + ")"
+	}
+	last := "nothing known of what it runs"
+	if rev := n.runsRevision(); rev > 0 {
+		last = fmt.Sprintf("last known to run revision %d", rev)
+	}
+	return verdict{state: Disconnected, since: n.disconnectedAt, brief: brief,
+		reason: fmt.Sprintf("disconnected for %s%s; %s", age(n.disconnectedAt, at), why, last)}
+}
+
+// judgeUnprepared is for the moment between a revision's acceptance and its
+// compilation for the node. Such a node is not synced: a caller that waits for
+// the revision must not be told so.
+func (t *Tracker) judgeUnprepared(n *node, at time.Time) verdict {
+	since := t.acceptedAt(n.checked+1, t.newest.At)
+	v := t.byAge(latest(since, n.connectedAt), at)
+	v.quiet = v.state == InFlight
+	v.reason = fmt.Sprintf("revision %d is not prepared for this node yet (%s); it runs all of revision %d",
+		t.newest.Number, age(since, at), n.checked)
+	v.brief = fmt.Sprintf("revision %d not prepared", t.newest.Number)
+	return v
+}
+
+// judgePending lets the worst resource speak for the node.
+func (t *Tracker) judgePending(n *node, at time.Time) verdict {
+	var worst *resource
+	var v verdict
+	same := 0
+	for r := range n.pending {
+		rv := t.judgeResource(n, r, at)
+		switch c := rv.state.Severity() - v.state.Severity(); {
+		case worst == nil || c > 0:
+			worst, v, same = r, rv, 1
+		case c == 0:
+			same++
+			if speaksBefore(r, rv, worst, v) {
+				worst, v = r, rv
+			}
+		}
+	}
+	v.reason, v.brief = t.explain(n, worst, v, at)
+	if same > 1 && v.state != InFlight {
+		v.reason += fmt.Sprintf(" (and %d more resources)", same-1)
+	}
+	return v
+}
+
+// speaksBefore chooses among resources in the same state: one that was itself
+// refused before one held back with it, then the oldest, then by name.
+func speaksBefore(a *resource, av verdict, b *resource, bv verdict) bool {
+	if a.refused.held != b.refused.held {
+		return b.refused.held
+	}
+	if !av.since.Equal(bv.since) {
+		return av.since.Before(bv.since)
+	}
+	if a.typ != b.typ {
+		return a.typ < b.typ
+	}
+	return a.name < b.name
+}
+
+// judgeResource decides the state of a resource of a connected node, without
+// words.
+func (t *Tracker) judgeResource(n *node, r *resource, at time.Time) verdict {
+	if r.synced() {
+		return verdict{state: Synced, since: r.appliedAt}
+	}
+	if r.refusedNow() {
+		state := Rejected
+		if r.refused.unsupported {
+			state = Unsupported
+		}
+		return verdict{state: state, since: r.refused.at}
+	}
+	if !r.disputed.IsZero() && at.Sub(r.disputed) > t.opt.Drift {
+		return verdict{state: Drifted, since: r.disputed.Add(t.opt.Drift)}
+	}
+	return t.byAge(latest(r.missingSince(), n.connectedAt), at)
+}
+
+// byAge gives in-flight, slow or stale for something missing since start, with
+// the exact time at which that state began.
+func (t *Tracker) byAge(start, at time.Time) verdict {
+	switch d := at.Sub(start); {
+	case d > t.opt.Stale:
+		return verdict{state: Stale, since: start.Add(t.opt.Stale)}
+	case d >= t.opt.InFlight:
+		return verdict{state: Slow, since: start.Add(t.opt.InFlight)}
+	default:
+		return verdict{state: InFlight, since: start}
+	}
+}
+
+// explain puts a resource's state into one sentence, and into a shorter one
+// for the history.
+func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason, brief string) {
+	w := r.desired()
+	switch {
+	case v.state == Rejected || v.state == Unsupported:
+		verb := "refused"
+		if v.state == Unsupported {
+			verb = "cannot run"
+		}
+		brief = fmt.Sprintf("%s %s %s: %s", verb, r.typ, r.name, r.refused.text)
+		return brief + "; " + runsOn(n), brief
+	case v.state == Drifted:
+		brief = fmt.Sprintf("acknowledged revision %d but %s", w.revision, r.stillRuns())
+		return fmt.Sprintf("%s (%s)", brief, age(r.ackedAt, at)), brief
+	case !r.ackedAt.IsZero() && r.acked == w.version && n.account:
+		brief = fmt.Sprintf("acknowledged revision %d but %s", w.revision, r.stillRuns())
+		return fmt.Sprintf("%s (%s)", brief, age(r.ackedAt, at)), brief
+	case !r.ackedAt.IsZero() && r.acked == w.version:
+		brief = fmt.Sprintf("acknowledged revision %d but has not said what it runs", w.revision)
+		return fmt.Sprintf("%s (%s)", brief, age(r.ackedAt, at)), brief
+	case !r.sentAt.IsZero() && r.sent == w.version:
+		if v.state == InFlight {
+			return fmt.Sprintf("revision %d was sent %s ago", w.revision, age(r.sentAt, at)), ""
+		}
+		brief = fmt.Sprintf("no acknowledgement for revision %d", w.revision)
+		return fmt.Sprintf("%s for %s; the stream is up", brief, age(r.sentAt, at)), brief
+	case v.state == InFlight:
+		return fmt.Sprintf("revision %d is about to be sent", w.revision), ""
+	}
+	brief = fmt.Sprintf("revision %d has not been sent", w.revision)
+	return fmt.Sprintf("%s for %s; the stream is up", brief, age(latest(r.missingSince(), n.connectedAt), at)), brief
+}
+
+// stillRuns says what the node has of a resource instead of what is desired.
+func (r *resource) stillRuns() string {
+	what := fmt.Sprintf("%s %s", r.typ, r.name)
+	if r.applied == "" {
+		return "does not run " + what
+	}
+	if i := r.running(); i >= 0 && r.wants[i].revision > 0 && r.wants[i].version != "" {
+		return fmt.Sprintf("still runs %d of %s", r.wants[i].revision, what)
+	}
+	return "runs another version of " + what
+}
+
+func runsOn(n *node) string {
+	if rev := n.runsRevision(); rev > 0 {
+		return fmt.Sprintf("revision %d runs on", rev)
+	}
+	return "what it had before runs on"
+}
+
+// age says how long ago something was, as people say it.
+func age(since, at time.Time) string {
+	d := max(at.Sub(since), 0)
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}
