@@ -1,6 +1,11 @@
 package route
 
-import "time"
+import (
+	"regexp"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
 
 // Config is one route configuration as the control plane describes it. New
 // compiles it to a Table; afterwards it must not be changed.
@@ -24,7 +29,13 @@ type VirtualHost struct {
 
 	RequestHeaders  HeaderOps
 	ResponseHeaders HeaderOps
+
+	service mesh.Service
 }
+
+// Service is what the virtual host stands for, read from its first domain that
+// is no wildcard; zero when there is none.
+func (vh *VirtualHost) Service() mesh.Service { return vh.service }
 
 // Route is a match and what becomes of the requests that it takes. Exactly one
 // of Forward, Redirect and Direct is set.
@@ -119,7 +130,12 @@ type Forward struct {
 	AutoHost      bool // Host becomes the endpoint's host name
 
 	NotFoundStatus int // answer when the cluster is unknown; 0 = 503
+
+	policy Policy // Retry, or the virtual host's
 }
+
+// Policy gives the retry policy in force.
+func (f *Forward) Policy() Policy { return f.policy }
 
 // Weighted is one destination of a split.
 type Weighted struct {
@@ -134,6 +150,9 @@ type Weighted struct {
 type RegexRewrite struct {
 	Pattern      string
 	Substitution string
+
+	re       *regexp.Regexp
+	template string
 }
 
 // Retry says when a request is tried again.

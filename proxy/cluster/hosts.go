@@ -1,0 +1,183 @@
+package cluster
+
+import (
+	"sync/atomic"
+)
+
+// Hosts is an immutable list of a cluster's endpoints with its way to draw one.
+// Drawing is safe for concurrent use.
+type Hosts struct {
+	policy   Policy
+	all      []*Host
+	usable   []*Host
+	weighted bool
+	total    uint64   // of usable weights
+	ring     []uint16 // round robin order when weighted: indexes into usable
+	next     atomic.Uint64
+}
+
+// maxRing bounds the weighted round robin order. Larger sums of weights are
+// scaled down, which costs precision below 1/4096; very long lists are drawn at
+// random by weight instead, because building their order would take too long.
+const maxRing = 4096
+
+// NewHosts builds the list for endpoints. Hosts of previous (nil for none)
+// whose address is still there are kept, with their counters. Of several
+// endpoints with one address the first counts.
+func NewHosts(policy Policy, endpoints []Endpoint, previous *Hosts) *Hosts {
+	known := make(map[string]*Host)
+	if previous != nil {
+		for _, h := range previous.all {
+			known[h.Endpoint().Address] = h
+		}
+	}
+	hs := &Hosts{policy: policy}
+	seen := make(map[string]bool, len(endpoints))
+	for i := range endpoints {
+		e := &endpoints[i]
+		if seen[e.Address] {
+			continue
+		}
+		seen[e.Address] = true
+		h := known[e.Address]
+		if h == nil {
+			h = &Host{}
+		}
+		h.endpoint.Store(e)
+		hs.all = append(hs.all, h)
+		if e.usable() {
+			hs.usable = append(hs.usable, h)
+			hs.total += uint64(e.weight())
+			hs.weighted = hs.weighted || e.weight() != endpoints[0].weight()
+		}
+	}
+	if hs.weighted && policy == RoundRobin && len(hs.usable) <= maxRing/4 {
+		hs.ring = smoothRing(hs.usable, hs.total)
+	}
+	if previous != nil {
+		hs.next.Store(previous.next.Load())
+	}
+	return hs
+}
+
+// All gives every host, also those that are not drawn; only to be read.
+func (hs *Hosts) All() []*Host { return hs.all }
+
+// Usable is the number of hosts that can be drawn.
+func (hs *Hosts) Usable() int { return len(hs.usable) }
+
+// Pick draws a host, or nil when none is usable. Random must be uniform over
+// all 64 bits.
+func (hs *Hosts) Pick(random uint64) *Host {
+	switch n := uint64(len(hs.usable)); {
+	case n == 0:
+		return nil
+	case n == 1:
+		return hs.usable[0]
+	case hs.policy == RoundRobin && hs.ring != nil:
+		return hs.usable[hs.ring[(hs.next.Add(1)-1)%uint64(len(hs.ring))]]
+	case hs.policy == RoundRobin && !hs.weighted:
+		return hs.usable[(hs.next.Add(1)-1)%n]
+	case hs.policy == LeastRequest:
+		return hs.leastOfTwo(random)
+	default:
+		return hs.draw(random)
+	}
+}
+
+// PickOther draws a host that tried does not hold. After attempts draws it
+// takes what came last: a known bad host is better than none.
+func (hs *Hosts) PickOther(tried []*Host, attempts int, random func() uint64) *Host {
+	h := hs.Pick(random())
+	for ; attempts > 0 && h != nil && contains(tried, h); attempts-- {
+		h = hs.Pick(random())
+	}
+	return h
+}
+
+func (hs *Hosts) draw(random uint64) *Host {
+	if !hs.weighted {
+		return hs.usable[random%uint64(len(hs.usable))]
+	}
+	at := random % hs.total
+	for _, h := range hs.usable {
+		w := uint64(h.Endpoint().weight())
+		if at < w {
+			return h
+		}
+		at -= w
+	}
+	return hs.usable[len(hs.usable)-1]
+}
+
+// leastOfTwo is the power of two choices: two different hosts by weight, then
+// the one with fewer requests under way for its weight.
+func (hs *Hosts) leastOfTwo(random uint64) *Host {
+	a := hs.draw(random >> 32)
+	b := hs.draw(random & (1<<32 - 1))
+	if a == b {
+		for i, h := range hs.usable {
+			if h == a {
+				b = hs.usable[(i+1)%len(hs.usable)]
+				break
+			}
+		}
+	}
+	// active/weight compared crosswise, in integers.
+	loadA := (a.Active() + 1) * int64(b.Endpoint().weight())
+	loadB := (b.Active() + 1) * int64(a.Endpoint().weight())
+	if loadB < loadA {
+		return b
+	}
+	return a
+}
+
+// smoothRing spreads each host's turns evenly: every turn, each host gains its
+// weight in credit, and the richest pays the sum of all weights to go.
+func smoothRing(hosts []*Host, total uint64) []uint16 {
+	weights := make([]int64, len(hosts))
+	scale := uint64(1)
+	if total > maxRing {
+		scale = (total + maxRing - 1) / maxRing
+	}
+	var sum, divisor int64
+	for i, h := range hosts {
+		weights[i] = int64(max(uint64(h.Endpoint().weight())/scale, 1))
+		sum += weights[i]
+		divisor = gcd(weights[i], divisor)
+	}
+	sum /= divisor
+	for i := range weights {
+		weights[i] /= divisor
+	}
+	ring := make([]uint16, 0, sum)
+	credit := make([]int64, len(hosts))
+	for range sum {
+		best := 0
+		for i := range credit {
+			credit[i] += weights[i]
+			if credit[i] > credit[best] {
+				best = i
+			}
+		}
+		credit[best] -= sum
+		ring = append(ring, uint16(best))
+	}
+	return ring
+}
+
+func gcd(a, b int64) int64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+func contains(hosts []*Host, h *Host) bool {
+	for _, x := range hosts {
+		if x == h {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,102 @@
+package forward
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/cluster"
+)
+
+// attempt is one try under way. The transport's hooks may be called from its
+// own goroutines, also after the try was given up, so what they note is
+// atomic; all times are nanoseconds after the exchange's begin.
+type attempt struct {
+	s      *stream
+	record Attempt
+	host   *cluster.Host
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+
+	wantConn  atomic.Int64
+	gotConn   atomic.Int64
+	wroteHead atomic.Int64
+	firstByte atomic.Int64
+	ended     bool
+}
+
+func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt {
+	host.Acquire()
+	a := &attempt{s: s, host: host}
+	e := host.Endpoint()
+	a.record = Attempt{Endpoint: e.Address, Workload: e.Workload, SpanID: s.x.Trace.Span, Start: a.since()}
+	if len(s.x.Attempts) > 0 {
+		a.record.SpanID = NewSpanID()
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	a.cancel = cancel
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:              func(string) { a.note(&a.wantConn) },
+		GotConn:              func(httptrace.GotConnInfo) { a.note(&a.gotConn) },
+		WroteHeaders:         func() { a.note(&a.wroteHead) },
+		GotFirstResponseByte: func() { a.note(&a.firstByte) },
+	})
+	return a
+}
+
+func (a *attempt) since() time.Duration { return time.Since(a.s.x.Begin) }
+
+func (a *attempt) note(at *atomic.Int64) { at.Store(int64(a.since())) }
+
+// sent reports whether part of the request went out.
+func (a *attempt) sent() bool { return a.wroteHead.Load() != 0 }
+
+// roundTrip sends the request and waits for the answer's head.
+func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Response, error) {
+	if perTry > 0 {
+		a.timer = time.AfterFunc(perTry, func() { a.cancel(errPerTry) })
+	}
+	res, err := a.s.upstream.transport.RoundTrip(req)
+	if a.timer != nil && !a.timer.Stop() && err == nil {
+		// The answer and the timeout met; the body is dead already.
+		_ = res.Body.Close()
+		res, err = nil, errPerTry
+	}
+	a.account()
+	return res, err
+}
+
+// account adds this sidecar's own share of the try: building and writing the
+// request and reading the answer's head, but not waiting for a connection or
+// for the endpoint.
+func (a *attempt) account() {
+	start := int64(a.record.Start)
+	now := int64(a.since())
+	a.record.Reached = a.gotConn.Load() != 0
+	if want, got := a.wantConn.Load(), a.gotConn.Load(); want != 0 && got >= want {
+		start += got - want
+	}
+	if wrote := a.wroteHead.Load(); wrote > start {
+		a.s.own += time.Duration(wrote - start)
+	}
+	if byte1 := a.firstByte.Load(); byte1 != 0 && now > byte1 {
+		a.s.own += time.Duration(now - byte1)
+	}
+}
+
+// end completes the record and frees the try's context. It may be called
+// twice.
+func (a *attempt) end() {
+	if a.ended {
+		return
+	}
+	a.ended = true
+	a.cancel(nil)
+	a.host.Release()
+	a.record.Duration = a.since() - a.record.Start
+	a.s.x.Connections += a.host.TakeOpened()
+	a.s.x.Attempts = append(a.s.x.Attempts, a.record)
+}

@@ -1,0 +1,166 @@
+package forward
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+)
+
+// copyBuffers are what bodies pass through. 16 KiB is one HTTP/2 frame.
+var copyBuffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+func (s *stream) elapsed() time.Duration { return time.Since(s.x.Begin) }
+
+// respond passes an answer to the client: head, body as it comes, trailers.
+func (s *stream) respond(a *attempt, res *http.Response) {
+	defer func() { _ = res.Body.Close() }()
+	begin := s.elapsed()
+	s.x.Status, s.x.Details = res.StatusCode, DetailsViaUpstream
+	s.destinationFrom(res.Header)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		s.switchProtocols(a, res)
+		return
+	}
+	h := s.w.Header()
+	s.copyHeaders(h, res.Header, begin-a.record.Start)
+	announced := len(res.Trailer)
+	for name := range res.Trailer {
+		h["Trailer"] = append(h["Trailer"], name)
+	}
+	s.head(res.StatusCode)
+	// A body of unknown length may be a stream that waits for the client. But
+	// an answer that ends with its head must stay in one piece: gRPC clients
+	// take a head without a status for the beginning of a body.
+	streaming := res.ContentLength < 0 && res.Body != http.NoBody
+	var flusher *http.ResponseController
+	if streaming {
+		flusher = http.NewResponseController(s.w)
+		_ = flusher.Flush() // errors show up at the next write
+	}
+	s.own += s.elapsed() - begin
+	err := s.copyBody(res.Body, flusher)
+	if err == nil {
+		s.copyTrailers(h, res.Trailer, announced)
+	}
+	s.settleGRPC(a, res)
+	if err != nil {
+		s.broken(a, err)
+	}
+}
+
+// copyHeaders fills the client's header section.
+func (s *stream) copyHeaders(h, from http.Header, waited time.Duration) {
+	for name, values := range from {
+		h[name] = values
+	}
+	removeHopByHop(h)
+	delete(h, headerPeer)
+	delete(h, headerPeerID)
+	if s.answersPeer() {
+		h[headerPeer], h[headerPeerID] = s.e.ownMetadata, s.e.ownID
+	}
+	h[headerServiceTime] = []string{strconv.FormatInt(waited.Milliseconds(), 10)}
+	s.applyResponseOps(h)
+}
+
+// destinationFrom learns from the answer who gave it.
+func (s *stream) destinationFrom(h http.Header) {
+	if s.cfg.Direction != listen.Outbound {
+		return
+	}
+	if peer, ok := s.e.peers.FromHeaders(first(h, headerPeer), first(h, headerPeerID)); ok {
+		s.x.Destination = peer
+	}
+}
+
+// readError and writeError tell the two ends of a copy apart.
+type readError struct{ error }
+
+type writeError struct{ error }
+
+// copyBody passes the body on. With a flusher each piece goes out at once.
+func (s *stream) copyBody(src io.Reader, flusher *http.ResponseController) error {
+	if src == http.NoBody {
+		return nil
+	}
+	buf := copyBuffers.Get().(*[16 << 10]byte)
+	defer copyBuffers.Put(buf)
+	for {
+		n, err := src.Read(buf[:])
+		if n > 0 {
+			written, werr := s.w.Write(buf[:n])
+			s.sentBytes += int64(written)
+			if werr != nil {
+				return writeError{werr}
+			}
+			if flusher != nil && err == nil {
+				if werr := flusher.Flush(); werr != nil {
+					return writeError{werr}
+				}
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return readError{err}
+		}
+	}
+}
+
+// copyTrailers sends the trailers. Those that the upstream did not announce
+// need net/http's prefix.
+func (s *stream) copyTrailers(h, trailer http.Header, announced int) {
+	for name, values := range trailer {
+		if announced != len(trailer) {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+}
+
+// settleGRPC reads the gRPC status: from the trailers, else the headers, else
+// what the HTTP status stands for.
+func (s *stream) settleGRPC(a *attempt, res *http.Response) {
+	if !s.grpc {
+		return
+	}
+	status := first(res.Trailer, headerGRPCStatus)
+	if status == "" {
+		status = first(res.Header, headerGRPCStatus)
+	}
+	if n, err := strconv.Atoi(status); err != nil || n < 0 || n > 16 {
+		status = grpcFromHTTP(res.StatusCode)
+	}
+	s.x.GRPCStatus, a.record.GRPC = status, status
+}
+
+// broken settles an answer that ended before it was complete. What the client
+// got is not whole, and it must see that.
+func (s *stream) broken(a *attempt, err error) {
+	s.abort = true
+	var write writeError
+	switch {
+	case s.clientGone() || errors.As(err, &write):
+		s.x.Flags |= FlagDC
+		s.x.Details = DetailsDownstreamDisconnect
+		a.record.Flags, a.record.Reason = FlagDC, "client went away"
+		return
+	}
+	f := classify(a.ctx, err)
+	a.record.Flags |= f.flags
+	s.x.Flags |= f.flags
+	if f.details != "" {
+		s.x.Details = f.details
+		s.x.Object = s.route.Object
+		a.record.Reason = "timeout while answering"
+		return
+	}
+	s.x.Details = DetailsLateReset + "{" + underscored(f.words) + "}"
+	a.record.Reason = f.words
+}

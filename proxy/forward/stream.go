@@ -1,0 +1,282 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+	"github.com/sidelight-mesh/sidelight/proxy/route"
+)
+
+// stream is one request on its walk: decode, route, try, answer, tell.
+type stream struct {
+	e   *Engine
+	cfg *listen.Config
+	w   http.ResponseWriter
+	r   *http.Request
+	x   Exchange
+
+	grpc      bool
+	upgrade   string // what the client wants to upgrade to
+	hadPeer   bool   // the client sent peer metadata, so it understands ours
+	forward   *route.Forward
+	route     *route.Route
+	vhost     *route.VirtualHost
+	table     *route.Table
+	weighted  *route.Weighted
+	upstream  *Upstream
+	body      *requestBody
+	deadline  deadline
+	attempts  [2]Attempt // backing of x.Attempts: most requests need no more
+	wroteHead bool
+	sentBytes int64 // of the answer's body
+	own       time.Duration
+	abort     bool // the client must see that the answer is cut
+}
+
+func newStream(e *Engine, cfg *listen.Config, w http.ResponseWriter, r *http.Request) *stream {
+	s := &stream{e: e, cfg: cfg, w: w, r: r}
+	s.grpc = route.IsGRPC(first(r.Header, headerContentType))
+	if r.ProtoMajor == 1 {
+		s.upgrade = upgradeType(r.Header)
+	}
+	s.x = Exchange{
+		Begin:     time.Now(),
+		Listener:  cfg.Name,
+		Direction: cfg.Direction,
+		Protocol:  mesh.HTTP,
+		Method:    r.Method,
+		Scheme:    "http",
+		Authority: r.Host,
+		Path:      r.RequestURI,
+		Proto:     r.Proto,
+		RequestID: first(r.Header, headerRequestID),
+		TLS:       "none",
+
+		ClientAddr:   r.RemoteAddr,
+		RequestBytes: requestLineBytes(r) + headerBytes(r.Header),
+		Trace:        readTrace(r.Header, e.opts.Sampling),
+	}
+	s.x.Attempts = s.attempts[:0]
+	if s.grpc {
+		s.x.Protocol = mesh.GRPC
+	}
+	if r.URL.IsAbs() { // absolute form: what the server would have seen
+		s.x.Path = r.URL.RequestURI()
+	}
+	if s.x.RequestID == "" {
+		s.x.RequestID = newRequestID()
+	}
+	s.x.Source, s.x.Destination = e.peers.unknown, e.peers.unknown
+	if cfg.Direction == listen.Inbound {
+		s.x.Source, s.hadPeer = e.peers.FromHeaders(first(r.Header, headerPeer), first(r.Header, headerPeerID))
+		s.x.Destination = e.self
+	} else {
+		s.x.Source = e.self
+	}
+	return s
+}
+
+// walk takes the request from its route to its answer.
+func (s *stream) walk() {
+	st := s.e.state.Load()
+	if s.r.Host == "" {
+		s.reply(localReply{status: http.StatusBadRequest, flags: FlagDPE, details: DetailsMissingHost})
+		return
+	}
+	table := s.cfg.Routes
+	if table == nil {
+		table = st.routes[s.cfg.RouteName]
+	}
+	if table == nil {
+		s.reply(localReply{status: http.StatusNotFound, flags: FlagNR, details: DetailsRouteConfigNotFound})
+		return
+	}
+	s.table = table
+	req := route.Request{
+		Host: s.r.Host, Path: s.r.URL.EscapedPath(), Query: s.r.URL.RawQuery,
+		Method: s.r.Method, Scheme: s.x.Scheme, Header: s.r.Header,
+	}
+	var d route.Decision
+	if s.r.Method != http.MethodConnect { // no route takes CONNECT: this is no forward proxy
+		d = table.Match(&req)
+	}
+	s.x.Service = serviceOf(d.Host)
+	if d.Route == nil {
+		s.reply(localReply{status: http.StatusNotFound, flags: FlagNR, details: DetailsRouteNotFound})
+		return
+	}
+	s.route, s.vhost = d.Route, d.Host
+	s.x.RouteName, s.x.RouteObject, s.x.Revision = d.Route.Name, d.Route.Object, d.Route.Revision
+	switch {
+	case d.Route.Direct != nil:
+		s.reply(localReply{status: d.Route.Direct.Status, body: d.Route.Direct.Body,
+			details: DetailsDirectResponse, object: d.Route.Object})
+	case d.Route.Redirect != nil:
+		s.reply(localReply{status: d.Route.Redirect.Code(), location: d.Route.Location(&req),
+			details: DetailsDirectResponse, object: d.Route.Object})
+	default:
+		s.toCluster(st, d.Route.Forward, req.Path)
+	}
+}
+
+// toCluster picks the destination of a split and forwards to it.
+func (s *stream) toCluster(st *state, f *route.Forward, path string) {
+	s.forward = f
+	s.weighted = f.Pick(rand.Uint64())
+	s.x.Cluster = s.weighted.Cluster
+	u := st.clusters[s.weighted.Cluster]
+	if u == nil {
+		status := f.NotFoundStatus
+		if status == 0 {
+			status = http.StatusServiceUnavailable
+		}
+		s.reply(localReply{status: status, flags: FlagNC, details: DetailsClusterNotFound, object: s.route.Object})
+		return
+	}
+	s.upstream = u
+	if u.service.Host != "" {
+		s.x.Service = u.service
+	}
+	if s.upgrade != "" && u.config.HTTP2 {
+		s.reply(localReply{status: http.StatusForbidden, details: DetailsUpgradeFailed})
+		return
+	}
+	if !u.acquireRequest() {
+		s.reply(overflowReply(u.config.Object))
+		return
+	}
+	defer u.releaseRequest()
+	s.forwardWithRetries(path)
+}
+
+// The reasons for which this sidecar itself ends a try.
+var (
+	errRouteTimeout = errors.New("route timeout")
+	errPerTry       = errors.New("per-try timeout")
+)
+
+// forwardWithRetries tries until there is an answer to pass on, or no reason
+// left to try again.
+func (s *stream) forwardWithRetries(path string) {
+	ctx, cancel := context.WithCancelCause(s.r.Context())
+	defer cancel(nil)
+	defer s.deadline.stop()
+	policy := s.forward.Policy()
+	s.prepareBody(policy.Enabled() && policy.Num > 0, cancel)
+	t := &tries{s: s, policy: policy, header: s.outgoing(), path: path}
+	t.applyHeaderOps()
+	s.own += time.Since(s.x.Begin)
+	for {
+		out := t.next(ctx)
+		if !out.again {
+			t.pass(out)
+			return
+		}
+		if !t.backoff(ctx) {
+			t.pass(t.timedOut(ctx, out))
+			return
+		}
+	}
+}
+
+// prepareBody sets up what the tries read, and starts the route's timeout when
+// the client has sent everything: a slow upload is not the service's fault.
+func (s *stream) prepareBody(retries bool, cancel context.CancelCauseFunc) {
+	start := func() {
+		if s.forward.Timeout > 0 && s.upgrade == "" {
+			s.deadline.start(s.forward.Timeout, func() { cancel(errRouteTimeout) })
+		}
+	}
+	if s.r.Body == nil || s.r.Body == http.NoBody || s.r.ContentLength == 0 {
+		start()
+		return
+	}
+	limit := 0
+	if retries && s.upgrade == "" {
+		limit = s.e.opts.BodyLimit
+	}
+	s.body = newRequestBody(s.r.Body, limit, start)
+}
+
+// deadline is a timer that may be started by the transport's goroutine after
+// the request has ended, and then does not start.
+type deadline struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	over  bool
+}
+
+func (d *deadline) start(after time.Duration, do func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.over {
+		d.timer = time.AfterFunc(after, do)
+	}
+}
+
+func (d *deadline) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}
+
+// serviceOf names the service that a virtual host stands for, for answers that
+// no cluster was asked for. The wildcard stands for none: what a client writes
+// into Host must not become a label.
+func serviceOf(vh *route.VirtualHost) mesh.Service {
+	if vh == nil || len(vh.Domains) == 0 {
+		return mesh.Service{}
+	}
+	return vh.Service()
+}
+
+// finish completes the exchange and shows it to the observers.
+func (s *stream) finish() {
+	x := &s.x
+	x.Duration = time.Since(x.Begin)
+	x.Own = s.own
+	if s.body != nil {
+		x.RequestBytes += s.body.received()
+	}
+	if s.wroteHead {
+		x.ResponseBytes = responseLineBytes + headerBytes(s.w.Header()) + s.sentBytes
+	}
+	if s.table != nil && x.Revision == 0 {
+		x.Revision = s.table.Config().Revision
+	}
+	if len(x.Attempts) > 1 {
+		// The first try carried what was to be this exchange's own span. Now that
+		// each try has a span, that one is the first try's.
+		x.Trace.Span = NewSpanID()
+	}
+	x.Headers = HeaderView{Request: s.r.Header, Response: s.w.Header()}
+	s.tellDestination()
+	s.e.Observe(x)
+	if s.abort {
+		// net/http's way to cut an answer short: it closes the HTTP/1
+		// connection or resets the HTTP/2 stream, and logs nothing.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// tellDestination settles who answered, for the sending side: what the answer
+// said of itself, else what the endpoint's metadata says, and nobody when no
+// endpoint was reached.
+func (s *stream) tellDestination() {
+	n := len(s.x.Attempts)
+	if s.cfg.Direction != listen.Outbound || n == 0 || s.x.Destination != s.e.peers.unknown {
+		return
+	}
+	if last := &s.x.Attempts[n-1]; last.Reached {
+		s.x.Destination = s.e.peers.Of(last.Workload)
+	}
+}

@@ -1,0 +1,178 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/cluster"
+)
+
+const (
+	defaultConnectTimeout = 10 * time.Second
+	defaultPoolIdle       = time.Hour
+	// maxResponseHeader is Envoy's limit for an answer's header section.
+	maxResponseHeader = 60 << 10
+)
+
+// Upstream is a cluster at run time: its endpoints and the connections to
+// them. A new configuration that leaves the connections' nature alone keeps
+// them.
+type Upstream struct {
+	config    *cluster.Config
+	transport *http.Transport
+	service   mesh.Service
+	*gauges
+}
+
+// gauges outlive a change of configuration, as the connections do.
+type gauges struct {
+	hosts    atomic.Pointer[cluster.Hosts]
+	requests atomic.Int64
+	retries  atomic.Int64
+	conns    atomic.Int64 // TCP connections
+	retired  atomic.Bool
+}
+
+func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upstream) *Upstream {
+	u := &Upstream{config: c}
+	if len(c.Services) > 0 {
+		u.service = c.Services[0]
+	}
+	if previous != nil && sameConnections(previous.config, c) {
+		u.transport, u.gauges = previous.transport, previous.gauges
+	} else {
+		u.gauges = &gauges{}
+		u.transport = u.newTransport()
+	}
+	u.setEndpoints(endpoints)
+	return u
+}
+
+// sameConnections reports whether connections made for a also serve b.
+func sameConnections(a, b *cluster.Config) bool {
+	return a.HTTP2 == b.HTTP2 && a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
+		(a.Limits.MaxRequestsPerConnection == 1) == (b.Limits.MaxRequestsPerConnection == 1)
+}
+
+// setEndpoints swaps the endpoint list; requests under way end where they are.
+func (u *Upstream) setEndpoints(endpoints []cluster.Endpoint) {
+	u.hosts.Store(cluster.NewHosts(u.config.Policy, endpoints, u.hosts.Load()))
+}
+
+// Config gives the cluster's configuration; only to be read.
+func (u *Upstream) Config() *cluster.Config { return u.config }
+
+// Hosts gives the endpoints as they are now.
+func (u *Upstream) Hosts() *cluster.Hosts { return u.hosts.Load() }
+
+// Service is what the cluster stands for.
+func (u *Upstream) Service() mesh.Service { return u.service }
+
+func (u *Upstream) newTransport() *http.Transport {
+	var protocols http.Protocols
+	if u.config.HTTP2 {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true)
+	}
+	idle := u.config.IdleTimeout
+	if idle <= 0 {
+		idle = defaultPoolIdle
+	}
+	g := u.gauges
+	connectTimeout := u.config.ConnectTimeout
+	return &http.Transport{
+		Protocols: &protocols,
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return dial(ctx, g.hosts.Load(), address, connectTimeout)
+		},
+		DisableKeepAlives:      u.config.Limits.MaxRequestsPerConnection == 1,
+		DisableCompression:     true, // bodies pass as they are
+		MaxIdleConnsPerHost:    1024,
+		IdleConnTimeout:        idle,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: maxResponseHeader,
+		WriteBufferSize:        4 << 10,
+		ReadBufferSize:         4 << 10,
+		HTTP2: &http.HTTP2Config{
+			MaxReadFrameSize:              16 << 10,
+			MaxReceiveBufferPerConnection: 1 << 20,
+			MaxReceiveBufferPerStream:     256 << 10,
+			SendPingTimeout:               30 * time.Second,
+		},
+	}
+}
+
+// Dial opens a TCP connection to a host of the cluster. The error is a
+// *ConnectError.
+func (u *Upstream) Dial(ctx context.Context, h *cluster.Host) (net.Conn, error) {
+	return dial(ctx, u.hosts.Load(), h.Endpoint().Address, u.config.ConnectTimeout)
+}
+
+// AcquireConn counts a TCP connection in; false when the limit is reached.
+func (u *Upstream) AcquireConn() bool { return acquire(&u.conns, u.config.Limits.MaxConnections) }
+
+// ReleaseConn counts it out.
+func (u *Upstream) ReleaseConn() { u.conns.Add(-1) }
+
+func (u *Upstream) acquireRequest() bool { return acquire(&u.requests, u.config.Limits.MaxRequests) }
+
+func (u *Upstream) releaseRequest() {
+	u.requests.Add(-1)
+	if u.retired.Load() {
+		u.transport.CloseIdleConnections()
+	}
+}
+
+// retire lets go of the connections: idle ones now, others when their request
+// has ended.
+func (u *Upstream) retire() {
+	u.retired.Store(true)
+	u.transport.CloseIdleConnections()
+}
+
+func acquire(n *atomic.Int64, limit uint32) bool {
+	if now := n.Add(1); limit > 0 && now > int64(limit) {
+		n.Add(-1)
+		return false
+	}
+	return true
+}
+
+// ConnectError says that no connection came to be, so no byte was sent.
+type ConnectError struct {
+	Err     error
+	Timeout bool
+}
+
+// Error tells the cause.
+func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+func dial(ctx context.Context, hosts *cluster.Hosts, address string, timeout time.Duration) (net.Conn, error) {
+	if timeout <= 0 {
+		timeout = defaultConnectTimeout
+	}
+	d := net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}
+	conn, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		var netErr net.Error
+		return nil, &ConnectError{Err: err, Timeout: errors.As(err, &netErr) && netErr.Timeout()}
+	}
+	if hosts != nil {
+		for _, h := range hosts.All() {
+			if h.Endpoint().Address == address {
+				h.Opened()
+				break
+			}
+		}
+	}
+	return conn, nil
+}

@@ -1,0 +1,67 @@
+package listen
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+type connKey struct{}
+
+// conn is an accepted connection: counted, closable from outside, and watched
+// for requests that net/http refuses before any handler sees them.
+type conn struct {
+	net.Conn
+	socket *socket
+	once   sync.Once
+	unread atomic.Bool // a request is coming in and no handler has it yet
+}
+
+// Close closes the connection and counts it out, once.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		c.socket.set.active.Add(-1)
+		c.socket.mu.Lock()
+		delete(c.socket.conns, c)
+		c.socket.mu.Unlock()
+	})
+	return c.Conn.Close()
+}
+
+// Write passes bytes on. An HTTP/1 error that goes out while no handler has
+// the request is net/http's own: the request could not be read.
+func (c *conn) Write(p []byte) (int, error) {
+	if c.unread.Load() && len(p) >= 12 && bytes.HasPrefix(p, []byte("HTTP/1.")) && p[9] >= '4' {
+		c.unread.Store(false)
+		c.refused(p[9:12])
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *conn) refused(code []byte) {
+	c.socket.set.broken.Add(1)
+	status, err := strconv.Atoi(string(code))
+	cfg := c.socket.config.Load()
+	if err != nil || cfg == nil || c.socket.set.opts.Engines.Refused == nil {
+		return
+	}
+	c.socket.set.opts.Engines.Refused(cfg, c.RemoteAddr(), status)
+}
+
+// CloseWrite half-closes, for the TCP engine.
+func (c *conn) CloseWrite() error {
+	if t, ok := c.Conn.(*net.TCPConn); ok {
+		return t.CloseWrite()
+	}
+	return nil
+}
+
+// connState notes when a request begins to come in.
+func connState(nc net.Conn, state http.ConnState) {
+	if c, ok := nc.(*conn); ok && state == http.StateActive {
+		c.unread.Store(true)
+	}
+}

@@ -1,0 +1,238 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Engines are what accepted traffic is handed to.
+type Engines struct {
+	// HTTP answers one request.
+	HTTP func(*Config, http.ResponseWriter, *http.Request)
+	// TCP owns a connection until it returns. It must return soon after the
+	// context ends.
+	TCP func(context.Context, *Config, net.Conn)
+	// Refused is told of a request that could not be read, and of the status
+	// that its sender got. It may be nil.
+	Refused func(cfg *Config, client net.Addr, status int)
+}
+
+// Options bound what clients can make the sidecar hold.
+type Options struct {
+	Engines        Engines
+	MaxConnections int           // over all listeners; 0 = 8192
+	HeaderTimeout  time.Duration // for a request's head; 0 = 10 s
+	IdleTimeout    time.Duration // of a kept-alive client connection; 0 = 1 h
+	Logger         *slog.Logger
+}
+
+// maxHeaderBytes is Envoy's default limit for a request's head. net/http
+// grants 4 KiB above what it is told.
+const maxHeaderBytes = 60<<10 - 4<<10
+
+// Counts are what happened at the sockets since the start.
+type Counts struct {
+	Accepted uint64
+	Active   int64
+	Refused  uint64 // over the limit, or no configuration for the socket
+	Broken   uint64 // requests that could not be read
+}
+
+// Set is a sidecar's listening sockets.
+type Set struct {
+	opts Options
+
+	mu      sync.Mutex
+	sockets map[string]*socket // by configured address
+	closed  bool
+	wg      sync.WaitGroup
+
+	accepted, refused, broken atomic.Uint64
+	active                    atomic.Int64
+}
+
+// NewSet gives a set without sockets.
+func NewSet(o Options) *Set {
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 8192
+	}
+	if o.HeaderTimeout == 0 {
+		o.HeaderTimeout = 10 * time.Second
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Hour
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Set{opts: o, sockets: make(map[string]*socket)}
+}
+
+// Reserve binds an address before there is a configuration for it, and gives
+// the address with its real port. Until Apply names that address, connections
+// are closed at once, as if nobody listened.
+func (s *Set) Reserve(address string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sock, err := s.bind(address)
+	if err != nil {
+		return "", err
+	}
+	sock.reserved = true
+	s.sockets[sock.address()] = sock
+	s.start(sock)
+	return sock.address(), nil
+}
+
+// Apply makes the set serve exactly these listeners. On an error nothing
+// changed. Connections of a listener that is gone are drained for a moment.
+func (s *Set) Apply(configs []Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("listeners are draining")
+	}
+	want := make(map[string]*Config, len(configs))
+	for i := range configs {
+		c := &configs[i]
+		if err := c.Validate(); err != nil {
+			return err
+		}
+		if other := want[c.Address]; other != nil {
+			return fmt.Errorf("listener %s: address %s is taken by listener %s", c.Name, c.Address, other.Name)
+		}
+		want[c.Address] = c
+	}
+	bound, err := s.bindMissing(want)
+	if err != nil {
+		return err
+	}
+	for address, sock := range s.sockets {
+		switch c := want[address]; {
+		case c != nil:
+			sock.config.Store(c)
+		case sock.reserved:
+			sock.config.Store(nil)
+		default:
+			delete(s.sockets, address)
+			s.drop(sock)
+		}
+	}
+	for address, sock := range bound {
+		sock.config.Store(want[address])
+		s.sockets[address] = sock
+		s.start(sock)
+	}
+	return nil
+}
+
+// bindMissing binds what is wanted and not there yet: all or nothing.
+func (s *Set) bindMissing(want map[string]*Config) (map[string]*socket, error) {
+	bound := make(map[string]*socket)
+	for address, c := range want {
+		if s.sockets[address] != nil {
+			continue
+		}
+		sock, err := s.bind(address)
+		if err != nil {
+			for _, b := range bound {
+				_ = b.ln.Close()
+			}
+			return nil, fmt.Errorf("listener %s: %w", c.Name, err)
+		}
+		bound[address] = sock
+	}
+	return bound, nil
+}
+
+func (s *Set) bind(address string) (*socket, error) {
+	ln, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("listen on %s: the port is in use by another process: %w", address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return newSocket(s, ln), nil
+}
+
+func (s *Set) start(sock *socket) {
+	s.wg.Go(sock.accept)
+	s.wg.Go(sock.serve)
+}
+
+// dropGrace is how long connections of a removed listener may go on.
+const dropGrace = 5 * time.Second
+
+func (s *Set) drop(sock *socket) {
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), dropGrace)
+		defer cancel()
+		sock.drain(ctx)
+	})
+}
+
+// Drain stops accepting, asks clients to go (Connection: close, GOAWAY), waits
+// for what is under way until ctx ends, and then cuts the rest. It gives the
+// number of connections cut.
+func (s *Set) Drain(ctx context.Context) int {
+	s.mu.Lock()
+	s.closed = true
+	sockets := slices.Collect(maps.Values(s.sockets))
+	s.sockets = make(map[string]*socket)
+	s.mu.Unlock()
+	var cut atomic.Int64
+	var draining sync.WaitGroup
+	for _, sock := range sockets {
+		draining.Go(func() { cut.Add(int64(sock.drain(ctx))) })
+	}
+	draining.Wait()
+	s.wg.Wait()
+	return int(cut.Load())
+}
+
+// Addresses gives the addresses that are bound, and the listener that each
+// serves ("" when none is configured yet).
+func (s *Set) Addresses() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make(map[string]string, len(s.sockets))
+	for address, sock := range s.sockets {
+		list[address] = ""
+		if c := sock.config.Load(); c != nil {
+			list[address] = c.Name
+		}
+	}
+	return list
+}
+
+// Configs gives the listeners that are served, by address.
+func (s *Set) Configs() []*Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*Config
+	for _, address := range slices.Sorted(maps.Keys(s.sockets)) {
+		if c := s.sockets[address].config.Load(); c != nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// Counts gives what happened so far.
+func (s *Set) Counts() Counts {
+	return Counts{
+		Accepted: s.accepted.Load(), Active: s.active.Load(),
+		Refused: s.refused.Load(), Broken: s.broken.Load(),
+	}
+}
