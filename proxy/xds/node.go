@@ -1,0 +1,84 @@
+package xds
+
+import (
+	"fmt"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// Ports tells the control plane where the sidecar listens and for whom.
+type Ports struct {
+	Outbound    string        // "127.0.0.1:15001"; "" = none
+	Inbound     []Inbound     // one per port of the app
+	TCPOutbound []TCPOutbound // one per TCP service that the app calls
+}
+
+// Inbound is one port of the app.
+type Inbound struct {
+	Address     string // where the sidecar listens
+	App         string // where the app listens
+	Protocol    mesh.Protocol
+	ServicePort int
+}
+
+// TCPOutbound is a port that leads to one TCP service.
+type TCPOutbound struct {
+	Address string
+	Host    string
+	Port    int
+}
+
+// xdsNode introduces the sidecar on the ADS stream. The metadata's keys are
+// Istio's where it has one.
+func xdsNode(n mesh.Node, serviceAccount string, ports Ports) (*corev3.Node, error) {
+	labels := map[string]any{}
+	for k, v := range n.Labels {
+		labels[k] = v
+	}
+	for k, v := range map[string]string{
+		"app": n.Workload.App, "service.istio.io/canonical-name": n.Workload.App,
+		"version": n.Workload.Version, "service.istio.io/canonical-revision": n.Workload.Version,
+	} {
+		if v != "" {
+			labels[k] = v
+		}
+	}
+	metadata := map[string]any{
+		"NAMESPACE":       n.Workload.Namespace,
+		"WORKLOAD_NAME":   n.Workload.Name,
+		"CLUSTER_ID":      n.Workload.Cluster,
+		"SERVICE_ACCOUNT": serviceAccount,
+		"LABELS":          labels,
+		"SIDELIGHT_BUILD": n.Build,
+		"SIDELIGHT_KIND":  n.Kind,
+	}
+	if ports.Outbound != "" {
+		metadata["SIDELIGHT_OUTBOUND"] = ports.Outbound
+	}
+	inbound := []any{}
+	for _, p := range ports.Inbound {
+		inbound = append(inbound, map[string]any{
+			"address": p.Address, "app": p.App, "protocol": string(p.Protocol), "service_port": p.ServicePort,
+		})
+	}
+	metadata["SIDELIGHT_INBOUND"] = inbound
+	tcp := []any{}
+	for _, p := range ports.TCPOutbound {
+		tcp = append(tcp, map[string]any{"address": p.Address, "host": p.Host, "port": p.Port})
+	}
+	metadata["SIDELIGHT_TCP_OUTBOUND"] = tcp
+	fields, err := structpb.NewStruct(metadata)
+	if err != nil {
+		return nil, fmt.Errorf("node metadata: %w", err)
+	}
+	return &corev3.Node{
+		Id:                   n.ID,
+		Cluster:              n.Workload.App,
+		Metadata:             fields,
+		UserAgentName:        "sidelight-proxy",
+		UserAgentVersionType: &corev3.Node_UserAgentVersion{UserAgentVersion: n.Build},
+	}, nil
+}
