@@ -129,17 +129,21 @@ func known(s string) string {
 }
 
 func protocol(s string) mesh.Protocol {
-	switch p := mesh.Protocol(strings.ToLower(s)); p {
-	case mesh.GRPC, mesh.TCP:
-		return p
+	switch {
+	case strings.EqualFold(s, string(mesh.GRPC)):
+		return mesh.GRPC
+	case strings.EqualFold(s, string(mesh.TCP)):
+		return mesh.TCP
 	}
 	return mesh.HTTP
 }
 
 func security(s string) string {
 	switch s {
-	case "mutual_tls", "none":
-		return s
+	case "mutual_tls":
+		return "mutual_tls"
+	case "none":
+		return "none"
 	}
 	return mesh.Unknown
 }

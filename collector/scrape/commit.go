@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// youth is how old a target may be at least, when it is scraped for the
-	// first time, so that its counters count from zero: it started while we
-	// were still finding it.
+	// youth is how old a process may be at least, when a scrape of it is first
+	// tried, so that its counters count from zero: it started while we were
+	// still finding it.
 	youth = 5 * time.Second
 	// skew is how far the clocks of target and collector may differ, and how
 	// much a process' own idea of its start may waver.
@@ -32,8 +32,8 @@ type moment struct {
 //
 // In a target that was scraped before it does: it was not there, so it has
 // gained all it has since then. At a target's first scrape it does when it
-// began, or else the process did, while the target was being watched or
-// shortly before. Otherwise its past is not ours to count.
+// began, or else the process did, while the target was being tried or shortly
+// before. Otherwise its past is not ours to count.
 func (m moment) fresh(start int64) bool {
 	if m.again {
 		return true
@@ -86,7 +86,7 @@ func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBat
 	}
 	w.last = at
 	if !m.began.IsZero() {
-		w.began = float64(m.began.UnixMilli()) / 1000
+		w.began = m.began
 	}
 	return batch
 }
@@ -96,19 +96,15 @@ func (w *watch) moment(list []staged, at time.Time) moment {
 	m := moment{at: at, again: !w.last.IsZero(), last: w.last}
 	for _, s := range list {
 		if s.series.field == dialect.ProcessStart && s.h == nil && s.fh == nil && s.value > 0 && s.value < 1e12 {
-			m.began = time.UnixMilli(int64(s.value * 1000))
+			m.began = time.UnixMilli(int64(math.Round(s.value * 1000)))
 		}
 	}
 	if !m.again {
-		m.young = at.Add(-max(2*w.interval, youth))
-		if watched := w.first.Add(-skew); watched.Before(m.young) {
-			m.young = watched
-		}
+		m.young = w.first.Add(-max(2*w.interval, youth))
 		return m
 	}
-	if w.began > 0 && !m.began.IsZero() {
-		before := time.UnixMilli(int64(w.began * 1000))
-		m.restarted = m.began.After(before.Add(time.Second)) && !m.began.Before(w.last.Add(-skew))
+	if !w.began.IsZero() && !m.began.IsZero() {
+		m.restarted = m.began.After(w.began.Add(time.Second)) && !m.began.Before(w.last.Add(-skew))
 	}
 	return m
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
 	"github.com/prometheus/prometheus/scrape"
@@ -71,6 +72,7 @@ type Scraper struct {
 	merge   *merger
 	counts  counts
 
+	conns    conns
 	stopping atomic.Bool
 }
 
@@ -90,6 +92,7 @@ func New(o Options) (*Scraper, error) {
 		ParseST:                  true, // when a counter began: what its first value means
 		DiscoveryReloadInterval:  model.Duration(reloadInterval),
 		DiscoveryReloadOnStartup: true,
+		HTTPClientOptions:        []config.HTTPClientOption{config.WithDialContextFunc(s.conns.dial)},
 	}, o.Logger, nil, nil, &appendable{scraper: s, store: o.Store}, o.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("new scraper: %w", err)
@@ -171,6 +174,7 @@ func (s *Scraper) Run(ctx context.Context) error {
 	s.feed(ctx, sets)
 	// From here on a scrape that fails was cut short by ourselves.
 	s.stopping.Store(true)
+	s.conns.close()
 	s.manager.Stop()
 	workers.Wait()
 	s.manager.UnregisterMetrics()

@@ -33,7 +33,7 @@ type watch struct {
 	round   uint64    // of successful scrapes; marks what was in the last one
 	first   time.Time // when a scrape was first tried
 	last    time.Time // of the last successful scrape
-	began   float64   // the target's process, seconds since 1970; 0 unknown
+	began   time.Time // the target's process; zero unknown
 	removed time.Time // from the list of targets; zero when in it
 }
 

@@ -22,8 +22,8 @@ const apiVersion = "3.15.0"
 // maxForm bounds a POST body. The longest dashboards' queries have 20 KB.
 const maxForm = 1 << 20
 
-// Handler serves the Prometheus HTTP API below /api/v1/, byte for byte as
-// Prometheus answers, as far as reading goes.
+// Handler serves the Prometheus HTTP API below /api/v1/, with Prometheus' own
+// answers and errors, as far as reading goes.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	both := func(path string, answer answerFunc) {
