@@ -7,6 +7,8 @@ package traces
 import (
 	"context"
 	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
 // Querier answers questions about stored traces. Implementations are safe for
@@ -73,8 +75,9 @@ type ServiceCount struct {
 	Errors int    `json:"errors"`
 }
 
-// Trace is one trace whole. Spans stand in pre-order: parents before children,
-// children by start. Times are microseconds after Start.
+// Trace is one trace whole. Times are microseconds after Start. A Querier gives
+// the spans by start, with Depth, SelfUS, CriticalPath and Services left empty:
+// server/trace fills them in and orders the spans as a tree, parents first.
 type Trace struct {
 	TraceID      string    `json:"trace_id"`
 	Start        time.Time `json:"start"`
@@ -114,6 +117,14 @@ type Event struct {
 	AtUS       int64       `json:"at_us"`
 	Name       string      `json:"name"`
 	Attributes []Attribute `json:"attributes"`
+}
+
+// Writer stores spans. WriteSpans returns once they are safe from the end of
+// this process, and owns td from the call on. mesh.ErrExhausted asks the sender
+// to slow down and try again; mesh.ErrUnavailable says that the store is
+// closed or cannot write.
+type Writer interface {
+	WriteSpans(ctx context.Context, td ptrace.Traces) error
 }
 
 // Stats counts what the store took, holds and lost.

@@ -1,0 +1,171 @@
+// Package receive takes spans from senders and hands them to the trace store:
+// OTLP over gRPC and over HTTP. It owns the protocols, their limits and their
+// ways to say "slow down"; what becomes of a span is the store's.
+package receive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"golang.org/x/net/netutil"
+	"google.golang.org/grpc"
+	_ "google.golang.org/grpc/encoding/gzip" // senders may compress
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
+)
+
+// Limits on what one sender can make the receiver hold.
+const (
+	maxMessage    = 16 << 20 // decoded
+	maxStreams    = 256
+	maxConns      = 1024
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 30 * time.Second
+)
+
+// Options say where to listen; an empty address switches that listener off.
+type Options struct {
+	GRPC, HTTP string
+	Store      traces.Writer
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Receiver is a set of bound listeners. Run it once.
+type Receiver struct {
+	store   traces.Writer
+	metrics *ownMetrics
+	log     *slog.Logger
+
+	grpcListener, httpListener net.Listener
+	grpc                       *grpc.Server
+	http                       *http.Server
+}
+
+// New binds the listeners.
+func New(opts Options) (*Receiver, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Receiver{store: opts.Store, metrics: newMetrics(opts.Registerer), log: opts.Logger}
+	var err error
+	if r.grpcListener, err = listen(opts.GRPC, "--otlp-grpc"); err != nil {
+		return nil, err
+	}
+	if r.httpListener, err = listen(opts.HTTP, "--otlp-http"); err != nil {
+		return nil, errors.Join(err, closeListener(r.grpcListener))
+	}
+	r.grpc = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(headerTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)
+	ptraceotlp.RegisterGRPCServer(r.grpc, &grpcService{receiver: r})
+	r.http = &http.Server{
+		Handler:           r.httpHandler(),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+		ErrorLog:       slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug),
+	}
+	return r, nil
+}
+
+func listen(address, flag string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for spans on %s: %w; choose another address with %s", address, err, flag)
+	}
+	return netutil.LimitListener(l, maxConns), nil
+}
+
+func closeListener(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
+}
+
+// Addrs gives the bound addresses; "" for a listener that is off.
+func (r *Receiver) Addrs() (grpcAddr, httpAddr string) {
+	if r.grpcListener != nil {
+		grpcAddr = r.grpcListener.Addr().String()
+	}
+	if r.httpListener != nil {
+		httpAddr = r.httpListener.Addr().String()
+	}
+	return grpcAddr, httpAddr
+}
+
+// Run serves until ctx ends, then lets what is under way finish for a second.
+func (r *Receiver) Run(ctx context.Context) error {
+	served := make(chan error, 2)
+	running := 0
+	if r.grpcListener != nil {
+		running++
+		go func() { served <- r.grpc.Serve(r.grpcListener) }()
+	}
+	if r.httpListener != nil {
+		running++
+		go func() {
+			err := r.http.Serve(r.httpListener)
+			if errors.Is(err, http.ErrServerClosed) {
+				err = nil
+			}
+			served <- err
+		}()
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+		running--
+	}
+	err = errors.Join(err, r.stop(ctx))
+	for range running {
+		err = errors.Join(err, <-served)
+	}
+	return err
+}
+
+func (r *Receiver) stop(ctx context.Context) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	force := context.AfterFunc(grace, r.grpc.Stop)
+	defer force()
+	r.grpc.GracefulStop()
+	if err := r.http.Shutdown(grace); err != nil {
+		return r.http.Close()
+	}
+	return nil
+}
+
+// Close frees the listeners of a Receiver that never ran.
+func (r *Receiver) Close() error {
+	return errors.Join(closeListener(r.grpcListener), closeListener(r.httpListener))
+}
+
+// take stores one request's spans and counts what became of them.
+func (r *Receiver) take(ctx context.Context, protocol string, td ptrace.Traces) error {
+	n := td.SpanCount()
+	err := r.store.WriteSpans(ctx, td)
+	if err != nil {
+		r.metrics.spans.WithLabelValues(protocol, "refused").Add(float64(n))
+		return err
+	}
+	r.metrics.spans.WithLabelValues(protocol, "stored").Add(float64(n))
+	return nil
+}
