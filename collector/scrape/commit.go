@@ -16,16 +16,21 @@ const (
 	// skew is how far the clocks of target and collector may differ, and how
 	// much a process' own idea of its start may waver.
 	skew = 2 * time.Second
+	// keepUnseen is how long a series that is exposed no more is remembered. A
+	// response that was cut short must not make its counters count anew. An
+	// exporter that drops idle series and begins them at zero again is found
+	// out by their start, or by their values, as Prometheus does.
+	keepUnseen = 5 * time.Minute
 )
 
 // moment is what one scrape knows about beginnings.
 type moment struct {
-	at        time.Time
-	again     bool      // the target was scraped before
-	restarted bool      // its process is not the one that was scraped before
-	young     time.Time // at a first scrape: counters that began later count from zero
-	began     time.Time // the process; zero unknown
-	last      time.Time // the scrape before; zero none
+	at      time.Time
+	again   bool      // the target was scraped before
+	process int       // which of the target's processes, one after the other, this is
+	young   time.Time // at a first scrape: counters that began later count from zero
+	began   time.Time // the process; zero unknown
+	last    time.Time // the scrape before; zero none
 }
 
 // fresh says whether a counter that was never seen before counts from zero.
@@ -45,11 +50,21 @@ func (m moment) fresh(start int64) bool {
 	return !began.IsZero() && !began.Before(m.young)
 }
 
-// begunAnew says whether a counter's beginning moved past the scrape before,
-// as it does when its process restarts and it has already overtaken the value
-// that it had.
-func (m moment) begunAnew(before, start int64) bool {
-	return m.restarted || start > before && before > 0 && !time.UnixMilli(start).Before(m.last.Add(-skew))
+// origin is which counter a value is of, when a series has had several, each
+// from zero, one after the other.
+type origin struct {
+	process int
+	start   int64 // ms; 0 unknown
+}
+
+// anew says whether a value is of another counter than the one before, though
+// it may be above it already: the process is another one, or the counter's own
+// start moved past the scrape before.
+func (m moment) anew(before, now origin) bool {
+	if before.process != now.process {
+		return true
+	}
+	return now.start > before.start && before.start > 0 && !time.UnixMilli(now.start).Before(m.last.Add(-skew))
 }
 
 // commit turns one scrape into a batch. A failed scrape changes nothing that
@@ -77,14 +92,11 @@ func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBat
 	w.round++
 	m := w.moment(list, at)
 	seen := w.count(list, m)
-	if seen < len(w.series) {
-		w.dropLevels()
-	}
 	batch.Deltas = w.deltas()
-	if seen < len(w.series) {
-		w.forgetUnseen()
+	if seen < len(w.series) && (w.round%16 == 0 || len(w.series) > 2*int(w.limits.Samples)) {
+		w.forgetUnseen(at)
 	}
-	w.last = at
+	w.last, w.process = at, m.process
 	if !m.began.IsZero() {
 		w.began = m.began
 	}
@@ -93,7 +105,7 @@ func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBat
 
 // moment finds what the scrape says of the process' start, and what follows.
 func (w *watch) moment(list []staged, at time.Time) moment {
-	m := moment{at: at, again: !w.last.IsZero(), last: w.last}
+	m := moment{at: at, again: !w.last.IsZero(), last: w.last, process: w.process}
 	for _, s := range list {
 		if s.series.field == dialect.ProcessStart && s.h == nil && s.fh == nil && s.value > 0 && s.value < 1e12 {
 			m.began = time.UnixMilli(int64(math.Round(s.value * 1000)))
@@ -103,8 +115,10 @@ func (w *watch) moment(list []staged, at time.Time) moment {
 		m.young = w.first.Add(-max(2*w.interval, youth))
 		return m
 	}
-	if !w.began.IsZero() && !m.began.IsZero() {
-		m.restarted = m.began.After(w.began.Add(time.Second)) && !m.began.Before(w.last.Add(-skew))
+	// A start that wavers, as the clock is set, is no restart: it lies before
+	// the last scrape.
+	if !w.began.IsZero() && m.began.After(w.began.Add(time.Second)) && !m.began.Before(w.last.Add(-skew)) {
+		m.process++
 	}
 	return m
 }
@@ -117,7 +131,7 @@ func (w *watch) count(list []staged, m moment) (seen int) {
 		if s.series.round == w.round {
 			continue // the same series twice in one response
 		}
-		s.series.round = w.round
+		s.series.round, s.series.seen = w.round, m.at
 		seen++
 		switch {
 		case s.series.edge == nil:
@@ -151,12 +165,12 @@ func (s *series) advance(in staged, m moment) float64 {
 	if in.h != nil || in.fh != nil || math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
 		return -1
 	}
-	before, known, start := s.value, s.known, s.start
-	s.value, s.known, s.start = v, true, in.start
+	before, known, from := s.value, s.known, s.origin
+	s.value, s.known, s.origin = v, true, origin{m.process, in.start}
 	switch {
 	case !known && !m.fresh(in.start):
 		return 0
-	case !known, v < before, m.begunAnew(start, in.start):
+	case !known, v < before, m.anew(from, s.origin):
 		return v
 	}
 	return v - before
@@ -192,16 +206,9 @@ func (e *edge) add(f dialect.Field, o mesh.Outcome, n float64) {
 	}
 }
 
-// dropLevels tells the edges whose connection gauge went away that it is zero;
-// the edges themselves may go with it.
-func (w *watch) dropLevels() {
-	for _, e := range w.order {
-		e.changed = e.changed || e.level == 0 && e.lastLevel != 0
-	}
-}
-
 // deltas takes what the edges gathered. An edge with open connections is told
-// of even when nothing moved: it is there.
+// of even when nothing moved: it is there. So is the end of the last one, also
+// when its gauge went away.
 func (w *watch) deltas() []mesh.EdgeDelta {
 	var out []mesh.EdgeDelta
 	for _, e := range w.order {

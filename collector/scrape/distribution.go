@@ -25,13 +25,39 @@ type distribution struct {
 
 	round  uint64 // in which it was staged last
 	start  int64  // ms, as staged
-	before int64  // ms, of the scrape before
+	origin origin // of the scrape before
 
-	staged  *histogram.FloatHistogram
+	whole   native                    // as staged
 	native  *histogram.FloatHistogram // of the scrape before
 	buckets []*bucket                 // by upper bound
 	sum     total
 	count   total
+}
+
+// native is a native histogram as it was read: counted in integers, as all
+// exporters do, or in floats.
+type native struct {
+	h  *histogram.Histogram
+	fh *histogram.FloatHistogram
+}
+
+func (n native) any() bool { return n.h != nil || n.fh != nil }
+
+// totals saves the conversion of histograms that have not moved, which are
+// most.
+func (n native) totals() (count, sum float64) {
+	if n.h != nil {
+		return float64(n.h.Count), n.h.Sum
+	}
+	return n.fh.Count, n.fh.Sum
+}
+
+// float gives a copy that lasts: the store changes what it was given.
+func (n native) float() *histogram.FloatHistogram {
+	if n.h != nil {
+		return n.h.ToFloat(nil)
+	}
+	return n.fh.Copy()
 }
 
 // total is a running total, now and at the scrape before.
@@ -69,14 +95,12 @@ func (d *distribution) bucketAt(upper float64) *bucket {
 func (d *distribution) stage(s staged, round uint64) (first bool) {
 	first = d.round != round
 	if first {
-		d.round, d.start, d.staged = round, 0, nil
+		d.round, d.start, d.whole = round, 0, native{}
 	}
 	d.start = max(d.start, s.start)
 	switch {
-	case s.h != nil:
-		d.staged = s.h.ToFloat(nil)
-	case s.fh != nil:
-		d.staged = s.fh.Copy()
+	case s.h != nil, s.fh != nil:
+		d.whole = native{s.h, s.fh}
 	case s.series.part == dialect.Bucket:
 		s.series.bucket.set(s.value, round)
 	case s.series.part == dialect.Sum:
@@ -92,11 +116,11 @@ func (t *total) set(v float64, round uint64) { t.now, t.round = v, round }
 // advance adds what the histogram gained to its edge. It says false when the
 // histogram makes no sense; nothing is remembered of it then.
 func (d *distribution) advance(m moment) bool {
-	before := d.before
-	d.before = d.start
-	anew := m.begunAnew(before, d.start)
+	before := d.origin
+	d.origin = origin{m.process, d.start}
+	anew := m.anew(before, d.origin)
 	switch {
-	case d.staged != nil:
+	case d.whole.any():
 		return d.advanceNative(m, anew)
 	case d.field == dialect.Latency:
 		return d.advanceClassic(m, anew)
@@ -129,30 +153,33 @@ func (t *total) step(fresh, reset bool) float64 {
 }
 
 func (d *distribution) advanceNative(m moment, anew bool) bool {
-	now, before := d.staged, d.native
-	if !sane(now.Count) || now.Validate() != nil {
+	staged, before := d.whole, d.native
+	d.whole = native{}
+	count, sum := staged.totals()
+	if !sane(count) {
 		return false
 	}
-	// The classic form is not followed beside the native one. Should it stay
-	// alone, it starts from what it is then.
-	if before == nil && !m.fresh(d.start) || before == nil && d.count.known {
-		d.native = now
+	if before != nil && !anew && count == before.Count && sum == before.Sum {
 		return true
+	}
+	now := staged.float()
+	if now.Validate() != nil {
+		return false
 	}
 	d.native = now
 	gain := now
-	if before != nil && !anew {
-		if now.Count == before.Count && now.Sum == before.Sum {
-			return true
+	switch {
+	case before == nil && (d.count.known || !m.fresh(d.start)):
+		// The past is not ours, or was counted in the classic form: that is not
+		// followed beside the native one, but may have come before it.
+		return true
+	case before != nil && !anew && !now.DetectReset(before):
+		// Sub changes its receiver; now is the next scrape's before.
+		diff, _, _, err := now.Copy().Sub(before)
+		if err != nil {
+			return false
 		}
-		if !now.DetectReset(before) {
-			// Sub changes its receiver; now is the next scrape's before.
-			diff, _, _, err := now.Copy().Sub(before)
-			if err != nil {
-				return false
-			}
-			gain = diff
-		}
+		gain = diff
 	}
 	d.record(distributionOf(gain, d.scale))
 	return true

@@ -22,10 +22,10 @@ import (
 var update = flag.Bool("update", false, "write what comes out into testdata")
 
 // TestGolden plays the scenarios of testdata: one file for each scrape, named
-// by its time since the first ("5s"), with the response's text, or ("5s fail")
-// the error; what is published stands in the last file, "want". A line
-// "start -90s" in the comment makes the target's process start so long before
-// the first scrape.
+// by its time since the first ("5s"), with the response in the text format, in
+// OpenMetrics ("5s openmetrics"), or the error ("5s fail"); what is published
+// stands in the last file, "want". "@-90s" stands for a time relative to the
+// first scrape's.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -70,10 +70,13 @@ func play(t *testing.T, files []txtar.File) string {
 		}
 		at := epoch().Add(after)
 		var b mesh.EdgeBatch
-		if how == "fail" {
+		switch how {
+		case "fail":
 			b = r.fail(at, errors.New(strings.TrimSpace(string(f.Data))))
-		} else {
-			b = r.text(at, withStarts(string(f.Data)))
+		case "openmetrics":
+			b = r.scrape(at, "application/openmetrics-text; version=1.0.0", []byte(withStarts(string(f.Data))+"# EOF\n"))
+		default:
+			b = r.scrape(at, "text/plain", []byte(withStarts(string(f.Data))))
 		}
 		writeBatch(&out, after, b)
 	}

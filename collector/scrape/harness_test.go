@@ -120,11 +120,6 @@ func (r *rig) scrape(at time.Time, contentType string, body []byte) mesh.EdgeBat
 	return r.report(app, at, err)
 }
 
-func (r *rig) text(at time.Time, body string) mesh.EdgeBatch {
-	r.t.Helper()
-	return r.scrape(at, "text/plain", []byte(body))
-}
-
 // fail plays one scrape that got nothing.
 func (r *rig) fail(at time.Time, err error) mesh.EdgeBatch {
 	r.t.Helper()
@@ -136,7 +131,7 @@ func (r *rig) append(app storage.AppenderV2, at time.Time, contentType string, b
 		return nil
 	}
 	parser, err := textparse.New(body, contentType, labels.NewSymbolTable(), textparse.ParserOptions{
-		KeepClassicOnClassicAndNativeHistograms: true, FallbackContentType: "text/plain",
+		KeepClassicOnClassicAndNativeHistograms: true, OpenMetricsSkipSTSeries: true, FallbackContentType: "text/plain",
 	})
 	if err != nil {
 		return err

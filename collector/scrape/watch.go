@@ -30,6 +30,7 @@ type watch struct {
 	order  []*edge // as first seen: batches come out the same for the same input
 	spare  []staged
 
+	process int       // the last one's number
 	round   uint64    // of successful scrapes; marks what was in the last one
 	first   time.Time // when a scrape was first tried
 	last    time.Time // of the last successful scrape
@@ -46,10 +47,11 @@ type series struct {
 	bucket  *bucket       // of a classic histogram's buckets
 	part    dialect.Part
 
-	round uint64  // in which it was seen last
-	known bool    // value is of an earlier scrape
-	value float64 // of a counter
-	start int64   // ms
+	round  uint64    // in which it was seen last
+	seen   time.Time // and when
+	known  bool      // value is of an earlier scrape
+	value  float64   // of a counter
+	origin origin
 }
 
 // edge gathers what one scrape says of one edge, over all series that share
@@ -179,11 +181,16 @@ func (w *watch) bound(seen map[mesh.Outcome]struct{}, o mesh.Outcome) mesh.Outco
 	return o
 }
 
-// forgetUnseen drops what the last scrape did not have. A counter that comes
-// back later begins at zero again: that is how exporters drop idle series.
-func (w *watch) forgetUnseen() {
+// forgetUnseen drops the series that have not been exposed for long, and with
+// them the edges that nothing leads to any more. When there are too many, all
+// that the last scrape did not have go.
+func (w *watch) forgetUnseen(now time.Time) {
+	keep := keepUnseen
+	if len(w.series) > 2*int(w.limits.Samples) {
+		keep = 0
+	}
 	for ref, s := range w.series {
-		if s.round == w.round {
+		if s.round == w.round || now.Sub(s.seen) < keep {
 			continue
 		}
 		delete(w.series, ref)
