@@ -1,0 +1,132 @@
+package tap
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+const (
+	maxHeaders     = 64
+	maxHeaderName  = 128
+	maxHeaderValue = 1024
+	maxTarget      = 2048
+	maxField       = 256
+)
+
+// secretHeaders never leave the sidecar, nor does a header whose name holds one
+// of secretWords.
+var (
+	secretHeaders = []string{"authorization", "cookie", "proxy-authorization", "set-cookie", "x-forwarded-client-cert"}
+	secretWords   = []string{"api-key", "apikey", "auth", "credential", "csrf", "jwt", "passw", "secret", "session", "signature", "token"}
+	// targetHeaders hold paths or addresses, whose queries are hashed.
+	targetHeaders = []string{"content-location", "location", "referer", "x-envoy-original-path", "x-original-url", "x-rewrite-url"}
+)
+
+// redactHeaders copies headers for a viewer, sorted by name.
+func redactHeaders(headers http.Header) []mesh.Header {
+	if len(headers) == 0 {
+		return nil
+	}
+	names := make([]string, 0, len(headers))
+	for name := range headers {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var out []mesh.Header
+	for _, name := range names {
+		for _, value := range headers[name] {
+			if len(out) == maxHeaders {
+				return out
+			}
+			out = append(out, redactHeader(strings.ToLower(name), value))
+		}
+	}
+	return out
+}
+
+func redactHeader(name, value string) mesh.Header {
+	name = cut(name, maxHeaderName)
+	switch {
+	case isSecret(name):
+		return mesh.Header{Name: name, Redacted: true, Bytes: len(value)}
+	case slices.Contains(targetHeaders, name):
+		return mesh.Header{Name: name, Value: redactTarget(value)}
+	default:
+		return mesh.Header{Name: name, Value: cut(value, maxHeaderValue)}
+	}
+}
+
+func isSecret(name string) bool {
+	return slices.Contains(secretHeaders, name) || slices.ContainsFunc(secretWords, func(word string) bool {
+		return strings.Contains(name, word)
+	})
+}
+
+// redactTarget hashes the values of a path's or address's query, and drops a
+// password from an address. Equal values give equal hashes, here and at other
+// sidecars, so that one order can be followed without knowing it. A part
+// without a name may be the secret itself and is hashed too.
+func redactTarget(target string) string {
+	target, _, _ = strings.Cut(target, "#")
+	target = withoutUser(target)
+	path, query, found := strings.Cut(target, "?")
+	if !found || query == "" {
+		return cut(target, maxTarget)
+	}
+	var b strings.Builder
+	b.WriteString(cut(path, maxTarget))
+	separator := byte('?')
+	for part := range strings.SplitSeq(query, "&") {
+		if b.Len() > maxTarget {
+			b.WriteString("&…")
+			break
+		}
+		b.WriteByte(separator)
+		separator = '&'
+		name, value, named := strings.Cut(part, "=")
+		if !named {
+			name, value = "", part
+		} else {
+			b.WriteString(cut(name, maxTarget))
+			b.WriteByte('=')
+		}
+		if value != "" {
+			sum := sha256.Sum256([]byte(value))
+			b.WriteString(hex.EncodeToString(sum[:4]))
+		}
+	}
+	return b.String()
+}
+
+func withoutUser(target string) string {
+	scheme, rest, found := strings.Cut(target, "://")
+	if !found {
+		return target
+	}
+	authority, path := rest, ""
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
+		authority = authority[i+1:]
+	}
+	return scheme + "://" + authority + path
+}
+
+// cut shortens text to about max bytes, at a character's border, and makes it
+// valid UTF-8, which messages demand.
+func cut(text string, max int) string {
+	if len(text) > max {
+		for max > 0 && !utf8.RuneStart(text[max]) {
+			max--
+		}
+		text = text[:max] + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
