@@ -3,9 +3,11 @@ package forward
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
@@ -188,4 +190,21 @@ func (e *Engine) Serve(cfg *listen.Config, w http.ResponseWriter, r *http.Reques
 	s := newStream(e, cfg, w, r)
 	s.walk()
 	s.finish()
+}
+
+// Refused records a request that could not be read: net/http has answered it
+// with status and closed the connection.
+func (e *Engine) Refused(cfg *listen.Config, client net.Addr, status int) {
+	x := Exchange{
+		Begin: time.Now(), Listener: cfg.Name, Direction: cfg.Direction, Protocol: mesh.HTTP,
+		Source: e.peers.unknown, Destination: e.peers.unknown,
+		Status: status, Flags: FlagDPE, Details: DetailsCodecError,
+		ClientAddr: client.String(), TLS: "none",
+	}
+	if cfg.Direction == listen.Inbound {
+		x.Destination = e.self
+	} else {
+		x.Source = e.self
+	}
+	e.Observe(&x)
 }

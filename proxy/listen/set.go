@@ -94,33 +94,60 @@ func (s *Set) Reserve(address string) (string, error) {
 	return sock.address(), nil
 }
 
-// Apply makes the set serve exactly these listeners. On an error nothing
-// changed. Connections of a listener that is gone are drained for a moment.
-func (s *Set) Apply(configs []Config) error {
+// Change is a new list of listeners whose addresses are bound and whose
+// connections are not taken yet. It ends with Commit or Abandon.
+type Change struct {
+	set   *Set
+	want  map[string]*Config
+	bound map[string]*socket
+}
+
+// Prepare does everything of a change that can fail. Changes must not overlap.
+func (s *Set) Prepare(configs []Config) (*Change, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return errors.New("listeners are draining")
+		return nil, errors.New("the sidecar is draining")
 	}
 	want := make(map[string]*Config, len(configs))
 	for i := range configs {
 		c := &configs[i]
 		if err := c.Validate(); err != nil {
-			return err
+			return nil, err
 		}
 		if other := want[c.Address]; other != nil {
-			return fmt.Errorf("listener %s: address %s is taken by listener %s", c.Name, c.Address, other.Name)
+			return nil, fmt.Errorf("listener %s: address %s is taken by listener %s", c.Name, c.Address, other.Name)
 		}
 		want[c.Address] = c
 	}
 	bound, err := s.bindMissing(want)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return &Change{set: s, want: want, bound: bound}, nil
+}
+
+// Abandon gives the addresses back.
+func (c *Change) Abandon() {
+	for _, sock := range c.bound {
+		_ = sock.ln.Close()
+	}
+}
+
+// Commit makes the set serve exactly the new listeners. Connections of a
+// listener that is gone are drained for a moment.
+func (c *Change) Commit() {
+	s := c.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		c.Abandon()
+		return
 	}
 	for address, sock := range s.sockets {
-		switch c := want[address]; {
-		case c != nil:
-			sock.config.Store(c)
+		switch cfg := c.want[address]; {
+		case cfg != nil:
+			sock.config.Store(cfg)
 		case sock.reserved:
 			sock.config.Store(nil)
 		default:
@@ -128,11 +155,20 @@ func (s *Set) Apply(configs []Config) error {
 			s.drop(sock)
 		}
 	}
-	for address, sock := range bound {
-		sock.config.Store(want[address])
+	for address, sock := range c.bound {
+		sock.config.Store(c.want[address])
 		s.sockets[address] = sock
 		s.start(sock)
 	}
+}
+
+// Apply prepares and commits.
+func (s *Set) Apply(configs []Config) error {
+	c, err := s.Prepare(configs)
+	if err != nil {
+		return err
+	}
+	c.Commit()
 	return nil
 }
 
@@ -157,13 +193,22 @@ func (s *Set) bindMissing(want map[string]*Config) (map[string]*socket, error) {
 
 func (s *Set) bind(address string) (*socket, error) {
 	ln, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("listen on %s: the port is in use by another process: %w", address, err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
+		return nil, Explain(address, err)
 	}
 	return newSocket(s, ln), nil
+}
+
+// Explain says why an address could not be bound, and what to do about it
+// where that is known.
+func Explain(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("listen on %s: the port is in use; stop who holds it or choose another: %w", address, err)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("listen on %s: not permitted; ports below 1024 need privileges: %w", address, err)
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
 }
 
 func (s *Set) start(sock *socket) {

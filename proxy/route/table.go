@@ -103,7 +103,7 @@ func (t *Table) findHost(name string) *host {
 }
 
 func (t *Table) addHost(vh *VirtualHost) error {
-	vh.service = serviceOf(vh.Domains)
+	vh.service = serviceOf(vh)
 	h := &host{VirtualHost: vh, routes: make([]compiled, len(vh.Routes))}
 	for i := range vh.Routes {
 		r := &vh.Routes[i]
@@ -172,9 +172,16 @@ func (t *Table) addDomain(domain string, h *host) error {
 }
 
 // serviceOf reads the service that a virtual host stands for from its first
-// plain domain. Wildcards stand for none.
-func serviceOf(domains []string) mesh.Service {
-	for _, d := range domains {
+// plain domain. Wildcards stand for none; Istio's two catch-all virtual hosts
+// have names of their own in the standard metrics.
+func serviceOf(vh *VirtualHost) mesh.Service {
+	switch vh.Name {
+	case "block_all":
+		return mesh.Service{Name: "BlackHoleCluster"}
+	case "allow_any":
+		return mesh.Service{Name: "PassthroughCluster"}
+	}
+	for _, d := range vh.Domains {
 		if d == "" || strings.ContainsRune(d, '*') {
 			continue
 		}

@@ -1,0 +1,377 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/forward"
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+	"github.com/sidelight-mesh/sidelight/proxy/tap"
+	"github.com/sidelight-mesh/sidelight/proxy/tcp"
+	"github.com/sidelight-mesh/sidelight/proxy/telemetry"
+	"github.com/sidelight-mesh/sidelight/proxy/xds"
+)
+
+// App is a sidecar. Make it with New, which binds everything, then Run it.
+type App struct {
+	opts     Options
+	log      *slog.Logger
+	started  time.Time
+	registry *prometheus.Registry
+
+	engine  *forward.Engine
+	sockets *listen.Set
+	runtime *Runtime
+	client  *xds.Client // nil with a static configuration
+	taps    *tap.Sessions
+	spans   *telemetry.Spans
+	access  *telemetry.AccessLog
+	health  *health
+	servers []*server
+
+	quit     chan struct{}
+	quitOnce sync.Once
+	drained  sync.Once
+}
+
+// server is one of the ports that are not for traffic.
+type server struct {
+	flag string
+	ln   net.Listener
+	http *http.Server
+}
+
+// Addrs are the addresses that are bound, with their real ports.
+type Addrs struct {
+	Outbound    string
+	Inbound     []string // in the order of Options.Inbound
+	TCPOutbound []string
+	Admin       string
+	Metrics     string
+	Health      string
+}
+
+// New checks the options, binds every port and wires the parts together.
+// Nothing is served before Run. An error names the flag at fault; everything
+// that was bound is released then.
+func New(o Options) (_ *App, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Build == "" {
+		o.Build = "dev"
+	}
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o.Inbound, o.TCPOutbound = slices.Clone(o.Inbound), slices.Clone(o.TCPOutbound)
+	a := &App{
+		opts: o, log: o.Logger, started: time.Now(), quit: make(chan struct{}),
+		registry: prometheus.NewRegistry(),
+	}
+	defer func() {
+		if err != nil {
+			a.release()
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.taps, err = tap.New(tap.Options{Logger: o.Logger, Registerer: a.registry}); err != nil {
+		return nil, err
+	}
+	if err := a.wireTraffic(); err != nil {
+		return nil, err
+	}
+	if err := a.reserve(); err != nil {
+		return nil, err
+	}
+	a.health = &health{runtime: a.runtime, inbound: a.opts.Inbound}
+	if err := a.bindServers(); err != nil {
+		return nil, err
+	}
+	if err := a.wireClient(); err != nil {
+		return nil, err
+	}
+	return a, telemetry.RegisterNode(a.registry, telemetry.Node{
+		ID: o.NodeID, Workload: o.Workload, Build: o.Build, StartedAt: a.started,
+		Revision: a.runtime.revision, Sockets: a.sockets.Counts, Requests: a.engine.Active,
+	})
+}
+
+// wireTraffic makes the engines and what observes them.
+func (a *App) wireTraffic() error {
+	o := &a.opts
+	metrics := telemetry.NewMetrics(a.registry)
+	observers := []forward.Observer{metrics}
+	if o.Collector != "" {
+		exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(o.Collector),
+			otlptracegrpc.WithInsecure(), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
+		if err != nil {
+			return fmt.Errorf("--collector: %w", err)
+		}
+		a.spans = telemetry.NewSpans(telemetry.SpanOptions{
+			Workload: o.Workload, NodeID: o.NodeID, Exporter: exporter, Metrics: metrics,
+		})
+		observers = append(observers, a.spans)
+	}
+	if o.AccessLog != nil {
+		a.access = telemetry.NewAccessLog(o.AccessLog, metrics)
+		observers = append(observers, a.access)
+	}
+	var err error
+	a.engine, err = forward.NewEngine(forward.Options{
+		Workload: o.Workload, NodeID: o.NodeID, Sampling: o.Sampling,
+		Observers: append(observers, a.taps), Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.sockets = listen.NewSet(listen.Options{
+		Engines: listen.Engines{
+			HTTP:    a.engine.Serve,
+			TCP:     tcp.New(a.engine, metrics).Serve,
+			Refused: a.engine.Refused,
+		},
+		MaxConnections: o.MaxConnections,
+		Logger:         a.log,
+	})
+	a.runtime = &Runtime{engine: a.engine, sockets: a.sockets}
+	return nil
+}
+
+// reserve binds the traffic ports before the control plane is told of them.
+func (a *App) reserve() error {
+	bind := func(flag string, address *string) error {
+		if *address == "" {
+			return nil
+		}
+		bound, err := a.sockets.Reserve(*address)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", flag, err)
+		}
+		*address = bound
+		return nil
+	}
+	if err := bind("outbound", &a.opts.Outbound); err != nil {
+		return err
+	}
+	for i := range a.opts.Inbound {
+		if err := bind("inbound", &a.opts.Inbound[i].Address); err != nil {
+			return err
+		}
+	}
+	for i := range a.opts.TCPOutbound {
+		if err := bind("tcp-outbound", &a.opts.TCPOutbound[i].Address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) bindServers() error {
+	scrape := promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
+		Registry: a.registry, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+	})
+	metrics := http.NewServeMux()
+	metrics.Handle("GET /metrics", scrape)
+	metrics.Handle("GET /stats/prometheus", scrape)
+	for _, s := range []struct {
+		flag    string
+		address *string
+		handler http.Handler
+	}{
+		{"metrics", &a.opts.Metrics, metrics},
+		{"health", &a.opts.Health, a.health.routes()},
+		{"admin", &a.opts.Admin, (&admin{app: a}).routes(scrape)},
+	} {
+		if *s.address == "" {
+			continue
+		}
+		ln, err := net.Listen("tcp", *s.address)
+		if err != nil {
+			return fmt.Errorf("--%s: %w", s.flag, listen.Explain(*s.address, err))
+		}
+		*s.address = ln.Addr().String()
+		a.servers = append(a.servers, &server{flag: s.flag, ln: ln, http: &http.Server{
+			Handler: s.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+			ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		}})
+	}
+	return nil
+}
+
+func (a *App) wireClient() error {
+	o := &a.opts
+	if len(o.Servers) == 0 {
+		return nil
+	}
+	var err error
+	a.client, err = xds.New(xds.Options{
+		Node: mesh.Node{
+			ID: o.NodeID, Workload: o.Workload, Kind: "sidecar", Build: o.Build,
+			Address: o.Metrics, StartedAt: a.started, Labels: o.Labels,
+		},
+		ServiceAccount: o.ServiceAccount,
+		Ports:          xds.Ports{Outbound: o.Outbound, Inbound: o.Inbound, TCPOutbound: o.TCPOutbound},
+		Servers:        o.Servers,
+		Runtime:        a.runtime,
+		Taps:           a.taps,
+		ActiveRequests: func() uint64 { return uint64(max(a.engine.Active(), 0)) },
+		StateDir:       o.StateDir,
+		Fault:          o.Fault,
+		Logger:         a.log,
+		Registerer:     a.registry,
+	})
+	return err
+}
+
+// Addrs gives the addresses that are bound.
+func (a *App) Addrs() Addrs {
+	addrs := Addrs{Outbound: a.opts.Outbound, Admin: a.opts.Admin, Metrics: a.opts.Metrics, Health: a.opts.Health}
+	for _, in := range a.opts.Inbound {
+		addrs.Inbound = append(addrs.Inbound, in.Address)
+	}
+	for _, t := range a.opts.TCPOutbound {
+		addrs.TCPOutbound = append(addrs.TCPOutbound, t.Address)
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, the parent is gone or somebody asks the sidecar
+// to quit; then it drains and returns. It may be called once.
+func (a *App) Run(ctx context.Context) error {
+	defer a.release()
+	serving, stop := context.WithCancel(context.Background())
+	defer stop()
+	var running sync.WaitGroup
+	failed := make(chan error, len(a.servers))
+	for _, s := range a.servers {
+		running.Go(func() {
+			if err := s.http.Serve(s.ln); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve --%s: %w", s.flag, err)
+			}
+		})
+	}
+	orphaned := make(chan struct{})
+	if a.opts.ParentPID != 0 {
+		running.Go(func() {
+			if watchParent(serving, a.opts.ParentPID) {
+				close(orphaned)
+			}
+		})
+	}
+	err := a.configure(serving, &running)
+	a.log.Info("sidecar started", "node", a.opts.NodeID, "workload", a.opts.Workload.ID(),
+		"outbound", a.opts.Outbound, "metrics", a.opts.Metrics, "admin", a.opts.Admin, "health", a.opts.Health)
+	drain := a.opts.DrainTime
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case <-a.quit:
+		case err = <-failed:
+		case <-orphaned:
+			a.log.Warn("the parent process is gone", "pid", a.opts.ParentPID)
+			drain = min(drain, 500*time.Millisecond)
+		}
+	}
+	a.drain(drain)
+	stop() // configuration and tap until here: the server sees a sidecar drain
+	a.flush()
+	running.Wait()
+	return err
+}
+
+// configure starts whoever brings configuration.
+func (a *App) configure(ctx context.Context, running *sync.WaitGroup) error {
+	if a.opts.Static != nil {
+		if err := a.runtime.Apply(a.opts.Static); err != nil {
+			return fmt.Errorf("static configuration: %w", err)
+		}
+	}
+	running.Go(func() {
+		if err := a.taps.Run(ctx); err != nil {
+			a.log.Error("tap sessions", "error", err)
+		}
+	})
+	if a.client != nil {
+		running.Go(func() {
+			if err := a.client.Run(ctx); err != nil {
+				a.log.Error("configuration client", "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+// drain takes the sidecar out of traffic: not ready, no new connections, what
+// is under way gets its time.
+func (a *App) drain(limit time.Duration) {
+	a.drained.Do(func() {
+		a.health.draining.Store(true)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
+		defer cancel()
+		if cut := a.sockets.Drain(ctx); cut > 0 {
+			a.log.Warn("drain time is over", "connections_cut", cut, "drain_time", limit)
+		}
+	})
+}
+
+// flushTime bounds how long the last spans and log lines may take.
+const flushTime = time.Second
+
+// flush sends what telemetry still holds, and closes the other ports.
+func (a *App) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if a.spans != nil {
+		if err := a.spans.Shutdown(ctx); err != nil {
+			a.log.Debug("shut spans down", "error", err)
+		}
+		a.spans = nil
+	}
+	if a.access != nil {
+		_ = a.access.Shutdown(ctx)
+		a.access = nil
+	}
+	for _, s := range a.servers {
+		_ = s.http.Shutdown(ctx)
+		_ = s.http.Close()
+	}
+	a.engine.Close()
+}
+
+// release frees whatever is still held; after Run there is nothing.
+func (a *App) release() {
+	if a.sockets != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		a.sockets.Drain(ctx)
+	}
+	for _, s := range a.servers {
+		_ = s.ln.Close()
+	}
+	if a.engine != nil {
+		a.flush()
+	}
+}
+
+// Quit makes Run return.
+func (a *App) Quit() { a.quitOnce.Do(func() { close(a.quit) }) }
+
+// Listeners gives the traffic addresses and the listener that each serves.
+func (a *App) Listeners() map[string]string { return maps.Clone(a.sockets.Addresses()) }

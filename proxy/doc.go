@@ -1,0 +1,52 @@
+// Package proxy is Sidelight's data plane: the sidecar that stands beside a
+// workload. The package itself holds only this page; the parts are below it.
+//
+// # A request's walk
+//
+//		accept -> decode -> identify -> route -> cluster -> endpoint -> try ... -> answer -> observe
+//
+//	  - proxy/listen accepts. A socket belongs to an address, and its
+//	    configuration says what the next connection speaks. net/http decodes
+//	    HTTP/1.1 and HTTP/2 with prior knowledge on the same port; what it cannot
+//	    read it refuses, and the refusal is counted as DPE.
+//	  - proxy/forward begins an Exchange: who called (the peer metadata that
+//	    sidecars exchange), which trace it belongs to (W3C or B3), its request ID.
+//	  - proxy/route finds virtual host, route and destination of the split, by
+//	    Envoy's rules. No route is 404 NR; a redirect or direct response ends the
+//	    walk here.
+//	  - proxy/cluster draws an endpoint; none is 503 UH, an unknown cluster
+//	    503 NC, a full circuit breaker 503 UO.
+//	  - proxy/forward tries. The route's timeout covers all tries and the waits
+//	    between them and begins when the client has sent everything; the per-try
+//	    timeout covers one, until its answer's head. A try that failed is repeated
+//	    when the retry policy names the reason, the tries are not used up (URX) and
+//	    the request's body is still held.
+//	  - The answer passes as it comes: head, body, trailers; an upgrade joins the
+//	    two connections. When the upstream breaks off in the middle the client's
+//	    stream is cut too, so that nobody takes half an answer for a whole one.
+//	  - At the end every observer sees the Exchange: proxy/telemetry counts it,
+//	    makes its spans and its log line, proxy/tap shows it to whoever listens.
+//
+// TCP connections take the short way: proxy/listen, proxy/tcp, proxy/cluster.
+//
+// # Configuration
+//
+// proxy/xds brings it and hands it to proxy/app.Runtime as one forward.Snapshot.
+// Addresses are bound first, then routes and clusters are swapped by one atomic
+// pointer, then listeners are switched; if anything fails the old state runs on.
+// Connections survive every change that does not concern them.
+//
+// # What differs from Envoy
+//
+//   - Clients' x-envoy-* headers (retry, timeout) are passed on but not obeyed,
+//     and grpc-timeout is left to the two ends.
+//   - net/http repeats a request without a body by itself when a kept-alive
+//     connection turns out to be closed before a byte of the answer came, or an
+//     HTTP/2 stream was refused. Such a repetition is not counted as a try.
+//   - A DNS cluster's names are resolved whenever a connection is opened.
+//   - Connection pools have no limit in HTTP; max_requests, max_retries and, for
+//     TCP, max_connections hold.
+//   - Interim answers (1xx) other than 101 are not passed on.
+//   - Sizes in istio_request_bytes and istio_response_bytes count HTTP/2 headers
+//     as if they were not compressed.
+package proxy

@@ -1,0 +1,222 @@
+package telemetry
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/forward"
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+)
+
+// Bounds on series. A sidecar of a large mesh has a few hundred edges with a
+// handful of outcomes each; more is somebody's invention.
+const (
+	maxEdges    = 2000
+	maxOutcomes = 64 // per edge
+)
+
+// istioBuckets are Envoy's, in ms or bytes.
+var istioBuckets = []float64{
+	0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000,
+	60000, 300000, 600000, 1800000, 3600000,
+}
+
+// Metrics counts exchanges. It is an Observer and a TCP Meter.
+type Metrics struct {
+	requests, responses               *prometheus.CounterVec
+	attempts, connections             *prometheus.CounterVec
+	duration, requestSize, answerSize *prometheus.HistogramVec
+	tcpOpened, tcpClosed              *prometheus.CounterVec
+	tcpSent, tcpReceived              *prometheus.CounterVec
+	tcpActive                         *prometheus.GaugeVec
+	added                             *prometheus.HistogramVec
+	addedSource, addedDestination     prometheus.Observer
+	limited                           *prometheus.CounterVec
+	spansDropped                      *prometheus.CounterVec
+	logDropped                        prometheus.Counter
+
+	edges     sync.Map // edgeKey -> *edge
+	edgeCount atomic.Int64
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	edge := mesh.EdgeLabels()
+	outcome := slices.Concat(edge, []string{mesh.LabelCode, mesh.LabelGRPCStatus, mesh.LabelFlags})
+	answer := slices.Concat(outcome, []string{mesh.LabelResponseSource, mesh.LabelDetails, mesh.LabelConfigObject})
+	tcp := slices.Concat(edge, []string{mesh.LabelFlags})
+	m := &Metrics{
+		requests:    counter(mesh.MetricRequests, "Requests, by who called whom and how it ended.", outcome),
+		responses:   counter(mesh.MetricResponses, "Answers, by who gave them and why.", answer),
+		attempts:    counter(mesh.MetricAttempts, "Tries at an upstream.", edge),
+		connections: counter(mesh.MetricUpstreamConnections, "Upstream connections opened.", edge),
+		duration:    histogram(mesh.MetricDuration, "Duration of requests in milliseconds.", outcome, istioBuckets),
+		requestSize: histogram(mesh.MetricRequestBytes, "Size of requests with headers.", outcome, istioBuckets),
+		answerSize:  histogram(mesh.MetricResponseBytes, "Size of answers with headers.", outcome, istioBuckets),
+		tcpOpened:   counter(mesh.MetricTCPOpened, "TCP connections opened.", tcp),
+		tcpClosed:   counter(mesh.MetricTCPClosed, "TCP connections closed.", tcp),
+		tcpSent:     counter(mesh.MetricTCPSentBytes, "Bytes sent to the server side of TCP connections.", tcp),
+		tcpReceived: counter(mesh.MetricTCPReceivedBytes, "Bytes received from the server side of TCP connections.", tcp),
+		tcpActive: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: mesh.MetricActiveConnections, Help: "TCP connections open now."}, edge),
+		added: histogram(mesh.MetricProxyAdded, "The sidecar's own share of the time to the first byte.",
+			[]string{mesh.LabelReporter},
+			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5}),
+		limited: counter("sidelight_series_limited_total",
+			"Exchanges counted under coarser labels because a bound on series was reached.", []string{"kind"}),
+		spansDropped: counter(mesh.MetricSpansDropped, "Spans that did not reach the collector.", []string{"reason"}),
+		logDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sidelight_access_log_dropped_total", Help: "Access log lines dropped because the log was too slow."}),
+	}
+	m.addedSource = m.added.WithLabelValues(string(mesh.FromSource))
+	m.addedDestination = m.added.WithLabelValues(string(mesh.FromDestination))
+	for _, reason := range []string{reasonQueueFull, reasonExport} {
+		m.spansDropped.WithLabelValues(reason)
+	}
+	reg.MustRegister(m.requests, m.responses, m.attempts, m.connections, m.duration, m.requestSize,
+		m.answerSize, m.tcpOpened, m.tcpClosed, m.tcpSent, m.tcpReceived, m.tcpActive, m.added,
+		m.limited, m.spansDropped, m.logDropped)
+	return m
+}
+
+func counter(name, help string, labels []string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// histogram is native, with classic buckets beside for those who read text.
+func histogram(name, help string, labels []string, buckets []float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  160,
+		NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
+}
+
+// edge holds the series of one edge, resolved once.
+type edge struct {
+	m      *Metrics
+	labels []string
+
+	attempts, connections prometheus.Counter
+
+	outcomes sync.Map // outcomeKey -> *outcome
+	count    atomic.Int64
+}
+
+type outcome struct {
+	requests, responses               prometheus.Counter
+	duration, requestSize, answerSize prometheus.Observer
+}
+
+// Active is always true: counters are the one thing that never samples.
+func (m *Metrics) Active() bool { return true }
+
+// Done counts a request. TCP connections are counted as they live, see Opened.
+func (m *Metrics) Done(x *forward.Exchange) {
+	if x.Protocol == mesh.TCP {
+		return
+	}
+	e := m.edge(keyOf(x))
+	o := e.outcome(outcomeOf(x))
+	o.requests.Inc()
+	o.responses.Inc()
+	o.duration.Observe(float64(x.Duration) / float64(time.Millisecond))
+	o.requestSize.Observe(float64(x.RequestBytes))
+	o.answerSize.Observe(float64(x.ResponseBytes))
+	e.attempts.Add(float64(len(x.Attempts)))
+	e.connections.Add(float64(x.Connections))
+	if x.Direction == listen.Inbound {
+		m.addedDestination.Observe(x.Own.Seconds())
+	} else {
+		m.addedSource.Observe(x.Own.Seconds())
+	}
+}
+
+// edge finds or makes the series of an edge. Above the bound, who is at the
+// far end is not told any more; which service was called still is.
+func (m *Metrics) edge(k edgeKey) *edge {
+	if e, ok := m.edges.Load(k); ok {
+		return e.(*edge)
+	}
+	if m.edgeCount.Load() >= maxEdges {
+		m.limited.WithLabelValues("edge").Inc()
+		if k.direction == listen.Inbound {
+			k.source = &nobody
+		} else {
+			k.destination = &nobody
+		}
+		k.service.Namespace = ""
+		if e, ok := m.edges.Load(k); ok {
+			return e.(*edge)
+		}
+	}
+	labels := k.values()
+	made, loaded := m.edges.LoadOrStore(k, &edge{
+		m: m, labels: labels,
+		attempts:    m.attempts.WithLabelValues(labels...),
+		connections: m.connections.WithLabelValues(labels...),
+	})
+	if !loaded {
+		m.edgeCount.Add(1)
+	}
+	return made.(*edge)
+}
+
+// nobody stands for the far end of edges above the bound. It is never written.
+var nobody forward.Peer
+
+func (e *edge) outcome(k outcomeKey) *outcome {
+	if o, ok := e.outcomes.Load(k); ok {
+		return o.(*outcome)
+	}
+	if e.count.Load() >= maxOutcomes {
+		e.m.limited.WithLabelValues("outcome").Inc()
+		k = k.coarse()
+		if o, ok := e.outcomes.Load(k); ok {
+			return o.(*outcome)
+		}
+	}
+	values := slices.Concat(e.labels, k.values())
+	made, loaded := e.outcomes.LoadOrStore(k, &outcome{
+		requests:    e.m.requests.WithLabelValues(values...),
+		responses:   e.m.responses.WithLabelValues(slices.Concat(e.labels, k.answer())...),
+		duration:    e.m.duration.WithLabelValues(values...),
+		requestSize: e.m.requestSize.WithLabelValues(values...),
+		answerSize:  e.m.answerSize.WithLabelValues(values...),
+	})
+	if !loaded {
+		e.count.Add(1)
+	}
+	return made.(*outcome)
+}
+
+// Opened counts a TCP connection.
+func (m *Metrics) Opened(x *forward.Exchange) {
+	e := m.edge(keyOf(x))
+	m.tcpOpened.WithLabelValues(e.tcp("-")...).Inc()
+	m.tcpActive.WithLabelValues(e.labels...).Inc()
+	e.attempts.Add(float64(len(x.Attempts)))
+	e.connections.Add(float64(x.Connections))
+}
+
+// Moved counts a TCP connection's bytes while it lives.
+func (m *Metrics) Moved(x *forward.Exchange, sent, received int64) {
+	e := m.edge(keyOf(x))
+	m.tcpSent.WithLabelValues(e.tcp("-")...).Add(float64(sent))
+	m.tcpReceived.WithLabelValues(e.tcp("-")...).Add(float64(received))
+}
+
+// Closed counts a TCP connection's end.
+func (m *Metrics) Closed(x *forward.Exchange) {
+	e := m.edge(keyOf(x))
+	m.tcpClosed.WithLabelValues(e.tcp(x.Flags.String())...).Inc()
+	m.tcpActive.WithLabelValues(e.labels...).Dec()
+}
+
+func (e *edge) tcp(flags string) []string { return slices.Concat(e.labels, []string{flags}) }

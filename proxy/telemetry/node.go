@@ -1,0 +1,74 @@
+package telemetry
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+)
+
+// Node is what the node metrics tell; the functions are asked at each scrape.
+type Node struct {
+	ID        string
+	Workload  mesh.Workload
+	Build     string
+	StartedAt time.Time
+	Revision  func() uint64 // applied configuration revision
+	Sockets   func() listen.Counts
+	Requests  func() int64 // under way
+}
+
+// nodeCollector gives the metrics that are levels or counted elsewhere.
+type nodeCollector struct {
+	node Node
+
+	info, build, uptime                   *prometheus.Desc
+	accepted, active, refused, unread, rq *prometheus.Desc
+}
+
+// RegisterNode registers the metrics about the sidecar itself, but for the
+// revision as a value, which proxy/xds counts.
+func RegisterNode(reg prometheus.Registerer, n Node) error {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return reg.Register(&nodeCollector{
+		node: n,
+		info: desc(mesh.MetricNodeInfo, "1, with who this sidecar is and what it runs.",
+			"node", "workload", "namespace", "build", "revision"),
+		build:    desc(mesh.MetricBuild, "1, with the version.", "component", "tag"),
+		uptime:   desc("envoy_server_uptime", "Seconds since the start."),
+		accepted: desc("sidelight_downstream_connections_accepted_total", "Connections accepted."),
+		active:   desc("sidelight_downstream_connections_active", "Connections open now."),
+		refused: desc("sidelight_downstream_connections_refused_total",
+			"Connections closed at once: over the limit, or nothing configured."),
+		unread: desc("sidelight_downstream_unreadable_requests_total", "Requests that could not be read."),
+		rq:     desc("sidelight_downstream_requests_active", "Requests under way."),
+	})
+}
+
+// Describe is part of prometheus.Collector.
+func (c *nodeCollector) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, out) }
+
+// Collect is part of prometheus.Collector.
+func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v uint64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
+	}
+	n := c.node
+	rev, sockets := n.Revision(), n.Sockets()
+	gauge(c.info, 1, n.ID, n.Workload.Name, n.Workload.Namespace, n.Build, strconv.FormatUint(rev, 10))
+	gauge(c.build, 1, "proxy", n.Build)
+	gauge(c.uptime, time.Since(n.StartedAt).Seconds())
+	count(c.accepted, sockets.Accepted)
+	gauge(c.active, float64(sockets.Active))
+	count(c.refused, sockets.Refused)
+	count(c.unread, sockets.Broken)
+	gauge(c.rq, float64(n.Requests()))
+}
