@@ -45,7 +45,9 @@ func supportedFields(message protoreflect.Name) []string {
 	case "HTTPBody":
 		return []string{"string", "bytes"}
 	case "HTTPRewrite":
-		return []string{"uri", "authority"}
+		return []string{"uri", "authority", "uriRegexRewrite"}
+	case "RegexRewrite":
+		return []string{"match", "rewrite"}
 	case "HTTPRetry":
 		return []string{"attempts", "perTryTimeout", "retryOn", "backoff"}
 	case "TCPRoute":

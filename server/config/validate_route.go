@@ -45,7 +45,7 @@ func catchesAll(r *networking.HTTPRoute) bool {
 
 func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
 	for i, m := range r.Match {
-		c.httpMatch(fmt.Sprintf("%s.match[%d]", path, i), m, r)
+		c.httpMatch(fmt.Sprintf("%s.match[%d]", path, i), m)
 	}
 	var actions []string
 	for _, a := range []struct {
@@ -72,8 +72,8 @@ func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
 	if r.DirectResponse != nil {
 		c.directResponse(path+".directResponse", r.DirectResponse)
 	}
-	if rw := r.Rewrite; rw != nil && rw.Uri == "" && rw.Authority == "" {
-		c.required(path+".rewrite", "uri or authority")
+	if r.Rewrite != nil {
+		c.rewrite(path+".rewrite", r.Rewrite)
 	}
 	c.duration(path+".timeout", r.Timeout, true)
 	if r.Retries != nil {
@@ -95,7 +95,7 @@ func (c *checker) forwardOnly(path string, r *networking.HTTPRoute) {
 	}
 }
 
-func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest, r *networking.HTTPRoute) {
+func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest) {
 	for _, s := range []struct {
 		name  string
 		match *networking.StringMatch
@@ -103,9 +103,6 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest, r *netw
 		if s.match != nil {
 			c.stringMatch(path+"."+s.name, s.match, false)
 		}
-	}
-	if _, isRegex := m.GetUri().GetMatchType().(*v1alpha3.StringMatch_Regex); isRegex && r.GetRewrite().GetUri() != "" {
-		c.unsupported(path+".uri.regex", "a regular expression together with rewrite.uri")
 	}
 	for _, s := range []struct {
 		name  string
@@ -150,6 +147,11 @@ func (c *checker) httpDestinations(path string, routes []*networking.HTTPRouteDe
 		}
 		total += int64(d.Weight)
 		c.headers(at+".headers", d.Headers)
+		for _, name := range sortedKeys(d.GetHeaders().GetRequest().GetSet()) {
+			if len(routes) > 1 && isHostHeader(name) {
+				c.unsupported(at+".headers.request.set["+name+"]", "a host for one of several destinations")
+			}
+		}
 	}
 	// One destination takes everything, whatever its weight.
 	if len(routes) > 1 && total <= 0 {
@@ -171,6 +173,19 @@ func (c *checker) destination(path string, d *networking.Destination) {
 	}
 	if d.Port != nil {
 		c.port(path+".port", d.Port.Number)
+	}
+}
+
+func (c *checker) rewrite(path string, rw *networking.HTTPRewrite) {
+	switch {
+	case rw.Uri == "" && rw.Authority == "" && rw.UriRegexRewrite == nil:
+		c.required(path, "uri, uriRegexRewrite or authority")
+	case rw.Uri != "" && rw.UriRegexRewrite != nil:
+		c.errorf(CodeValue, path, "keep one of them", "%s: only one of uri and uriRegexRewrite may be given", path)
+	case rw.UriRegexRewrite != nil && (rw.UriRegexRewrite.Match == "" || rw.UriRegexRewrite.Rewrite == ""):
+		c.required(path+".uriRegexRewrite", "match and rewrite")
+	case rw.UriRegexRewrite != nil:
+		c.regex(path+".uriRegexRewrite.match", rw.UriRegexRewrite.Match)
 	}
 }
 
@@ -198,8 +213,9 @@ func (c *checker) directResponse(path string, r *networking.HTTPDirectResponse) 
 	if r.Status < 200 || r.Status > 599 {
 		c.errorf(CodeValue, path+".status", "", "%s.status: want 200 to 599, got %d", path, r.Status)
 	}
-	if size := max(len(r.GetBody().GetString_()), len(r.GetBody().GetBytes())); size > 1<<20 {
-		c.errorf(CodeValue, path+".body", "", "%s.body has %d bytes, more than 1048576", path, size)
+	// Envoy's own limit, which routes would have to raise.
+	if size := max(len(r.GetBody().GetString_()), len(r.GetBody().GetBytes())); size > 4096 {
+		c.errorf(CodeUnsupported, path+".body", "serve it from a service", "%s.body has %d bytes; more than 4096 are not supported yet", path, size)
 	}
 }
 
@@ -235,6 +251,11 @@ func (c *checker) retries(path string, r *networking.HTTPRetry) {
 	}
 }
 
+// isHostHeader reports whether setting a header rewrites the host.
+func isHostHeader(name string) bool {
+	return strings.EqualFold(name, ":authority") || strings.EqualFold(name, "host")
+}
+
 func (c *checker) headers(path string, h *networking.Headers) {
 	for _, side := range []struct {
 		name string
@@ -247,8 +268,7 @@ func (c *checker) headers(path string, h *networking.Headers) {
 			for _, name := range sortedKeys(op.values) {
 				at := fmt.Sprintf("%s.%s.%s[%s]", path, side.name, op.name, name)
 				// Setting the host is how Istio users rewrite it.
-				isHost := side.name == "request" && op.name == "set" && strings.EqualFold(name, ":authority")
-				if !isHost {
+				if side.name != "request" || op.name != "set" || !isHostHeader(name) {
 					c.header(at, name)
 				}
 				c.headerValue(at, op.values[name])

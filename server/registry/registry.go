@@ -1,0 +1,282 @@
+// Package registry knows what can be called and where it is: services, their
+// ports and their endpoints, from ServiceEntry and WorkloadEntry objects.
+//
+// It stands between server/config and server/xds, is pure (objects in, facts
+// out: no I/O, no clock, no logging) and holds the one rule by which a host
+// name in a configuration object is resolved. It also says what is wrong
+// between objects (Check), because that takes the same rule.
+package registry
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+
+	networking "istio.io/api/networking/v1"
+	"istio.io/api/networking/v1alpha3"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/config"
+)
+
+// clusterDomain ends the full names of services in a cluster.
+const clusterDomain = "svc.cluster.local"
+
+// Resolution tells how endpoints' addresses are found.
+type Resolution int
+
+// The resolutions.
+const (
+	Static Resolution = iota // addresses are IP addresses
+	DNS                      // endpoints are names that the sidecar looks up
+	None                     // the host itself is looked up
+)
+
+// Service is a host that can be called. It is immutable.
+type Service struct {
+	mesh.Service
+	External   bool // outside the mesh: no sidecar answers there
+	Resolution Resolution
+	Ports      []Port     // by number
+	Endpoints  []Endpoint // by address, then workload
+	ExportTo   []string   // namespaces that see it, as in Istio; empty means all
+	Object     config.Key // the ServiceEntry
+	// Objects are all objects that it was made of, the ServiceEntry first.
+	Objects  []string
+	Revision uint64 // the newest of theirs
+}
+
+// Port is one port of a service.
+type Port struct {
+	Name     string
+	Number   uint32
+	Target   uint32 // of an endpoint that does not say its own; 0: Number
+	Protocol string // upper case, as config.PortProtocol gives it; "" when nobody says
+}
+
+// IsHTTP reports whether requests are told apart on the port. What does not say
+// what it speaks is TCP.
+func (p Port) IsHTTP() bool {
+	switch p.Protocol {
+	case "HTTP", "HTTP2", "GRPC", "GRPC-WEB":
+		return true
+	}
+	return false
+}
+
+// IsHTTP2 reports whether the endpoints take HTTP/2 only.
+func (p Port) IsHTTP2() bool { return p.Protocol == "HTTP2" || p.Protocol == "GRPC" }
+
+// Port finds a port by its number.
+func (s *Service) Port(number uint32) (Port, bool) {
+	for _, p := range s.Ports {
+		if p.Number == number {
+			return p, true
+		}
+	}
+	return Port{}, false
+}
+
+// VisibleFrom reports whether a namespace may call the service.
+func (s *Service) VisibleFrom(namespace string) bool {
+	return exported(s.ExportTo, s.Namespace, namespace)
+}
+
+// Visible reports whether an object is heeded in a namespace, by its exportTo.
+func Visible(o *config.Object, namespace string) bool {
+	switch spec := o.Spec.(type) {
+	case *networking.VirtualService:
+		return exported(spec.ExportTo, o.Namespace, namespace)
+	case *networking.DestinationRule:
+		return exported(spec.ExportTo, o.Namespace, namespace)
+	case *networking.ServiceEntry:
+		return exported(spec.ExportTo, o.Namespace, namespace)
+	}
+	return true
+}
+
+func exported(to []string, own, namespace string) bool {
+	if len(to) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(to, func(t string) bool {
+		return t == "*" || t == namespace || t == "." && own == namespace
+	})
+}
+
+// Registry is all services of one state of the configuration. It is immutable.
+type Registry struct {
+	services []*Service            // by host, then namespace
+	byHost   map[string][]*Service // by namespace
+}
+
+// Build makes the registry of a set of objects. Objects of other kinds are
+// left out. Of two ServiceEntries of one namespace that claim the same host,
+// the first by name holds it; Check reports the other.
+func Build(objects []*config.Object) *Registry {
+	r := &Registry{byHost: map[string][]*Service{}}
+	workloads := map[string][]*config.Object{} // by namespace
+	for _, o := range objects {
+		if o.WorkloadEntry() != nil {
+			workloads[o.Namespace] = append(workloads[o.Namespace], o)
+		}
+	}
+	sorted := slices.SortedFunc(slices.Values(objects), func(a, b *config.Object) int { return a.Key().Compare(b.Key()) })
+	for _, o := range sorted {
+		se := o.ServiceEntry()
+		if se == nil {
+			continue
+		}
+		ports := servicePorts(se)
+		endpoints, from := serviceEndpoints(o, se, workloads[o.Namespace])
+		for _, host := range se.Hosts {
+			r.add(newService(canonical(host), o, se, ports, endpoints, from))
+		}
+	}
+	slices.SortFunc(r.services, func(a, b *Service) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Namespace, b.Namespace))
+	})
+	return r
+}
+
+func (r *Registry) add(s *Service) {
+	for _, other := range r.byHost[s.Host] {
+		if other.Namespace == s.Namespace {
+			return
+		}
+	}
+	r.byHost[s.Host] = append(r.byHost[s.Host], s)
+	r.services = append(r.services, s)
+}
+
+// Services lists all services, by host, then namespace.
+func (r *Registry) Services() []*Service { return r.services }
+
+// Visible lists the services that a namespace sees, by host: one for each host,
+// its own namespace's before others'.
+func (r *Registry) Visible(namespace string) []*Service {
+	var out []*Service
+	for i, s := range r.services {
+		if i > 0 && r.services[i-1].Host == s.Host {
+			continue
+		}
+		if s := r.pick(s.Host, namespace); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (r *Registry) pick(host, namespace string) *Service {
+	var first *Service
+	for _, s := range r.byHost[host] {
+		if !s.VisibleFrom(namespace) {
+			continue
+		}
+		if s.Namespace == namespace {
+			return s
+		}
+		if first == nil {
+			first = s
+		}
+	}
+	return first
+}
+
+// Lookup resolves a host as an object in a namespace writes it. The first name
+// that a visible service has wins:
+//
+//	host                                   as written
+//	host.<namespace>.svc.cluster.local     "catalog" in cinema
+//	host.<namespace>
+//	host.svc.cluster.local                 "catalog.cinema"
+//	host.cluster.local                     "catalog.cinema.svc"
+func (r *Registry) Lookup(host, namespace string) (*Service, bool) {
+	host = canonical(host)
+	for _, name := range []string{
+		host, host + "." + namespace + "." + clusterDomain, host + "." + namespace,
+		host + "." + clusterDomain, host + ".cluster.local",
+	} {
+		if s := r.pick(name, namespace); s != nil {
+			return s, true
+		}
+	}
+	return nil, false
+}
+
+// Resolve gives the host that Lookup finds, or the host itself when no service
+// has it.
+func (r *Registry) Resolve(host, namespace string) string {
+	if s, ok := r.Lookup(host, namespace); ok {
+		return s.Host
+	}
+	return canonical(host)
+}
+
+// ShortNames lists the other names under which a namespace's workloads call a
+// host: the forms that DNS in a cluster would complete.
+func ShortNames(host, namespace string) []string {
+	rest, ok := strings.CutSuffix(host, "."+clusterDomain)
+	if !ok {
+		return nil
+	}
+	names := []string{rest, rest + ".svc"}
+	if name, ns, ok := strings.Cut(rest, "."); ok && ns == namespace {
+		names = append([]string{name}, names...)
+	}
+	return names
+}
+
+func canonical(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
+
+func newService(host string, o *config.Object, se *networking.ServiceEntry, ports []Port, endpoints []Endpoint, from []*config.Object) *Service {
+	s := &Service{
+		Service:   mesh.Service{Host: host, Namespace: o.Namespace, Name: serviceName(host)},
+		External:  se.Location == v1alpha3.ServiceEntry_MESH_EXTERNAL,
+		Ports:     ports,
+		Endpoints: endpoints,
+		ExportTo:  se.ExportTo,
+		Object:    o.Key(),
+		Objects:   []string{o.Key().String()},
+		Revision:  o.Revision,
+	}
+	switch se.Resolution {
+	case v1alpha3.ServiceEntry_DNS:
+		s.Resolution = DNS
+	case v1alpha3.ServiceEntry_NONE:
+		s.Resolution = None
+	}
+	for _, w := range from {
+		s.Objects = append(s.Objects, w.Key().String())
+		s.Revision = max(s.Revision, w.Revision)
+	}
+	return s
+}
+
+// serviceName is the short name: "catalog" for a host of the cluster, the host
+// itself for one of elsewhere, as Istio names services in its metrics.
+func serviceName(host string) string {
+	if rest, ok := strings.CutSuffix(host, "."+clusterDomain); ok {
+		name, _, _ := strings.Cut(rest, ".")
+		return name
+	}
+	return host
+}
+
+func servicePorts(se *networking.ServiceEntry) []Port {
+	ports := make([]Port, 0, len(se.Ports))
+	for _, p := range se.Ports {
+		ports = append(ports, Port{
+			Name: p.Name, Number: p.Number, Target: p.TargetPort, Protocol: config.PortProtocol(p.Protocol, p.Name),
+		})
+	}
+	slices.SortFunc(ports, func(a, b Port) int { return cmp.Compare(a.Number, b.Number) })
+	return ports
+}
+
+// isIP reports whether an address needs no lookup.
+func isIP(address string) bool {
+	_, err := netip.ParseAddr(address)
+	return err == nil
+}

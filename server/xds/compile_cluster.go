@@ -1,0 +1,179 @@
+package xds
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	networking "istio.io/api/networking/v1"
+	"istio.io/api/networking/v1alpha3"
+
+	"github.com/sidelight-mesh/sidelight/server/registry"
+)
+
+// connectTimeout is Istio's mesh default.
+const connectTimeout = 10 * time.Second
+
+const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+// serviceResources compiles the clusters of a service under a rule, one for
+// each port and subset, and their endpoints where those come by EDS.
+func (w *world) serviceResources(of serviceRule) []typed {
+	if done, ok := w.services[of]; ok {
+		return done
+	}
+	var out []typed
+	var spec *networking.DestinationRule
+	if of.rule != nil {
+		spec = of.rule.DestinationRule()
+	}
+	subsets := append([]*networking.Subset{nil}, spec.GetSubsets()...)
+	for _, port := range of.service.Ports {
+		for _, subset := range subsets {
+			out = append(out, w.clusterResources(of, spec, port, subset)...)
+		}
+	}
+	w.services[of] = out
+	return out
+}
+
+func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRule, port registry.Port, subset *networking.Subset) []typed {
+	s := of.service
+	name := clusterName(port.Number, subset.GetName(), s.Host)
+	c := &clusterv3.Cluster{
+		Name:           name,
+		ConnectTimeout: durationpb.New(connectTimeout),
+		Metadata:       clusterMetadata(of),
+	}
+	// A subset's policy says what it says; the rest is the host's.
+	for _, policy := range []*networking.TrafficPolicy{rule.GetTrafficPolicy(), subset.GetTrafficPolicy()} {
+		trafficPolicy(c, policy)
+	}
+	if port.IsHTTP2() {
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: http2Options()}
+	}
+	load := w.loadAssignment(s, port, subset, name)
+	objects := append([]string{s.Objects[0]}, keyStrings(of.rule)...)
+	if byEDS(s) {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
+		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: name}
+		endpointObjects := append(s.Objects[:len(s.Objects):len(s.Objects)], keyStrings(of.rule)...)
+		return []typed{
+			{clusterType, newResource(clusterType, name, c, objects...)},
+			{endpointType, newResource(endpointType, name, load, endpointObjects...)},
+		}
+	}
+	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	if s.Resolution != registry.Static {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
+	}
+	c.LoadAssignment = load
+	objects = append(objects, s.Objects[1:]...)
+	return []typed{{clusterType, newResource(clusterType, name, c, objects...)}}
+}
+
+// byEDS: endpoints in the mesh come and go, so they have a resource of their
+// own; those of external services stand in the cluster.
+func byEDS(s *registry.Service) bool { return !s.External && s.Resolution == registry.Static }
+
+func clusterMetadata(of serviceRule) *corev3.Metadata {
+	s := of.service
+	istio := map[string]any{"services": []any{map[string]any{"host": s.Host, "name": s.Name, "namespace": s.Namespace}}}
+	if of.rule != nil {
+		istio["config"] = objectPath(of.rule)
+	}
+	filters := map[string]map[string]any{"istio": istio}
+	if s.External {
+		filters["sidelight"] = map[string]any{"external": true}
+	}
+	return metadataOf(filters)
+}
+
+// trafficPolicy lays a policy over a cluster: fields that it does not have stay.
+func trafficPolicy(c *clusterv3.Cluster, p *networking.TrafficPolicy) {
+	if lb, ok := p.GetLoadBalancer().GetLbPolicy().(*v1alpha3.LoadBalancerSettings_Simple); ok {
+		switch lb.Simple {
+		case v1alpha3.LoadBalancerSettings_LEAST_REQUEST, v1alpha3.LoadBalancerSettings_LEAST_CONN:
+			c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+		case v1alpha3.LoadBalancerSettings_RANDOM:
+			c.LbPolicy = clusterv3.Cluster_RANDOM
+		default:
+			c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
+		}
+	}
+	if t := p.GetConnectionPool().GetTcp().GetConnectTimeout(); t != nil {
+		c.ConnectTimeout = t
+	}
+}
+
+func http2Options() *anypb.Any {
+	return pack(&httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+				},
+			},
+		},
+	})
+}
+
+func overADS() *corev3.ConfigSource {
+	return &corev3.ConfigSource{
+		ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+		ResourceApiVersion:    corev3.ApiVersion_V3,
+	}
+}
+
+// loadAssignment lists the endpoints of a port and subset, by locality. A
+// service whose endpoints are found by name and that has none is its own.
+func (w *world) loadAssignment(s *registry.Service, port registry.Port, subset *networking.Subset, name string) *endpointv3.ClusterLoadAssignment {
+	load := &endpointv3.ClusterLoadAssignment{ClusterName: name}
+	endpoints := s.Endpoints
+	if len(endpoints) == 0 && s.Resolution != registry.Static {
+		endpoints = []registry.Endpoint{{Address: s.Host}}
+	}
+	groups := map[registry.Locality]*endpointv3.LocalityLbEndpoints{}
+	for _, e := range endpoints {
+		if !e.HasLabels(subset.GetLabels()) {
+			continue
+		}
+		group := groups[e.Locality]
+		if group == nil {
+			group = &endpointv3.LocalityLbEndpoints{Locality: locality(e.Locality)}
+			groups[e.Locality] = group
+			load.Endpoints = append(load.Endpoints, group) // endpoints are sorted, so this order is always the same
+		}
+		group.LbEndpoints = append(group.LbEndpoints, w.endpoint(e, port))
+	}
+	return load
+}
+
+func locality(l registry.Locality) *corev3.Locality {
+	if l == (registry.Locality{}) {
+		return nil
+	}
+	return &corev3.Locality{Region: l.Region, Zone: l.Zone, SubZone: l.SubZone}
+}
+
+func (w *world) endpoint(e registry.Endpoint, port registry.Port) *endpointv3.LbEndpoint {
+	lb := &endpointv3.LbEndpoint{
+		HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: address(e.Address, e.Port(port))}},
+	}
+	if e.Weight > 0 {
+		lb.LoadBalancingWeight = wrapperspb.UInt32(e.Weight)
+	}
+	if wl := e.Workload; wl.Name != "" {
+		text := strings.Join([]string{wl.Name, wl.Namespace, wl.App, wl.Version, cmp.Or(wl.Cluster, w.cluster)}, ";")
+		lb.Metadata = metadataOf(map[string]map[string]any{"istio": {"workload": text}})
+	}
+	return lb
+}

@@ -1,0 +1,175 @@
+package xds
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// Limits of what a node may ask for by its metadata.
+const (
+	maxNodeID   = 512
+	maxInbound  = 64
+	maxOutbound = 256
+)
+
+// proxy is a node as its own metadata describes it: who it is, and on which
+// ports it listens.
+type proxy struct {
+	node     mesh.Node
+	outbound string // host:port, "" = none
+	inbound  []inboundPort
+	tcp      []outboundPort
+}
+
+// inboundPort is a port on which a sidecar takes requests for its app.
+type inboundPort struct {
+	address     string // host:port of the sidecar
+	app         string // host:port of the app
+	protocol    string // http | grpc | tcp
+	servicePort uint32
+}
+
+// outboundPort is a port of a sidecar that leads to one TCP service.
+type outboundPort struct {
+	address string
+	host    string
+	port    uint32
+}
+
+// readProxy reads a node's metadata, in Istio's keys and in SIDELIGHT_*.
+func readProxy(n *corev3.Node) (*proxy, error) {
+	if n.GetId() == "" || len(n.GetId()) > maxNodeID {
+		return nil, fmt.Errorf("node.id must have 1 to %d bytes", maxNodeID)
+	}
+	m := metadata{fields: n.GetMetadata().GetFields()}
+	labels := m.labels("LABELS")
+	p := &proxy{node: mesh.Node{
+		ID: n.GetId(), Kind: cmp.Or(m.text("SIDELIGHT_KIND"), "sidecar"), Build: m.text("SIDELIGHT_BUILD"), Labels: labels,
+		Workload: mesh.Workload{
+			Cluster:   m.text("CLUSTER_ID"),
+			Namespace: cmp.Or(m.text("NAMESPACE"), "default"),
+			Name:      m.text("WORKLOAD_NAME"),
+			App:       cmp.Or(labels["service.istio.io/canonical-name"], labels["app"], n.GetCluster()),
+			Version:   cmp.Or(labels["service.istio.io/canonical-revision"], labels["version"]),
+		},
+	}}
+	p.outbound = m.address("SIDELIGHT_OUTBOUND", true)
+	for i, e := range m.list("SIDELIGHT_INBOUND", maxInbound) {
+		in := inboundPort{
+			address: e.address("address", false), app: e.address("app", false),
+			protocol: cmp.Or(e.text("protocol"), "http"), servicePort: e.port("service_port"),
+		}
+		if in.protocol != "http" && in.protocol != "grpc" && in.protocol != "tcp" {
+			e.failf("protocol must be http, grpc or tcp, got %q", in.protocol)
+		}
+		m.adopt(fmt.Sprintf("SIDELIGHT_INBOUND[%d]", i), e)
+		p.inbound = append(p.inbound, in)
+	}
+	for i, e := range m.list("SIDELIGHT_TCP_OUTBOUND", maxOutbound) {
+		out := outboundPort{address: e.address("address", false), host: e.text("host"), port: e.port("port")}
+		if out.host == "" || len(out.host) > 255 {
+			e.failf("host must have 1 to 255 bytes")
+		}
+		m.adopt(fmt.Sprintf("SIDELIGHT_TCP_OUTBOUND[%d]", i), e)
+		p.tcp = append(p.tcp, out)
+	}
+	if m.err != nil {
+		return nil, fmt.Errorf("node.metadata: %w", m.err)
+	}
+	return p, nil
+}
+
+// metadata reads fields of a struct and keeps the first thing that is wrong.
+type metadata struct {
+	fields map[string]*structpb.Value
+	err    error
+}
+
+func (m *metadata) failf(format string, args ...any) {
+	if m.err == nil {
+		m.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (m *metadata) adopt(path string, of *metadata) {
+	if of.err != nil {
+		m.failf("%s: %w", path, of.err)
+	}
+}
+
+func (m *metadata) text(key string) string { return m.fields[key].GetStringValue() }
+
+func (m *metadata) labels(key string) map[string]string {
+	labels := map[string]string{}
+	for k, v := range m.fields[key].GetStructValue().GetFields() {
+		labels[k] = v.GetStringValue()
+	}
+	return labels
+}
+
+func (m *metadata) list(key string, limit int) []*metadata {
+	values := m.fields[key].GetListValue().GetValues()
+	if len(values) > limit {
+		m.failf("%s has %d entries, more than %d", key, len(values), limit)
+		return nil
+	}
+	out := make([]*metadata, 0, len(values))
+	for _, v := range values {
+		out = append(out, &metadata{fields: v.GetStructValue().GetFields()})
+	}
+	return out
+}
+
+func (m *metadata) address(key string, optional bool) string {
+	text := m.text(key)
+	if text == "" && optional {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" || strings.ContainsAny(host, "|/ ") {
+		m.failf("%s: %q is not host:port", key, text)
+	}
+	return text
+}
+
+// port reads a port number, which JSON and YAML bring as a number and people
+// sometimes as text.
+func (m *metadata) port(key string) uint32 {
+	v := m.fields[key]
+	number := v.GetNumberValue()
+	if text := v.GetStringValue(); text != "" {
+		parsed, err := strconv.ParseUint(text, 10, 16)
+		if err != nil {
+			m.failf("%s: %q is not a port", key, text)
+		}
+		number = float64(parsed)
+	}
+	if number < 1 || number > 65535 || number != float64(uint32(number)) {
+		m.failf("%s must be a port", key)
+		return 0
+	}
+	return uint32(number)
+}
+
+func socketAddress(hostPort string) *corev3.Address {
+	host, port, _ := net.SplitHostPort(hostPort)
+	number, _ := strconv.ParseUint(port, 10, 16)
+	return address(host, uint32(number))
+}
+
+func address(host string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: host, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port},
+	}}}
+}

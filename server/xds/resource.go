@@ -1,0 +1,184 @@
+package xds
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/skew"
+)
+
+// Resource is one compiled resource. It is immutable and shared by all nodes
+// whose resource of that name has the same content.
+type Resource struct {
+	Type    string // mesh.TypeListener, ...
+	Name    string
+	Version string // first 16 hex digits of the sha256 of the canonical bytes
+	Any     *anypb.Any
+	Objects []string // configuration objects that it came from, sorted
+	// Revision is the configuration revision that last changed the content.
+	Revision uint64
+
+	wire *discoveryv3.Resource
+}
+
+// The resource types in the order in which they are offered: what is named by a
+// later type has been offered before (make before break).
+const (
+	clusterType = iota
+	endpointType
+	listenerType
+	routeType
+	typeCount
+)
+
+// typeNames are the short names by type.
+func typeName(t int) string {
+	return [typeCount]string{mesh.TypeCluster, mesh.TypeEndpoint, mesh.TypeListener, mesh.TypeRoute}[t]
+}
+
+// typeIndex gives the type of a type URL.
+func typeIndex(url string) (int, bool) {
+	for t := range typeCount {
+		if mesh.TypeURL(typeName(t)) == url {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// canonical gives the bytes that a message always has: what a version is the
+// hash of.
+func canonical(m proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
+// pack makes an Any with canonical bytes, so that the message around it has
+// canonical bytes too.
+func pack(m proto.Message) *anypb.Any {
+	b, err := canonical(m)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: marshal %s: %v", m.ProtoReflect().Descriptor().FullName(), err)) // only messages we built, with valid UTF-8
+	}
+	return &anypb.Any{TypeUrl: "type.googleapis.com/" + string(m.ProtoReflect().Descriptor().FullName()), Value: b}
+}
+
+func newResource(t int, name string, m proto.Message, objects ...string) *Resource {
+	packed := pack(m)
+	sum := sha256.Sum256(packed.Value)
+	slices.Sort(objects)
+	r := &Resource{
+		Type: typeName(t), Name: name, Version: hex.EncodeToString(sum[:8]), Any: packed, Objects: slices.Compact(objects),
+	}
+	r.wire = &discoveryv3.Resource{Name: r.Name, Version: r.Version, Resource: r.Any}
+	return r
+}
+
+// resources are those of one type, by name. A set that did not change keeps the
+// same pointer from revision to revision, so that it need not be compared again.
+type resources struct{ byName map[string]*Resource }
+
+// set is resources by type.
+type set [typeCount]*resources
+
+func newSet() *set {
+	var s set
+	for t := range s {
+		s[t] = &resources{byName: map[string]*Resource{}}
+	}
+	return &s
+}
+
+func (s *set) add(t int, r *Resource) { s[t].byName[r.Name] = r }
+
+// settle gives each resource the revision that last changed it, by comparison
+// with the set before, and keeps of that set what did not change. With no set
+// before, only the objects can tell: newest gives the highest revision among
+// them.
+func (s *set) settle(before *set, revision uint64, newest func(objects []string) uint64) {
+	for t := range s {
+		same := before != nil && len(before[t].byName) == len(s[t].byName)
+		for name, r := range s[t].byName {
+			if r.Revision != 0 {
+				same = false // shared with a namespace that was settled first
+				continue
+			}
+			if before == nil {
+				r.Revision = newest(r.Objects)
+				continue
+			}
+			old := before[t].byName[name]
+			switch {
+			case old == nil || old.Version != r.Version:
+				r.Revision, same = revision, false
+			case slices.Equal(old.Objects, r.Objects):
+				s[t].byName[name] = old
+			default:
+				r.Revision, same = old.Revision, false
+			}
+		}
+		if same {
+			s[t] = before[t]
+		}
+	}
+}
+
+// view is what one node should run: what its namespace shares and what is its
+// own. It is immutable.
+type view struct {
+	revision uint64
+	shared   *set
+	own      *set
+	desired  []skew.Resource
+}
+
+func (v *view) get(t int, name string) *Resource {
+	if r := v.own[t].byName[name]; r != nil {
+		return r
+	}
+	return v.shared[t].byName[name]
+}
+
+func (v *view) each(t int, yield func(*Resource) bool) {
+	for _, s := range []*set{v.shared, v.own} {
+		for _, r := range s[t].byName {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// newView makes a view. The list for the tracker is before's own when nothing
+// differs, which costs the tracker nothing.
+func newView(revision uint64, shared, own *set, before *view) *view {
+	v := &view{revision: revision, shared: shared, own: own}
+	for t := range typeCount {
+		for r := range func(yield func(*Resource) bool) { v.each(t, yield) } {
+			v.desired = append(v.desired, skew.Resource{
+				Type: r.Type, Name: r.Name, Version: r.Version, Objects: r.Objects, Revision: r.Revision,
+			})
+		}
+	}
+	slices.SortFunc(v.desired, func(a, b skew.Resource) int {
+		if c := strings.Compare(a.Type, b.Type); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	if before != nil && slices.EqualFunc(v.desired, before.desired, sameDesired) {
+		v.desired = before.desired
+	}
+	return v
+}
+
+func sameDesired(a, b skew.Resource) bool {
+	return a.Type == b.Type && a.Name == b.Name && a.Version == b.Version && a.Revision == b.Revision && slices.Equal(a.Objects, b.Objects)
+}
