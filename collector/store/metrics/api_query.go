@@ -90,6 +90,9 @@ func (s *Store) evaluate(r *http.Request, limit int,
 		}
 	}
 	q, err := newQuery(ctx, promql.NewPrometheusQueryOpts(false, lookback))
+	if err != nil && ctx.Err() != nil {
+		return answer{}, err // there was no free place in time
+	}
 	if err != nil {
 		return answer{}, badParam("query", err)
 	}
@@ -117,8 +120,8 @@ func (s *Store) evaluate(r *http.Request, limit int,
 }
 
 func (s *Store) labelNames(r *http.Request) (answer, error) {
-	return s.texts(r, func(q storage.Querier, h *storage.LabelHints, m []*labels.Matcher) ([]string, annotations.Annotations, error) {
-		return q.LabelNames(r.Context(), h, m...)
+	return s.texts(r, func(q storage.Querier, m []*labels.Matcher) ([]string, annotations.Annotations, error) {
+		return q.LabelNames(r.Context(), nil, m...)
 	})
 }
 
@@ -130,14 +133,16 @@ func (s *Store) labelValues(r *http.Request) (answer, error) {
 	if !model.UTF8Validation.IsValidLabelName(name) {
 		return answer{}, badData(errors.New("invalid label name: " + strconv.Quote(name)))
 	}
-	return s.texts(r, func(q storage.Querier, h *storage.LabelHints, m []*labels.Matcher) ([]string, annotations.Annotations, error) {
-		return q.LabelValues(r.Context(), name, h, m...)
+	return s.texts(r, func(q storage.Querier, m []*labels.Matcher) ([]string, annotations.Annotations, error) {
+		return q.LabelValues(r.Context(), name, nil, m...)
 	})
 }
 
 // texts answers with a sorted list that is looked up for each set of matchers.
+// The limit is not handed down: the database would give any so many, not the
+// first.
 func (s *Store) texts(r *http.Request,
-	look func(storage.Querier, *storage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error),
+	look func(storage.Querier, []*labels.Matcher) ([]string, annotations.Annotations, error),
 ) (answer, error) {
 	limit, err := limitParam(r)
 	if err != nil {
@@ -164,7 +169,7 @@ func (s *Store) texts(r *http.Request,
 		warnings annotations.Annotations
 	)
 	for _, set := range sets {
-		texts, warned, err := look(q, &storage.LabelHints{Limit: hintLimit(limit)}, set)
+		texts, warned, err := look(q, set)
 		if err != nil {
 			return answer{}, err
 		}

@@ -48,7 +48,8 @@ func (s *Store) Instant(ctx context.Context, expr string, at time.Time) ([]Sampl
 	defer done()
 	q, err := s.engine.NewInstantQuery(ctx, s.db, nil, expr, at)
 	if err != nil {
-		return nil, fmt.Errorf("query %q: %w: %w", expr, mesh.ErrInvalid, err)
+		// The expression is at fault, or there was no free place in time.
+		return nil, queryError(expr, err)
 	}
 	defer q.Close()
 	res := q.Exec(ctx)
@@ -84,7 +85,8 @@ func (s *Store) Range(ctx context.Context, expr string, from, to time.Time, step
 	defer done()
 	q, err := s.engine.NewRangeQuery(ctx, s.db, nil, expr, from, to, step)
 	if err != nil {
-		return nil, fmt.Errorf("query %q: %w: %w", expr, mesh.ErrInvalid, err)
+		// The expression is at fault, or there was no free place in time.
+		return nil, queryError(expr, err)
 	}
 	defer q.Close()
 	res := q.Exec(ctx)

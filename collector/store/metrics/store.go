@@ -51,6 +51,7 @@ type Store struct {
 	db     *tsdb.DB
 	engine *promql.Engine
 	parser parser.Parser
+	slots  slots
 	opts   Options
 
 	metadata atomic.Pointer[func() []Metadata]
@@ -87,14 +88,14 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store %s: %w", o.Dir, err)
 	}
 	p := parser.NewParser(parser.Options{})
-	s := &Store{db: db, parser: p, opts: o}
+	s := &Store{db: db, parser: p, slots: newSlots(o.MaxQueries), opts: o}
 	s.closing, s.cancel = context.WithCancel(context.Background())
 	s.engine = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		Reg:                      o.Registerer,
 		MaxSamples:               o.MaxSamples,
 		Timeout:                  o.QueryTimeout,
-		ActiveQueryTracker:       newSlots(o.MaxQueries),
+		ActiveQueryTracker:       s.slots,
 		LookbackDelta:            o.Lookback,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 		EnableAtModifier:         true,
