@@ -35,7 +35,8 @@ const (
 // are set once, before the first sidecar connects, and are called without
 // locks held; those of one sidecar are called in order.
 type Agents interface {
-	// Send queues a message for one sidecar; false when it is not connected.
+	// Send queues a message for one sidecar; false when it is not connected or
+	// does not read.
 	Send(nodeID string, m *meshv1.ServerMessage) bool
 	OnHello(func(mesh.Node))
 	OnGone(func(nodeID string))
@@ -207,11 +208,14 @@ func (h *Hub) start(s *session, nodeID string, now time.Time) {
 	h.starts++
 	token := s.id + "." + strconv.FormatUint(h.starts, 10)
 	s.addFeed(nodeID, token)
-	h.agents.Send(nodeID, &meshv1.ServerMessage{Message: &meshv1.ServerMessage_TapStart{TapStart: &meshv1.TapStart{
+	sent := h.agents.Send(nodeID, &meshv1.ServerMessage{Message: &meshv1.ServerMessage_TapStart{TapStart: &meshv1.TapStart{
 		Session: token, Filter: s.filter, Headers: s.headers,
 		MaxPerSecond: share(s.limit, len(h.sidecars)),
 		TtlSeconds:   uint32(s.dies.Sub(now)/time.Second) + 1,
 	}}})
+	if !sent { // it is going, or does not read: viewers must not count on it
+		s.dropFeed(nodeID)
+	}
 }
 
 // share splits a session's limit over n sidecars. What matches is mostly seen
