@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,12 +16,16 @@ import (
 // Options says what a server is made of. Only ConfigDir is needed; what is nil
 // is missing, and the API says so where it is asked for.
 type Options struct {
-	ConfigDir string // watched directory of YAML; "" = configuration by the API only
+	ConfigDir string // watched directory of YAML, made when it is missing
 	StateDir  string // revisions and inventory across a restart; "" = memory only
 
 	API   string // listen address of UI and API; default 127.0.0.1:8430
 	Admin string // listen address of health, metrics and profiles; default 127.0.0.1:8431
 	XDS   string // listen address of configuration and agent streams; default 127.0.0.1:15010
+
+	// Cluster names the mesh cluster that endpoints of the registry are in; ""
+	// when there is but one.
+	Cluster string
 
 	// Hosts are the names besides loopback by which browsers may reach the API
 	// (--allowed-hosts): "mesh.example.com", with a port when it matters.
@@ -106,8 +109,11 @@ func (o *Options) setDefaults() {
 
 // Validate tells what is wrong with o, naming the flag.
 func (o *Options) Validate() error {
+	if o.ConfigDir == "" {
+		return fmt.Errorf("server options: no folder for the configuration, give one with --config-dir: %w", mesh.ErrInvalid)
+	}
 	if (o.Registerer == nil) != (o.Gatherer == nil) {
-		return fmt.Errorf("server options: Registerer and Gatherer go together: %w", errors.ErrUnsupported)
+		return fmt.Errorf("server options: Registerer and Gatherer go together: %w", mesh.ErrInvalid)
 	}
 	return nil
 }

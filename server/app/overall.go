@@ -1,0 +1,193 @@
+package app
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
+	"github.com/sidelight-mesh/sidelight/server/api"
+	"github.com/sidelight-mesh/sidelight/server/graph"
+)
+
+// overall is what the API asks about the server as a whole.
+type overall struct{ *App }
+
+// Services lists the registry.
+func (o overall) Services() []api.ServiceEntry {
+	out := []api.ServiceEntry{}
+	reg := o.registry.Load()
+	if reg == nil {
+		return out
+	}
+	f := factsBuilder{cluster: o.opts.Cluster, clusters: map[string]string{}}
+	f.Workloads = map[string]graph.WorkloadFacts{}
+	f.addNodes(o.tracker.View(time.Now()))
+	for _, s := range reg.Services() {
+		e := api.ServiceEntry{Service: s.Service, External: s.External, Endpoints: len(s.Endpoints), Instances: map[string]int{}}
+		for _, p := range s.Ports {
+			e.Ports = append(e.Ports, api.Port{Name: p.Name, Number: p.Number, Protocol: p.Protocol})
+		}
+		for _, ep := range s.Endpoints {
+			if s.External || ep.Workload.IsUnknown() {
+				continue
+			}
+			id := f.workload(ep.Workload).ID()
+			e.Workloads = append(e.Workloads, id)
+			e.Instances[id]++
+		}
+		e.Workloads = distinct(e.Workloads)
+		out = append(out, e)
+	}
+	return out
+}
+
+// Markers lists configuration changes and nodes' starts and stops.
+func (o overall) Markers(from, until time.Time) []graph.Marker {
+	out := o.markers.between(from, until)
+	for _, rev := range o.store.Revisions(0) { // newest first
+		if rev.At.Before(from) {
+			break
+		}
+		if !rev.At.After(until) {
+			out = append(out, graph.Marker{At: rev.At, Kind: "config", Text: rev.Summary, Revision: rev.Number})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b graph.Marker) int { return a.At.Compare(b.At) })
+	return out
+}
+
+// Cost gives the figures of the last measurement.
+func (o overall) Cost() api.Cost {
+	c := *o.cost.Load()
+	c.Proxies = o.connected(time.Now())
+	return c
+}
+
+func (o overall) connected(now time.Time) int {
+	n := 0
+	for _, node := range o.tracker.View(now).Nodes {
+		if node.Connected {
+			n++
+		}
+	}
+	return n
+}
+
+// Missing names the collector when nothing comes from it although it has
+// something to scrape.
+func (o overall) Missing(at time.Time) []graph.Stale {
+	now := time.Now()
+	since, never, silent := o.intake.silence(o.started, now)
+	if !silent || at.Before(since) {
+		return nil
+	}
+	if o.opts.Targets != nil && len(o.xds.Targets()) == 0 {
+		return nil // the collector is here and has nothing to scrape
+	}
+	reason := "no collector has sent anything since: is it running, and does it reach this server?"
+	if never {
+		reason = "no collector has sent anything yet: start \"sidelight collector\" with --server set to this server"
+	}
+	return []graph.Stale{{Source: "collector", Since: since, Reason: reason}}
+}
+
+// ScrapeTargets lists the metrics endpoints of connected nodes, for Prometheus
+// and for collectors elsewhere.
+func (o overall) ScrapeTargets() []api.ScrapeTarget {
+	out := []api.ScrapeTarget{}
+	for _, t := range o.scrapeTargets() {
+		out = append(out, api.ScrapeTarget{
+			Targets: []string{t.Address},
+			Labels:  map[string]string{"node": t.Node, "workload": t.Workload.Name, "namespace": t.Workload.Namespace},
+		})
+	}
+	return out
+}
+
+// Status counts what there is and what has been.
+func (o overall) Status(at time.Time) api.Status {
+	st := api.Status{
+		Version: o.opts.Version, StartedAt: o.started.UTC(), UptimeS: at.Sub(o.started).Seconds(), Mode: o.opts.Mode,
+		Losses: o.losses(), Targets: []api.TargetStatus{},
+	}
+	workloads := o.engine.View(graph.Query{Group: graph.ByWorkload}, at)
+	for _, n := range workloads.Nodes {
+		if n.Kind == graph.KindWorkload {
+			st.Counts.Workloads++
+		}
+	}
+	nodes := o.tracker.View(at)
+	traffic := o.engine.Stats()
+	st.Counts.Edges = len(workloads.Edges)
+	st.Counts.Services = o.countServices(at)
+	st.Counts.Proxies = o.connected(at)
+	st.Counts.NodesSynced = nodes.Summary.Synced
+	st.Counts.Requests = uint64(math.Round(traffic.Requests))
+	st.Counts.Errors = uint64(math.Round(traffic.Errors))
+	st.Counts.TapEvents = o.tap.Stats().Events
+	if nodes.Desired != nil {
+		st.Counts.Revisions = nodes.Desired.Number
+	}
+	if o.opts.Traces != nil {
+		stored := o.opts.Traces.Stats()
+		st.Counts.Spans, st.Counts.Traces = stored.Spans, stored.Traces
+	}
+	for _, l := range st.Losses {
+		st.Counts.Dropped += l.Count
+	}
+	if o.opts.Targets != nil {
+		for _, t := range o.opts.Targets() {
+			st.Targets = append(st.Targets, api.TargetStatus{
+				Address: t.Address, Node: t.Node, Up: t.Up, Error: t.Error, LastScrape: t.LastScrape,
+				DurationMS: float64(t.Duration) / float64(time.Millisecond),
+			})
+		}
+	}
+	return st
+}
+
+// countServices counts the hosts of the registry, and those that were called
+// without being in it.
+func (o overall) countServices(at time.Time) int {
+	hosts := map[string]struct{}{}
+	if reg := o.registry.Load(); reg != nil {
+		for _, s := range reg.Services() {
+			hosts[s.Host] = struct{}{}
+		}
+	}
+	for _, e := range o.engine.View(graph.Query{Group: graph.ByWorkload}, at).Edges {
+		if e.Service != nil && e.Service.Host != "" {
+			hosts[e.Service.Host] = struct{}{}
+		}
+	}
+	return len(hosts)
+}
+
+// losses is the ledger of everything that was dropped anywhere; what never
+// happened is left out.
+func (o overall) losses() []api.Loss {
+	traffic := o.engine.Stats()
+	var stored traces.Stats
+	if o.opts.Traces != nil {
+		stored = o.opts.Traces.Stats()
+	}
+	all := []api.Loss{
+		{Where: "server/graph", What: "changes of edges over the limit", Count: traffic.DroppedEdges, Hint: "more distinct edges than the graph holds"},
+		{Where: "server/graph", What: "changes that came too late", Count: traffic.Late, Hint: "the collector lagged by more than the graph looks back"},
+		{Where: "server/graph", What: "changes that made no sense", Count: traffic.Invalid, Hint: "a collector of another version, or a target that is no sidecar"},
+		{Where: "server/tap", What: "events that a viewer did not get", Count: o.tap.Stats().Dropped, Hint: "narrow the filter, or lower the limit of the session"},
+		{Where: "store/traces", What: "spans refused", Count: stored.Refused, Hint: "the store could not keep up, or the spans were invalid: see the log"},
+		{Where: "store/traces", What: "blocks that could not be read", Count: stored.Corrupt, Hint: "the disk returned damaged data"},
+		{Where: "sidecars", What: "spans not sent", Count: o.spans.Load(), Hint: "the sidecars did not reach the collector in time"},
+	}
+	if o.opts.Losses != nil {
+		for _, l := range o.opts.Losses() {
+			all = append(all, api.Loss(l))
+		}
+	}
+	all = slices.DeleteFunc(all, func(l api.Loss) bool { return l.Count == 0 })
+	slices.SortStableFunc(all, func(a, b api.Loss) int { return cmp.Compare(b.Count, a.Count) })
+	return all
+}
