@@ -9,20 +9,29 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// Readiness is what /readyz tells, in plain sentences.
+type Readiness struct {
+	Missing  []string // what keeps the server from being ready
+	Degraded []string // what it does without
+}
+
 // Admin serves what operators and probes need and what must not stand on the
-// public listener: health, own metrics and profiles. missing tells what keeps
-// the server from being ready; empty when it is.
-func Admin(gather prometheus.Gatherer, missing func() []string) http.Handler {
+// public listener: health, own metrics and profiles.
+func Admin(gather prometheus.Gatherer, ready func() Readiness) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "ok\n")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if m := missing(); len(m) > 0 {
-			plain(w, http.StatusServiceUnavailable, "not ready:\n- "+strings.Join(m, "\n- ")+"\n")
-			return
+		r := ready()
+		switch {
+		case len(r.Missing) > 0:
+			plain(w, http.StatusServiceUnavailable, "not ready:\n- "+strings.Join(r.Missing, "\n- ")+"\n")
+		case len(r.Degraded) > 0:
+			plain(w, http.StatusOK, "ready, but:\n- "+strings.Join(r.Degraded, "\n- ")+"\n")
+		default:
+			plain(w, http.StatusOK, "ready\n")
 		}
-		plain(w, http.StatusOK, "ready\n")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gather, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

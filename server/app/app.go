@@ -158,7 +158,7 @@ func (a *App) Run(ctx context.Context) error {
 	nodes := grpc.NewServer(xds.ServerOptions()...)
 	a.xds.Register(nodes)
 	meshv1.RegisterEdgesServer(nodes, &edges{publish: a.Publish, stop: web.Done()})
-	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.missing), a.opts.Logger)
+	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.readiness), a.opts.Logger)
 	var serving sync.WaitGroup
 	part(&serving, fail, "configuration listener", func() error { return nodes.Serve(a.listeners.xds) })
 	part(&serving, fail, "API listener", func() error { return ignoreClosed(public.Serve(a.listeners.api)) })
@@ -220,12 +220,33 @@ func (a *App) refreshFacts(now time.Time) {
 	a.engine.SetFacts(factsOf(reg, a.store.Objects(), a.tracker.View(now), a.opts.Cluster))
 }
 
-// missing tells what keeps the server from being ready.
-func (a *App) missing() []string {
+// readiness tells what keeps the server from being ready, and what it does
+// without meanwhile. A server without sidecars or stores is ready: what it has
+// it serves, and what it lacks it names.
+func (a *App) readiness() api.Readiness {
+	var r api.Readiness
 	if phase := *a.phase.Load(); phase != phaseReady {
-		return []string{phase}
+		r.Missing = append(r.Missing, phase)
 	}
-	return nil
+	if a.opts.Traces == nil {
+		r.Degraded = append(r.Degraded, "there is no trace store")
+	}
+	if a.opts.Metrics == nil {
+		r.Degraded = append(r.Degraded, "there is no metrics store")
+	}
+	for _, s := range (overall{a}).Missing(time.Now()) {
+		r.Degraded = append(r.Degraded, s.Reason)
+	}
+	broken := 0
+	for _, p := range a.store.Problems() {
+		if p.Severity == config.SeverityError {
+			broken++
+		}
+	}
+	if broken > 0 {
+		r.Degraded = append(r.Degraded, fmt.Sprintf("the configuration folder has %d errors: see /api/v1/config/problems", broken))
+	}
+	return r
 }
 
 func (a *App) setPhase(phase string) { a.phase.Store(&phase) }

@@ -18,9 +18,9 @@ func (a *App) WatchTargets(ctx context.Context, update func([]Target)) error {
 	})
 	defer cancel()
 	for {
-		update(a.scrapeTargets())
 		select {
-		case <-changed:
+		case <-changed: // at once for the first time
+			update(a.scrapeTargets())
 		case <-ctx.Done():
 			return nil
 		}

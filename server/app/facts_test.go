@@ -1,0 +1,118 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/registry"
+	"github.com/sidelight-mesh/sidelight/server/skew"
+)
+
+// objects decodes YAML as the store does.
+func objects(t *testing.T, yaml string) []*config.Object {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := config.Open(config.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems := store.Problems(); config.HasErrors(problems) {
+		t.Fatalf("the test's own objects are wrong: %v", problems)
+	}
+	return store.Objects()
+}
+
+func TestFacts(t *testing.T) {
+	const catalog = "catalog.cinema.svc.cluster.local"
+	all := objects(t, cinema)
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w := func(name string) mesh.Workload { return mesh.Workload{Cluster: "east", Namespace: "cinema", Name: name} }
+	nodes := skew.NodesView{Nodes: []skew.NodeStatus{
+		{ID: "b", Workload: w("catalog-v1"), State: skew.Rejected, Since: since, Reason: "refused", Revision: 3, Behind: 2},
+		{ID: "c", Workload: w("web"), State: skew.NeverConnected},
+		{ID: "a", Workload: w("catalog-v1"), State: skew.Synced, Revision: 5},
+		{ID: "x"},
+	}}
+	got := factsOf(registry.Build(all), all, nodes, "west")
+
+	if d := cmp.Diff(map[string]graph.ServiceFacts{
+		catalog: {
+			Service:   mesh.Service{Host: catalog, Namespace: "cinema", Name: "catalog"},
+			Workloads: []string{"east/cinema/catalog-v1", "west/cinema/catalog-v2"},
+		},
+		"api.bank.example": {Service: mesh.Service{Host: "api.bank.example", Namespace: "cinema", Name: "api.bank.example"}, External: true},
+	}, got.Services); d != "" {
+		t.Errorf("services (-want +got):\n%s", d)
+	}
+	v1 := got.Workloads["east/cinema/catalog-v1"]
+	if d := cmp.Diff(graph.WorkloadFacts{
+		Workload: w("catalog-v1"), Meshed: true, ConfigSince: since, ConfigReason: "refused",
+		Config: &graph.ConfigState{State: "rejected", Revision: 3, Behind: 2, Nodes: 2},
+	}, v1); d != "" {
+		t.Errorf("catalog-v1 (-want +got):\n%s", d)
+	}
+	if v2 := got.Workloads["west/cinema/catalog-v2"]; v2.Meshed || v2.Config != nil || v2.Workload.App != "catalog" {
+		t.Errorf("catalog-v2 %+v", v2)
+	}
+	if web := got.Workloads["east/cinema/web"]; web.Meshed || web.Config == nil {
+		t.Errorf("web %+v", web)
+	}
+	if d := cmp.Diff([]graph.Split{{
+		Host: catalog, Object: "VirtualService cinema/catalog",
+		Shares: []graph.Share{{Workloads: []string{"east/cinema/catalog-v1"}, Weight: 90}, {Workloads: []string{"west/cinema/catalog-v2"}, Weight: 10}},
+	}}, got.Splits); d != "" {
+		t.Errorf("splits (-want +got):\n%s", d)
+	}
+}
+
+// With two weighted routes nobody can tell which of them an edge belongs to.
+func TestFactsOfManyRoutes(t *testing.T) {
+	all := objects(t, cinema[:len(cinema)-len(`---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank, namespace: cinema}
+spec:
+  hosts: [api.bank.example]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: [{number: 443, name: https, protocol: HTTPS}]
+`)]+`    match: [{uri: {prefix: /a}}]
+    mirror: {host: catalog, subset: v2}
+  - route:
+    - {destination: {host: catalog, subset: v1}, weight: 50}
+    - {destination: {host: catalog, subset: v2}, weight: 50}
+`)
+	got := factsOf(registry.Build(all), all, skew.NodesView{}, "")
+	if len(got.Splits) != 0 {
+		t.Errorf("splits %+v", got.Splits)
+	}
+	want := []graph.Mirror{{Host: "catalog.cinema.svc.cluster.local", Workloads: []string{"cinema/catalog-v2"}}}
+	if d := cmp.Diff(want, got.Mirrors); d != "" {
+		t.Errorf("mirrors (-want +got):\n%s", d)
+	}
+}
+
+func TestMarkersAreBounded(t *testing.T) {
+	var m markers
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i := range markersMax + 10 {
+		m.add(graph.Marker{At: began.Add(time.Duration(i) * time.Second)})
+	}
+	all := m.between(began, began.Add(24*time.Hour))
+	if len(all) != markersMax || !all[0].At.Equal(began.Add(10*time.Second)) {
+		t.Errorf("%d markers kept, first at %s", len(all), all[0].At)
+	}
+	if some := m.between(began.Add(20*time.Second), began.Add(30*time.Second)); len(some) != 11 {
+		t.Errorf("%d markers in eleven seconds", len(some))
+	}
+}
