@@ -25,8 +25,7 @@ export type Fold<T> = {
 }
 
 /**
- * Subscribes a store to a channel. The subscription is shared by nobody: a
- * page has one graph, one node list. Null params mean: not now.
+ * Subscribes a store to a channel.
  */
 export function openResource<T>(
   client: LiveClient,
@@ -49,6 +48,27 @@ export function openResource<T>(
   return { store, close: client.subscribe(channel, params, handlers) }
 }
 
+/** Subscriptions in use: pages and the frame that ask for the same share one. */
+const shared = new WeakMap<LiveClient, Map<string, { store: Store<Live<unknown>>; close: () => void; users: number }>>()
+
+/** Joins a subscription or begins it; the function given back leaves it. */
+function join<T>(client: LiveClient, channel: Channel, key: string, fold: Fold<T>): { store: Store<Live<T>>; leave: () => void } {
+  const all = shared.get(client) ?? new Map()
+  shared.set(client, all)
+  const name = `${channel} ${key}`
+  const entry = all.get(name) ?? { ...openResource(client, channel, JSON.parse(key) as Params, fold), users: 0 }
+  all.set(name, entry)
+  entry.users++
+  return {
+    store: entry.store as Store<Live<T>>,
+    leave: () => {
+      if (--entry.users > 0) return
+      all.delete(name)
+      entry.close()
+    },
+  }
+}
+
 /** The newest value of a channel; `params` null holds no subscription. */
 export function useLiveResource<T>(channel: Channel, params: Params | null, fold: Fold<T>): Live<T> {
   const client = useLiveClient()
@@ -56,17 +76,17 @@ export function useLiveResource<T>(channel: Channel, params: Params | null, fold
   const store = useMemo(() => new Store<Live<T>>(empty), [])
   useEffect(() => {
     if (key === null) return
-    const open = openResource(client, channel, JSON.parse(key) as Params, fold)
+    const joined = join(client, channel, key, fold)
     // What another set of parameters showed stays until the first frame of the new one.
     const copy = () => {
-      const next = open.store.get()
+      const next = joined.store.get()
       store.set(next.data === null ? { ...store.get(), error: next.error } : next)
     }
-    const unsubscribe = open.store.subscribe(copy)
+    const unsubscribe = joined.store.subscribe(copy)
     copy()
     return () => {
       unsubscribe()
-      open.close()
+      joined.leave()
     }
   }, [client, channel, key, fold, store])
   return useSyncExternalStore(store.subscribe, store.get)

@@ -1,4 +1,4 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from '@tanstack/react-router'
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router'
 import { basePath } from '@/lib/base'
 import { parseSearch, type Search, stringifySearch } from '@/lib/url'
 import { NotFound, PageError } from './PageError'
@@ -31,6 +31,11 @@ const routes = [
   createRoute({
     getParentRoute: () => root,
     path: '/tap',
+    // Links from elsewhere may say what it is: a filter. Here every page's expression is q.
+    beforeLoad: ({ search }) => {
+      const { filter, ...rest } = search as Search
+      if (filter) throw redirect({ to: '/tap', search: { ...rest, q: filter } as never, replace: true })
+    },
     component: lazyRouteComponent(() => import('@/features/tap'), 'TapPage'),
   }),
   createRoute({

@@ -15,6 +15,10 @@ export type FindSlot = {
   fields: readonly FieldHelp[]
   /** What the server says is wrong with the expression. */
   error: string
+  /** The search parameter it is written to; "q" unless told. */
+  param?: string
+  /** Applied with Enter only, not while typing. */
+  onEnter?: boolean
 }
 export type FieldHelp = { name: string; help: string; values?: readonly string[] }
 export type FootSlot = { left: string; keys: string }
@@ -26,7 +30,8 @@ type Shell = {
   set: (change: Partial<Pick<Shell, 'find' | 'foot' | 'announcement'>>) => void
 }
 
-const plainFind: FindSlot = { label: 'Find', placeholder: '', note: '', fields: [], error: '' }
+const noFields: readonly FieldHelp[] = []
+const plainFind: FindSlot = { label: 'Find', placeholder: '', note: '', fields: noFields, error: '' }
 const plainFoot: FootSlot = { left: '', keys: '' }
 
 export const useShell = create<Shell>()((set) => ({
@@ -39,8 +44,11 @@ export const useShell = create<Shell>()((set) => ({
 /** Gives the top bar's expression field this page's words while it is shown. */
 export function useFindSlot(slot: FindSlot): void {
   const set = useShell((s) => s.set)
-  const { label, placeholder, note, fields, error } = slot
-  useEffect(() => set({ find: { label, placeholder, note, fields, error } }), [set, label, placeholder, note, fields, error])
+  const { label, placeholder, note, fields, error, param, onEnter } = slot
+  useEffect(
+    () => set({ find: { label, placeholder, note, fields, error, param, onEnter } }),
+    [set, label, placeholder, note, fields, error, param, onEnter],
+  )
   useEffect(() => () => set({ find: plainFind }), [set])
 }
 

@@ -1,3 +1,1 @@
-export function GraphPage() {
-  return null
-}
+export { GraphPage } from './GraphPage'

@@ -1,0 +1,40 @@
+import type { Marker, Timeline } from '@/api/types'
+
+export type TrackScale = {
+  from: number
+  to: number
+  live: boolean
+  x: (ms: number) => number
+  time: (x: number) => number
+}
+
+/** Live ends at now and moves; a past window stands where its data stands. */
+export function scaleOf(timeline: Timeline, seconds: number, now: number | null, width: number, inset: { left: number; right: number }): TrackScale {
+  const start = Date.parse(timeline.from)
+  const end = start + timeline.errors_per_s.length * timeline.step_s * 1000
+  // Between two answers the data ends a little before now; further apart it is another time.
+  const live = now !== null && now - end < Math.max(20_000, timeline.step_s * 3000)
+  const to = live && now !== null ? now : end
+  const from = to - seconds * 1000
+  const inner = Math.max(1, width - inset.left - inset.right)
+  return {
+    from,
+    to,
+    live: live || now === null,
+    x: (ms) => inset.left + ((ms - from) / (to - from || 1)) * inner,
+    time: (x) => from + ((x - inset.left) / inner) * (to - from),
+  }
+}
+
+export function nearestMarker(markers: readonly Marker[], scale: TrackScale, x: number): Marker | null {
+  let best: Marker | null = null
+  let reach = 6
+  for (const m of markers) {
+    const d = Math.abs(scale.x(Date.parse(m.at)) - x)
+    if (d <= reach) {
+      reach = d
+      best = m
+    }
+  }
+  return best
+}

@@ -1,0 +1,116 @@
+import { lazy, Suspense, useEffect, useMemo, useState } from 'react'
+import { type GraphParams, useGraph } from '@/api/graph'
+import { useStaleness } from '@/api/resource'
+import { History } from '@/graph/history'
+import { buildModel, countInWords, type Model } from '@/graph/model'
+import { describeEdge, describeNode } from '@/graph/words'
+import { plural } from '@/lib/format'
+import { announce, useFindSlot, useFoot } from '@/lib/shell'
+import { clock } from '@/lib/time'
+import { namespacesOf, useUrlState } from '@/lib/url'
+import { Skeleton } from '@/ui/Skeleton'
+import { StaleNote } from '@/ui/Stale'
+import { GraphCanvas } from './GraphCanvas'
+import { GraphEmpty } from './GraphEmpty'
+import styles from './GraphPage.module.css'
+import { GraphTools } from './GraphTools'
+import { findFields, graphSearch, graphWindowSeconds } from './url'
+import { useGraphKeys } from './useGraphKeys'
+
+const GraphTable = lazy(() => import('./GraphTable').then((m) => ({ default: m.GraphTable })))
+const SidePanel = lazy(() => import('./panel/SidePanel').then((m) => ({ default: m.SidePanel })))
+
+/** The live service graph, its table and the panel beside them. */
+export function GraphPage() {
+  const [url, setUrl] = useUrlState(graphSearch)
+  const params = useMemo<GraphParams>(
+    () => ({ group: url.level, namespaces: namespacesOf(url.ns), windowSeconds: graphWindowSeconds, q: url.q }),
+    [url.level, url.ns, url.q],
+  )
+  const graph = useGraph(params, url.at === '' ? null : url.at)
+  const staleFor = useStaleness(graph.isPast ? null : graph.receivedAt)
+  const model = useMemo(() => (graph.data ? buildModel(graph.data, url.find === 'hide') : null), [graph.data, url.find])
+  const selected = url.sel !== '' && model && (model.nodes.has(url.sel) || model.edges.has(url.sel)) ? url.sel : null
+  const select = useMemo(() => (id: string | null) => setUrl({ sel: id ?? '' }, { push: id !== null }), [setUrl])
+
+  const [history] = useState(() => new History())
+  useEffect(() => {
+    if (graph.data && !graph.isPast) history.record(graph.data, Date.now())
+  }, [history, graph.data, graph.isPast])
+
+  const matched = graph.data?.matched
+  const badExpression = graph.error?.code === 'invalid' && url.q !== ''
+  useFindSlot({
+    label: 'Find',
+    placeholder: 'errors > 1 % or p95 > 250 ms',
+    note: url.q !== '' && matched ? `${plural(matched.edges, 'edge')}, ${plural(matched.nodes, 'node')}` : '',
+    fields: findFields,
+    error: badExpression ? (graph.error?.message ?? '') : '',
+  })
+  useFoot('', url.view === 'table' ? 'T graph' : 'arrows move along edges · Enter opens · T table')
+  useGraphKeys(url, setUrl)
+  useEffect(() => {
+    if (selected && model) announce(describe(model, selected))
+    // Announced when the selection changes, not with every tick.
+    // oxlint-disable-next-line react/exhaustive-deps
+  }, [selected])
+
+  const empty = model !== null && model.nodes.size === 0
+  const notice = graph.isPast ? `The graph as it was at ${clock(url.at)}.` : ''
+  return (
+    <div className={styles.page} data-panel={selected !== null}>
+      <h1 className="sr-only">Service graph</h1>
+      <div className={styles.main} data-stale={staleFor !== null}>
+        <GraphTools url={url} setUrl={setUrl} counts={model ? countInWords(model, url.level) : ''} />
+        <div className={styles.notes}>
+          {staleFor === null ? null : <StaleNote ageSeconds={staleFor} />}
+          {notice === '' ? null : <p className={styles.past}>{notice}</p>}
+          {graph.error && !badExpression ? <p className={styles.error}>{graph.error.message}</p> : null}
+        </div>
+        {model === null ? <Waiting error={graph.error?.message} /> : null}
+        {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} onReset={() => setUrl({ q: '', ns: '' })} /> : null}
+        {model && !empty ? (
+          url.view === 'table' ? (
+            <Suspense fallback={<Skeleton rows={12} />}>
+              <GraphTable model={model} selected={selected} onSelect={select} />
+            </Suspense>
+          ) : (
+            <GraphCanvas
+              model={model}
+              level={url.level}
+              metric={url.metric}
+              selected={selected}
+              onSelect={select}
+              live={!graph.isPast && staleFor === null}
+            />
+          )
+        ) : null}
+      </div>
+      {selected && model && graph.data ? (
+        <Suspense fallback={<aside className={styles.panelWait} aria-label="Details" />}>
+          <SidePanel
+            key={selected}
+            model={model}
+            id={selected}
+            history={history}
+            stale={graph.data.stale}
+            tab={url.tab}
+            onTab={(tab) => setUrl({ tab })}
+            onSelect={select}
+          />
+        </Suspense>
+      ) : null}
+    </div>
+  )
+}
+
+function describe(model: Model, id: string): string {
+  const node = model.nodes.get(id)
+  if (node) return describeNode(node, model)
+  const edge = model.edges.get(id)
+  return edge ? describeEdge(edge, model) : ''
+}
+
+function Waiting({ error }: { error?: string }) {
+  return error ? null : <Skeleton rows={8} label="Loading the graph" />
+}

@@ -1,0 +1,82 @@
+import type { GraphEdge } from '@/api/types'
+import { flagWord } from '@/graph/words'
+import { cx } from '@/lib/cx'
+import { percent, perSecond } from '@/lib/format'
+import { Figure } from '@/ui/Figure'
+import { Section } from '@/ui/Panel'
+import styles from './Answers.module.css'
+
+/** Who answered the failed requests: hatched where a proxy did, plain where the service said so. */
+export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to: string }) {
+  const { proxy, upstream } = edge.answered_by
+  const errors = proxy + upstream
+  if (errors <= 0 && edge.answers.length === 0) return null
+  const share = errors > 0 ? proxy / errors : 0
+  return (
+    <Section title="Who answered" note={<Figure of={{ value: perSecond(errors).value, unit: 'errors/s' }} />}>
+      <div className={styles.bar}>
+        {share > 0 ? (
+          <span className={cx(styles.part, 'hatch-fail')} style={{ flexGrow: share }}>
+            <span className={styles.word}>
+              proxy of {from} {Math.round(share * 100)} %
+            </span>
+          </span>
+        ) : null}
+        {share < 1 ? (
+          <span className={cx(styles.part, styles.service)} style={{ flexGrow: 1 - share }}>
+            {to} {Math.round((1 - share) * 100)} %
+          </span>
+        ) : null}
+      </div>
+      <ul className={styles.rows}>
+        {edge.answers.map((a) => (
+          <li key={`${a.code} ${a.grpc ?? ''} ${a.flags} ${a.details} ${a.object}`}>
+            <i className={cx(styles.square, a.by === 'proxy' ? 'hatch-fail' : styles.hollow)} title={a.by === 'proxy' ? `the proxy of ${from}` : to} />
+            <b className="strong">
+              {a.grpc ? `gRPC ${a.grpc}` : a.code === 0 ? 'no answer' : a.code} {a.flags === '-' ? '' : a.flags}
+            </b>
+            <Figure of={perSecond(a.rps)} className="num" />
+            <span className="cut" title={a.details}>
+              {reason(a.by, a.flags, a.details, to)}
+            </span>
+            {a.object === '' ? null : <span className={cx(styles.object, 'cut')}>{a.object}</span>}
+          </li>
+        ))}
+      </ul>
+    </Section>
+  )
+}
+
+function reason(by: string, flags: string, details: string, to: string): string {
+  if (by === 'upstream') return `${to} said so`
+  return flagWord(flags) || details.replace(/_/g, ' ') || 'the proxy said so'
+}
+
+/** What retries do: tries per request, and what the caller sees against what a try sees. */
+export function Attempts({ edge }: { edge: GraphEdge }) {
+  const tries = edge.attempts_per_request
+  if (!(tries > 1.005) || edge.protocol === 'tcp') return null
+  const caller = 1 - edge.error_ratio
+  const attempt = caller / tries
+  return (
+    <Section title="Attempts" note={`${tries.toFixed(2)} per request`}>
+      <Bar label="caller" ratio={caller} quiet />
+      <Bar label="attempt" ratio={attempt} quiet={attempt > 0.99} />
+      <p className="t3 t11">
+        Success of the caller against success of a single try: retries hide {Math.max(0, Math.round((caller - attempt) * 100))} points.
+      </p>
+    </Section>
+  )
+}
+
+function Bar({ label, ratio, quiet }: { label: string; ratio: number; quiet: boolean }) {
+  return (
+    <div className={styles.meter}>
+      <span className="t2">{label}</span>
+      <i>
+        <i style={{ width: `${Math.min(100, ratio * 100)}%`, background: quiet ? 'var(--data-3)' : 'var(--warn)' }} />
+      </i>
+      <span className="num">{percent(ratio).value} %</span>
+    </div>
+  )
+}

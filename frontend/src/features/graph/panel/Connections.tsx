@@ -1,0 +1,86 @@
+import type { EdgeSide, GraphEdge } from '@/api/types'
+import { bytes, duration, figure, type Measure, percent, rate } from '@/lib/format'
+import { Figure } from '@/ui/Figure'
+import { Section } from '@/ui/Panel'
+import styles from './Connections.module.css'
+
+/** What both reporters saw, side by side, and what the difference means. */
+export function Sides({ edge, from, to }: { edge: GraphEdge; from: string; to: string }) {
+  const rows: { label: string; of: (side: EdgeSide) => Measure }[] = [
+    { label: 'Rate', of: (s) => rate(s.rps) },
+    { label: 'Errors', of: (s) => percent(s.error_ratio) },
+    { label: 'p50', of: (s) => duration(s.p50_ms) },
+    { label: 'p95', of: (s) => duration(s.p95_ms) },
+    { label: 'p99', of: (s) => duration(s.p99_ms) },
+  ]
+  const shown = edge.protocol === 'tcp' ? rows.slice(0, 1) : rows
+  return (
+    <Section title="Both sides" note={agreement(edge, to)}>
+      <table className={styles.sides}>
+        <thead>
+          <tr>
+            <th scope="col" />
+            <th scope="col" className="cut">
+              proxy of {from}
+            </th>
+            <th scope="col" className="cut">
+              proxy of {to}
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((row) => (
+            <tr key={row.label}>
+              <th scope="row">{row.label}</th>
+              <td>{edge.client_side ? <Figure of={row.of(edge.client_side)} /> : <span className="t3">does not report</span>}</td>
+              <td>{edge.server_side ? <Figure of={row.of(edge.server_side)} /> : <span className="t3">does not report</span>}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Section>
+  )
+}
+
+function agreement(edge: GraphEdge, to: string): string {
+  const { client_side: client, server_side: server } = edge
+  if (!client || !server) return 'one side reports'
+  const missing = client.rps - server.rps
+  if (missing > Math.max(0.2, client.rps * 0.05)) return `${figure(missing)}/s never reached ${to}`
+  return 'both agree'
+}
+
+/** Connections, how long they are used, and what went over them. */
+export function Connections({ edge }: { edge: GraphEdge }) {
+  const reuse = edge.requests_per_connection
+  const churns = reuse !== null && reuse < 3 && edge.rps > 1
+  const rows: [string, Measure, string][] = [
+    ['Open now', { value: figure(edge.active_connections), unit: '' }, ''],
+    ['Opened', { value: figure(edge.new_connections_per_s), unit: '/s' }, ''],
+    ['Requests per connection', { value: reuse === null ? '–' : figure(reuse), unit: '' }, churns ? 'connections are hardly used again' : ''],
+    ['Mutual TLS', percent(edge.mtls_ratio), edge.mtls_ratio < 0.995 ? 'the rest is plaintext' : ''],
+    ['Sent', perSecond(bytes(edge.sent_bytes_per_s)), ''],
+    ['Received', perSecond(bytes(edge.received_bytes_per_s)), ''],
+  ]
+  return (
+    <Section title="Connections" note={churns ? 'churn' : ''}>
+      <table className={styles.facts}>
+        <tbody>
+          {rows.map(([label, value, note]) => (
+            <tr key={label}>
+              <th scope="row">{label}</th>
+              <td className="num">
+                <Figure of={value} />
+              </td>
+              <td className="warn-t">{note}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Section>
+  )
+}
+
+function perSecond(m: Measure): Measure {
+  return { value: m.value, unit: `${m.unit}/s` }
+}

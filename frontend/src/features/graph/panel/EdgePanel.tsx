@@ -1,0 +1,122 @@
+import { Link } from '@tanstack/react-router'
+import { useTimeline } from '@/api/graph'
+import { useNow } from '@/api/live-context'
+import type { GraphEdge, Protocol } from '@/api/types'
+import { historySeconds } from '@/graph/history'
+import { edgeFinding, nodeTitle } from '@/graph/words'
+import { duration, figure, percent, rate, text } from '@/lib/format'
+import { buttonClass } from '@/ui/Button'
+import { Chip } from '@/ui/Chip'
+import { Section } from '@/ui/Panel'
+import { Answers, Attempts } from './Answers'
+import { Codes } from './Codes'
+import { Connections, Sides } from './Connections'
+import { Frame } from './Frame'
+import type { PanelProps } from './SidePanel'
+import { type Signal, Signals } from './Signals'
+import { LastTraces } from './LastTraces'
+import { edgeTapFilter, edgeTraceSearch } from './links'
+
+const tabs = [
+  { id: 'traffic', label: 'Traffic' },
+  { id: 'codes', label: 'Codes' },
+  { id: 'connections', label: 'Connections' },
+] as const
+
+const protocolWord: Record<Protocol, string> = { http: 'http', grpc: 'grpc', tcp: 'tcp' }
+
+export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelProps & { edge: GraphEdge }) {
+  const now = useNow()
+  const { data: timeline } = useTimeline('5m', null)
+  const source = model.nodes.get(edge.source)
+  const target = model.nodes.get(edge.target)
+  const from = nodeTitle(model, edge.source)
+  const to = nodeTitle(model, edge.target)
+  const tcp = edge.protocol === 'tcp'
+  const traces = edgeTraceSearch(source, target)
+  return (
+    <Frame
+      label={`Edge from ${from} to ${to}`}
+      state={edge.health.state}
+      title={
+        <>
+          {from} <i>→</i> {to}
+        </>
+      }
+      chips={
+        <>
+          <Chip>{protocolWord[edge.protocol]}</Chip>
+          <Chip title={`${text(percent(edge.mtls_ratio))} of it is mutual TLS`}>{edge.mtls_ratio > 0.995 ? 'mTLS' : edge.mtls_ratio < 0.005 ? 'plaintext' : 'part mTLS'}</Chip>
+        </>
+      }
+      finding={edgeFinding(edge, model, now)}
+      tabs={tabs}
+      tab={tab}
+      onTab={onTab}
+      onClose={() => onSelect(null)}
+      actions={
+        <>
+          <Link to="/tap" search={{ q: edgeTapFilter(edge, source, target) }} className={buttonClass('primary')}>
+            Tap this edge
+          </Link>
+          {tcp || traces === null ? null : (
+            <Link to="/traces/{-$traceId}" params={{}} search={traces} className={buttonClass()}>
+              Traces
+            </Link>
+          )}
+          <Link to="." search={((s: Record<string, string>) => ({ ...s, view: 'table' })) as never} className={buttonClass()}>
+            Table
+          </Link>
+        </>
+      }
+    >
+      {tab === 'codes' ? <Codes edge={edge} /> : null}
+      {tab === 'connections' ? <Connections edge={edge} /> : null}
+      {tab === 'traffic' || tab === 'config' ? (
+        <>
+          <Section>
+            <Signals rows={signalsOf(edge, history.of(edge.id, now))} now={now} seconds={historySeconds} markers={timeline?.markers ?? []} />
+          </Section>
+          <Answers edge={edge} from={from} to={to} />
+          <Attempts edge={edge} />
+          {edge.weight ? (
+            <Section title="Split" note="share of the route's requests">
+              <p className="t2">
+                Configured {text(percent(edge.weight.configured))}, gets <b className="strong">{text(percent(edge.weight.actual))}</b>.
+              </p>
+            </Section>
+          ) : null}
+          <Sides edge={edge} from={from} to={to} />
+          {tcp || traces === null ? null : <LastTraces search={traces} />}
+        </>
+      ) : null}
+    </Frame>
+  )
+}
+
+/** Rate, errors and p95 on one time axis, each with its bound or its neighbours. */
+function signalsOf(edge: GraphEdge, p95: readonly (number | null)[]): Signal[] {
+  const bad = edge.health.state === 'fail' || edge.health.state === 'warn' ? edge.health.state : 'data'
+  const ratios = edge.rps_series.map((rps, i) => (rps > 0 ? (edge.error_series[i] ?? 0) / rps : 0))
+  const most = (list: readonly (number | null)[]) => Math.max(0, ...list.map((v) => v ?? 0))
+  const rows: Signal[] = [
+    { label: 'Rate', now: rate(edge.rps), tone: 'data', series: edge.rps_series, note: `most ${figure(most(edge.rps_series))}` },
+  ]
+  if (edge.protocol === 'tcp') return rows
+  rows.push({
+    label: 'Errors',
+    now: percent(edge.error_ratio),
+    tone: edge.error_ratio >= 0.005 ? bad : 'data',
+    series: ratios,
+    max: 0.05,
+    note: `most ${text(percent(most(ratios)))}`,
+  })
+  rows.push({
+    label: 'p95',
+    now: duration(edge.p95_ms),
+    tone: edge.health.reasons.some((r) => r.code.includes('latency')) ? bad : 'data',
+    series: p95,
+    note: `p50 ${text(duration(edge.p50_ms))}`,
+  })
+  return rows
+}

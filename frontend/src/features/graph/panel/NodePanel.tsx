@@ -1,0 +1,177 @@
+import { Link } from '@tanstack/react-router'
+import { useNow } from '@/api/live-context'
+import { useNodes } from '@/api/nodes'
+import type { GraphEdge, GraphNode } from '@/api/types'
+import { historySeconds } from '@/graph/history'
+import { badgesOf, nodeFinding, nodeTitle, shortName } from '@/graph/words'
+import { count, duration, figure, percent, rate, text } from '@/lib/format'
+import { buttonClass } from '@/ui/Button'
+import { Chip } from '@/ui/Chip'
+import { Figure } from '@/ui/Figure'
+import { HealthGlyph, nodeHealth } from '@/ui/Health'
+import { Section } from '@/ui/Panel'
+import { Frame } from './Frame'
+import { LastTraces } from './LastTraces'
+import { nodeTapFilter, nodeTraceSearch } from './links'
+import styles from './NodePanel.module.css'
+import type { PanelProps } from './SidePanel'
+import { type Signal, Signals } from './Signals'
+
+const tabs = [
+  { id: 'traffic', label: 'Traffic' },
+  { id: 'config', label: 'Configuration' },
+] as const
+
+export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }: PanelProps & { node: GraphNode }) {
+  const now = useNow()
+  const { name, version } = shortName(node)
+  const incoming = model.incoming.get(node.id) ?? []
+  const outgoing = model.outgoing.get(node.id) ?? []
+  const traces = nodeTraceSearch(node)
+  const silent = stale.filter((s) => s.node !== undefined && s.node !== '' && s.node.startsWith(node.name))
+  const badges = badgesOf(node, model)
+  return (
+    <Frame
+      label={`${name} ${version}`}
+      state={node.health.state}
+      title={
+        <>
+          {name} {version === '' ? null : <i>{version}</i>}
+        </>
+      }
+      chips={
+        <>
+          {node.namespace === '' ? null : <Chip>{node.namespace}</Chip>}
+          {badges.map((b) => (
+            <Chip key={b.text} kind={b.tone}>
+              {b.text}
+            </Chip>
+          ))}
+        </>
+      }
+      finding={nodeFinding(node, model, now)}
+      note={silent.map((s) => (
+        <p key={s.source} className={styles.silent}>
+          {s.source} does not answer: {s.reason}
+        </p>
+      ))}
+      tabs={node.meshed && node.kind === 'workload' ? tabs : tabs.slice(0, 1)}
+      tab={tab}
+      onTab={onTab}
+      onClose={() => onSelect(null)}
+      actions={
+        <>
+          <Link to="/tap" search={{ q: nodeTapFilter(node) }} className={buttonClass('primary')}>
+            Tap
+          </Link>
+          {traces === null ? null : (
+            <Link to="/traces/{-$traceId}" params={{}} search={traces} className={buttonClass()}>
+              Traces
+            </Link>
+          )}
+          <Link to="." search={((s: Record<string, string>) => ({ ...s, view: 'table' })) as never} className={buttonClass()}>
+            Table
+          </Link>
+        </>
+      }
+    >
+      {tab === 'config' && node.meshed ? (
+        <ConfigState node={node} />
+      ) : (
+        <>
+          <Section>
+            <Signals rows={signalsOf(node, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={[]} />
+          </Section>
+          <Edges title="Called by" edges={incoming} other={(e) => e.source} model={model} onSelect={onSelect} />
+          <Edges title="Calls" edges={outgoing} other={(e) => e.target} model={model} onSelect={onSelect} />
+          {traces === null ? null : <LastTraces search={traces} />}
+        </>
+      )}
+    </Frame>
+  )
+}
+
+function signalsOf(node: GraphNode, called: boolean, p95: readonly (number | null)[]): Signal[] {
+  const traffic = called ? node.in : node.out
+  const bad = node.health.state === 'fail' || node.health.state === 'warn' ? node.health.state : 'data'
+  return [
+    { label: called ? 'In' : 'Out', now: rate(traffic.rps), tone: 'data', series: node.rps_series, note: called && node.out.rps > 0 ? `out ${figure(node.out.rps)}` : '' },
+    { label: 'Errors', now: percent(traffic.error_ratio), tone: traffic.error_ratio >= 0.005 ? bad : 'data', series: [], note: '' },
+    { label: 'p95', now: duration(traffic.p95_ms), tone: 'data', series: p95, note: traffic.p50_ms === null ? '' : `p50 ${text(duration(traffic.p50_ms))}` },
+  ]
+}
+
+const rank = { fail: 0, warn: 1, unknown: 2, ok: 3, idle: 4 } as const
+
+function Edges({
+  title,
+  edges,
+  other,
+  model,
+  onSelect,
+}: {
+  title: string
+  edges: GraphEdge[]
+  other: (edge: GraphEdge) => string
+  model: PanelProps['model']
+  onSelect: (id: string) => void
+}) {
+  if (edges.length === 0) return null
+  const sorted = edges.toSorted((a, b) => rank[a.health.state] - rank[b.health.state] || b.rps - a.rps)
+  return (
+    <Section title={title} note={count(edges.length)}>
+      <table className={styles.edges}>
+        <tbody>
+          {sorted.map((edge) => (
+            <tr key={edge.id}>
+              <td className={styles.peer}>
+                <HealthGlyph state={edge.health.state} size={12} />
+                <button type="button" className="cut" onClick={() => onSelect(edge.id)}>
+                  {nodeTitle(model, other(edge))}
+                </button>
+              </td>
+              <td className="t3">{edge.protocol === 'http' ? '' : edge.protocol}</td>
+              <td className="num">
+                <Figure of={rate(edge.rps)} />
+              </td>
+              <td className={edge.error_ratio >= 0.005 ? `num ${edge.health.state}-t strong` : 'num t2'}>
+                {edge.protocol === 'tcp' ? '' : `${percent(edge.error_ratio).value} %`}
+              </td>
+              <td className="num">
+                <Figure of={duration(edge.p95_ms)} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Section>
+  )
+}
+
+/** The configuration of this workload's sidecars, each with its own state. */
+function ConfigState({ node }: { node: GraphNode }) {
+  const { data } = useNodes()
+  const own = (data?.nodes ?? []).filter((n) => n.workload.namespace === node.namespace && n.workload.name === node.name)
+  return (
+    <Section title="Sidecars" note={data?.desired ? `desired rev ${count(data.desired.number)}` : ''}>
+      {data !== null && own.length === 0 ? <p className="t3">No sidecar of this workload has asked for configuration.</p> : null}
+      <table className={styles.edges}>
+        <tbody>
+          {own.map((n) => (
+            <tr key={n.id}>
+              <td className={styles.peer}>
+                <HealthGlyph state={nodeHealth[n.state]} size={12} decorative />
+                <Link to="/nodes/{-$nodeId}" params={{ nodeId: n.id }} className="cut">
+                  {n.id}
+                </Link>
+              </td>
+              <td>{n.state}</td>
+              <td className="num">{n.revision === 0 ? 'none' : `rev ${count(n.revision)}`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {own.map((n) => (n.state === 'synced' ? null : <p key={n.id} className="t2">{n.reason}</p>))}
+    </Section>
+  )
+}

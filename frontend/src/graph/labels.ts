@@ -1,0 +1,117 @@
+import type { GraphEdge, HealthState } from '@/api/types'
+import { duration, figure, bytes, percent, text } from '@/lib/format'
+import { along, cardRect, overlaps, type Point, type Polyline, type Rect } from './geometry'
+import type { Model } from './model'
+
+/**
+ * Words beside edges, only where they tell something: matched, failing, split,
+ * crossing a border, selected or pointed at. Placed beside the line, where
+ * neither a card nor another label stands.
+ */
+
+export type Metric = 'rate' | 'p95' | 'errors' | 'bytes'
+export type Label = {
+  id: string
+  x: number
+  y: number
+  lines: string[]
+  tone: HealthState
+  hit: boolean
+  split: boolean
+}
+
+export type LabelInput = {
+  model: Model
+  positions: ReadonlyMap<string, Point>
+  routes: ReadonlyMap<string, Polyline>
+  metric: Metric
+  lit: ReadonlySet<string>
+}
+
+export function placeLabels({ model, positions, routes, metric, lit }: LabelInput): Label[] {
+  const taken: Rect[] = [...positions.entries()].filter(([id]) => model.nodes.has(id)).map(([, p]) => cardRect(p))
+  const wanted = [...model.edges.values()]
+    .map((edge) => ({ edge, why: importance(edge, model, lit) }))
+    .filter((w) => w.why > 0)
+    .sort((a, b) => b.why - a.why || b.edge.rps - a.edge.rps)
+  const labels: Label[] = []
+  for (const { edge } of wanted) {
+    const line = routes.get(edge.id)
+    const lines = words(edge, metric, lit.has(edge.id))
+    if (!line || lines.length === 0) continue
+    const spot = freeSpot(line, lines, taken, lit.has(edge.id) || edge.health.state === 'fail')
+    if (!spot) continue
+    taken.push(spot)
+    labels.push({
+      id: edge.id,
+      x: spot.x + spot.w / 2,
+      y: spot.y + spot.h / 2,
+      lines,
+      tone: edge.health.state,
+      hit: model.finding && edge.match === true,
+      split: edge.weight !== undefined && edge.health.state === 'ok',
+    })
+  }
+  return labels
+}
+
+function importance(edge: GraphEdge, model: Model, lit: ReadonlySet<string>): number {
+  if (model.finding && !edge.match && !lit.has(edge.id)) return 0
+  if (lit.has(edge.id)) return 6
+  if (edge.health.state === 'fail') return 5
+  if (model.finding) return 4
+  if (edge.health.state === 'warn') return 3
+  if (edge.weight) return 2
+  const a = model.groupOf.get(edge.source)
+  return edge.rps > 0 && a !== model.groupOf.get(edge.target) ? 1 : 0
+}
+
+/** What the label says under the metric chosen; a failing edge always says its errors. */
+export function words(edge: GraphEdge, metric: Metric, full: boolean): string[] {
+  const state = edge.health.state
+  const bad = state === 'fail' || state === 'warn'
+  const http = edge.protocol !== 'tcp'
+  const rate = http ? `${figure(edge.rps)} rps` : `${figure(edge.new_connections_per_s)} conn/s`
+  const errors = text(percent(edge.error_ratio))
+  const p95 = edge.p95_ms === null ? [] : [`${text(duration(edge.p95_ms))} p95`]
+  const split = edge.weight ? [text(percent(edge.weight.actual)).replace('.0', '')] : []
+  if (full) return [rate, ...(http ? [errors, ...p95] : [])]
+  if (bad && edge.error_ratio >= 0.005) return [metric === 'rate' || metric === 'errors' ? rate : metricWord(edge, metric), errors].filter(Boolean)
+  if (metric === 'rate') return split.length > 0 ? split : bad && p95.length > 0 ? p95 : [rate]
+  const word = metricWord(edge, metric)
+  return word === '' ? [] : [word]
+}
+
+function metricWord(edge: GraphEdge, metric: Metric): string {
+  switch (metric) {
+    case 'p95':
+      return edge.p95_ms === null ? '' : text(duration(edge.p95_ms))
+    case 'errors':
+      return edge.protocol === 'tcp' ? '' : text(percent(edge.error_ratio))
+    case 'bytes':
+      return `${text(bytes(edge.sent_bytes_per_s + edge.received_bytes_per_s))}/s`
+    case 'rate':
+      return `${figure(edge.rps)} rps`
+  }
+}
+
+const tries = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74]
+
+function freeSpot(line: Polyline, lines: string[], taken: Rect[], must: boolean): Rect | null {
+  const w = Math.max(...lines.map((l) => l.length)) * 6.4 + 8
+  const h = lines.length * 14 + 2
+  let fallback: Rect | null = null
+  for (const t of tries) {
+    const p = along(line, t)
+    for (const side of [-1, 1]) {
+      // Beside the line: the steeper it runs, the more to its side.
+      const nx = -p.dy * side
+      const ny = p.dx * side
+      const gap = 7 + (Math.abs(nx) * w) / 2 + (Math.abs(ny) * h) / 2
+      const spot = { x: p.x + nx * gap - w / 2, y: p.y + ny * gap - h / 2, w, h }
+      fallback ??= spot
+      if (!taken.some((r) => overlaps(r, spot, 1))) return spot
+    }
+  }
+  return must ? fallback : null
+}

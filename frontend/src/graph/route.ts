@@ -1,0 +1,196 @@
+import type { GraphEdge } from '@/api/types'
+import { card, cardRect, cubic, inflate, overlaps, type Point, type Polyline, polyline, type Rect } from './geometry'
+
+/**
+ * Draws edges as curves from side to side, spread over the sides they leave
+ * and reach, and around cards that stand in their way.
+ */
+
+type Side = 'left' | 'right' | 'top' | 'bottom'
+type Ends = { edge: GraphEdge; from: Side; to: Side }
+
+const normals: Record<Side, Point> = {
+  left: { x: -1, y: 0 },
+  right: { x: 1, y: 0 },
+  top: { x: 0, y: -1 },
+  bottom: { x: 0, y: 1 },
+}
+
+export function routeEdges(edges: Iterable<GraphEdge>, positions: ReadonlyMap<string, Point>): Map<string, Polyline> {
+  const ends: Ends[] = []
+  for (const edge of edges) {
+    const a = positions.get(edge.source)
+    const b = positions.get(edge.target)
+    if (a && b && edge.source !== edge.target) ends.push({ edge, ...sides(a, b) })
+  }
+  const offsets = spread(ends, positions)
+  const obstacles = new Obstacles(positions)
+  const lanes: Lane[] = []
+  const routes = new Map<string, Polyline>()
+  for (const end of ends) {
+    const start = port(positions.get(end.edge.source)!, end.from, offsets.get(`${end.edge.id} from`) ?? 0)
+    const stop = port(positions.get(end.edge.target)!, end.to, offsets.get(`${end.edge.id} to`) ?? 0)
+    routes.set(end.edge.id, polyline(around(start, stop, end, obstacles, lanes)))
+  }
+  return routes
+}
+
+/** Which sides face each other: right to left where there is room, else top and bottom. */
+function sides(a: Point, b: Point): { from: Side; to: Side } {
+  if (b.x >= a.x + card.w + 12) return { from: 'right', to: 'left' }
+  if (b.x + card.w <= a.x - 12) return { from: 'left', to: 'right' }
+  return b.y >= a.y ? { from: 'bottom', to: 'top' } : { from: 'top', to: 'bottom' }
+}
+
+/** Edges that share a side stand apart on it, in the order of where they go. */
+function spread(ends: Ends[], positions: ReadonlyMap<string, Point>): Map<string, number> {
+  const perSide = new Map<string, { key: string; order: number }[]>()
+  const add = (node: string, side: Side, key: string, other: Point) => {
+    const name = `${node} ${side}`
+    const list = perSide.get(name) ?? []
+    list.push({ key, order: side === 'left' || side === 'right' ? other.y : other.x })
+    perSide.set(name, list)
+  }
+  for (const { edge, from, to } of ends) {
+    add(edge.source, from, `${edge.id} from`, positions.get(edge.target)!)
+    add(edge.target, to, `${edge.id} to`, positions.get(edge.source)!)
+  }
+  const offsets = new Map<string, number>()
+  for (const [name, list] of perSide) {
+    const room = name.endsWith('top') || name.endsWith('bottom') ? 90 : 34
+    const step = Math.min(13, room / Math.max(1, list.length - 1))
+    list.sort((a, b) => a.order - b.order || a.key.localeCompare(b.key))
+    list.forEach((item, i) => offsets.set(item.key, (i - (list.length - 1) / 2) * step))
+  }
+  return offsets
+}
+
+function port(at: Point, side: Side, offset: number): Point {
+  switch (side) {
+    case 'left':
+      return { x: at.x, y: at.y + card.h / 2 + offset }
+    case 'right':
+      return { x: at.x + card.w, y: at.y + card.h / 2 + offset }
+    case 'top':
+      return { x: at.x + card.w / 2 + offset, y: at.y }
+    case 'bottom':
+      return { x: at.x + card.w / 2 + offset, y: at.y + card.h }
+  }
+}
+
+/** A level stretch that a detour took; the next one keeps off it. */
+type Lane = { y: number; x1: number; x2: number }
+
+const laneGap = 8
+const upwardPenalty = 90 // above a card stand badges and the box's title
+
+/** The straight curve, or when cards stand in the way the best of some detours. */
+function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lanes: Lane[]): Point[] {
+  const direct = curve(start, stop, end.from, end.to)
+  const blockers = obstacles.hitBy(direct, end.edge)
+  if (blockers.length === 0 || end.from === 'top' || end.from === 'bottom') return direct
+  const towards = end.from === 'right' ? 1 : -1
+  const left = Math.min(...blockers.map((r) => r.x)) - 18
+  const right = Math.max(...blockers.map((r) => r.x + r.w)) + 18
+  const [near, far] = towards === 1 ? [left, right] : [right, left]
+  const from = towards * Math.max(towards * near, towards * start.x + 14)
+  const to = towards * Math.min(towards * far, towards * stop.x - 14)
+  let best = { path: direct, cost: cost(direct, blockers.length), lane: null as Lane | null }
+  if (towards * (to - from) < 0) return direct
+  for (const level of levels(blockers)) {
+    const lane = { y: level.y, x1: Math.min(from, to), x2: Math.max(from, to) }
+    while (lanes.some((l) => Math.abs(l.y - lane.y) < laneGap - 1 && l.x1 < lane.x2 && lane.x1 < l.x2)) lane.y += laneGap * level.away
+    const path: Point[] = []
+    const a = { x: from, y: lane.y }
+    const b = { x: to, y: lane.y }
+    cubic(start, mid(start, a), mid(start, a, lane.y), a, 16, path)
+    path.push(b)
+    cubic(b, mid(b, stop, lane.y), mid(b, stop, stop.y), stop, 16, path)
+    const c = cost(path, obstacles.hitBy(path, end.edge).length) + (level.away < 0 ? upwardPenalty : 0)
+    if (c < best.cost) best = { path, cost: c, lane }
+  }
+  if (best.lane) lanes.push(best.lane)
+  return best.path
+}
+
+function levels(blockers: Rect[]): { y: number; away: 1 | -1 }[] {
+  return blockers.flatMap((r) => [
+    { y: r.y - 12, away: -1 as const },
+    { y: r.y + r.h + 7, away: 1 as const },
+  ])
+}
+
+function mid(a: Point, b: Point, y = a.y): Point {
+  return { x: (a.x + b.x) / 2, y }
+}
+
+function cost(path: Point[], hits: number): number {
+  let length = 0
+  for (let i = 1; i < path.length; i++) length += Math.hypot(path[i]!.x - path[i - 1]!.x, path[i]!.y - path[i - 1]!.y)
+  return length + hits * 1500
+}
+
+function curve(start: Point, stop: Point, from: Side, to: Side): Point[] {
+  const horizontal = from === 'left' || from === 'right'
+  const gap = horizontal ? Math.abs(stop.x - start.x) : Math.abs(stop.y - start.y)
+  const pull = Math.max(horizontal ? 18 : 12, gap * 0.5)
+  const a = normals[from]
+  const b = normals[to]
+  const path: Point[] = []
+  cubic(
+    start,
+    { x: start.x + a.x * pull, y: start.y + a.y * pull },
+    { x: stop.x + b.x * pull, y: stop.y + b.y * pull },
+    stop,
+    26,
+    path,
+  )
+  return path
+}
+
+/** Cards in a coarse grid, for "what does this path run through". */
+class Obstacles {
+  private readonly cells = new Map<string, { id: string; rect: Rect }[]>()
+  private static readonly size = 256
+
+  constructor(positions: ReadonlyMap<string, Point>) {
+    for (const [id, at] of positions) {
+      const item = { id, rect: inflate(cardRect(at), 5) }
+      for (const key of Obstacles.keys(item.rect)) {
+        const list = this.cells.get(key)
+        if (list) list.push(item)
+        else this.cells.set(key, [item])
+      }
+    }
+  }
+
+  hitBy(path: Point[], edge: GraphEdge): Rect[] {
+    const found = new Map<string, Rect>()
+    for (const p of path) {
+      const key = `${Math.floor(p.x / Obstacles.size)},${Math.floor(p.y / Obstacles.size)}`
+      for (const { id, rect } of this.cells.get(key) ?? []) {
+        if (id !== edge.source && id !== edge.target && overlaps(rect, { x: p.x, y: p.y, w: 0, h: 0 })) found.set(id, rect)
+      }
+    }
+    // A long level stretch has few points: test it as a whole.
+    for (let i = 1; i < path.length; i++) {
+      const a = path[i - 1]!
+      const b = path[i]!
+      if (Math.abs(b.x - a.x) < 60 || Math.abs(b.y - a.y) > 1) continue
+      const stretch = { x: Math.min(a.x, b.x), y: a.y, w: Math.abs(b.x - a.x), h: 0 }
+      for (const key of Obstacles.keys(stretch)) {
+        for (const { id, rect } of this.cells.get(key) ?? []) {
+          if (id !== edge.source && id !== edge.target && overlaps(rect, stretch)) found.set(id, rect)
+        }
+      }
+    }
+    return [...found.values()]
+  }
+
+  private static *keys(r: Rect): Generator<string> {
+    const s = Obstacles.size
+    for (let x = Math.floor(r.x / s); x <= Math.floor((r.x + r.w) / s); x++) {
+      for (let y = Math.floor(r.y / s); y <= Math.floor((r.y + r.h) / s); y++) yield `${x},${y}`
+    }
+  }
+}

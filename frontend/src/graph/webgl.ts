@@ -1,0 +1,329 @@
+import type { HealthState } from '@/api/types'
+import type { Colour, Palette } from './palette'
+import type { Frame, Renderer } from './renderer'
+import type { Scene, SceneGroup, SceneNode } from './scene'
+import { arrowFragment, arrowVertex, boxFragment, boxVertex, edgeFragment, edgeVertex } from './shaders'
+
+/**
+ * The WebGL2 renderer: one draw call for the boxes, one each for halos, edges
+ * and arrowheads. Geometry is uploaded when somebody moves, a style texture
+ * with every tick, and a frame uploads nothing.
+ */
+export function webglRenderer(canvas: HTMLCanvasElement): Renderer | null {
+  const gl = canvas.getContext('webgl2', { antialias: false, premultipliedAlpha: true, powerPreference: 'low-power' })
+  if (!gl) return null
+  try {
+    return new WebGLRenderer(canvas, gl)
+  } catch {
+    return null // a driver that compiles no shader is as good as none
+  }
+}
+
+const edgeFloats = 7
+const boxFloats = 20
+const glyphs: Record<HealthState, number> = { ok: 1, warn: 2, fail: 3, idle: 4, unknown: 4 }
+const clear: Colour = [0, 0, 0, 0]
+
+class WebGLRenderer implements Renderer {
+  readonly kind = 'webgl2'
+  private readonly programs
+  private readonly edges: Mesh
+  private readonly arrows: Mesh
+  private readonly groups: Mesh
+  private readonly nodes: Mesh
+  private readonly styles: WebGLTexture
+  private palette: Palette | null = null
+  private scene: Scene = { edges: [], nodes: [], groups: [] }
+  private width = 1
+  private height = 1
+  private ratio = 1
+
+  constructor(
+    private readonly canvas: HTMLCanvasElement,
+    private readonly gl: WebGL2RenderingContext,
+  ) {
+    this.programs = {
+      edge: new Program(gl, edgeVertex, edgeFragment),
+      arrow: new Program(gl, arrowVertex, arrowFragment),
+      box: new Program(gl, boxVertex, boxFragment),
+    }
+    this.edges = new Mesh(gl, [2, 2, 3])
+    this.arrows = new Mesh(gl, [2, 2, 2, 1])
+    this.groups = new Mesh(gl, [4, 4, 4, 4, 4], true)
+    this.nodes = new Mesh(gl, [4, 4, 4, 4, 4], true)
+    this.styles = gl.createTexture()
+    gl.enable(gl.BLEND)
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA)
+  }
+
+  resize(width: number, height: number, ratio: number): void {
+    this.width = Math.max(1, width)
+    this.height = Math.max(1, height)
+    this.ratio = ratio
+    this.canvas.width = Math.round(this.width * ratio)
+    this.canvas.height = Math.round(this.height * ratio)
+  }
+
+  setPalette(palette: Palette): void {
+    this.palette = palette
+    this.uploadStyles()
+    this.uploadBoxes()
+  }
+
+  setScene(scene: Scene): void {
+    this.scene = scene
+    this.edges.upload(strips(scene))
+    this.arrows.upload(heads(scene))
+    this.uploadStyles()
+    this.uploadBoxes()
+  }
+
+  setStyles(scene: Scene): void {
+    this.scene = scene
+    this.uploadStyles()
+    this.uploadBoxes()
+  }
+
+  draw(frame: Frame): void {
+    const { gl, palette } = this
+    if (!palette || gl.isContextLost()) return
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height)
+    gl.clearColor(0, 0, 0, 0)
+    gl.clear(gl.COLOR_BUFFER_BIT)
+    this.boxes(this.groups, frame)
+    this.drawEdges(frame, palette)
+    if (frame.boxes) this.boxes(this.nodes, frame)
+  }
+
+  dispose(): void {
+    this.gl.getExtension('WEBGL_lose_context')?.loseContext()
+  }
+
+  private drawEdges(frame: Frame, palette: Palette): void {
+    const { gl, programs } = this
+    if (this.scene.edges.length === 0) return
+    gl.activeTexture(gl.TEXTURE0)
+    gl.bindTexture(gl.TEXTURE_2D, this.styles)
+    this.use(programs.edge, frame)
+    gl.uniform1i(programs.edge.at('u_styles'), 0)
+    gl.uniform1f(programs.edge.at('u_time'), frame.flow ? frame.time : -1)
+    gl.uniform4fv(programs.edge.at('u_dot'), palette.text.rgba)
+    const [r, g, b] = palette.info.rgba
+    gl.uniform4f(programs.edge.at('u_halo_colour'), r, g, b, 0.34)
+    this.edges.bind()
+    if (this.scene.edges.some((e) => e.style.halo)) {
+      gl.uniform1f(programs.edge.at('u_halo'), 1)
+      gl.drawArrays(gl.TRIANGLE_STRIP, 0, this.edges.count)
+    }
+    gl.uniform1f(programs.edge.at('u_halo'), 0)
+    gl.drawArrays(gl.TRIANGLE_STRIP, 0, this.edges.count)
+    this.use(programs.arrow, frame)
+    gl.uniform1i(programs.arrow.at('u_styles'), 0)
+    this.arrows.bind()
+    gl.drawArrays(gl.TRIANGLES, 0, this.arrows.count)
+  }
+
+  private boxes(mesh: Mesh, frame: Frame): void {
+    if (mesh.count === 0) return
+    this.use(this.programs.box, frame)
+    mesh.bind()
+    this.gl.drawArraysInstanced(this.gl.TRIANGLE_STRIP, 0, 4, mesh.count)
+  }
+
+  private use(program: Program, frame: Frame): void {
+    const { gl } = this
+    gl.useProgram(program.handle)
+    gl.uniform3f(program.at('u_view'), frame.view.x, frame.view.y, frame.view.k)
+    gl.uniform2f(program.at('u_size'), this.width, this.height)
+    gl.uniform1f(program.at('u_px'), 1 / (frame.view.k * this.ratio))
+  }
+
+  private uploadStyles(): void {
+    const { gl, palette } = this
+    const { edges } = this.scene
+    if (!palette || edges.length === 0) return
+    const texels = new Float32Array(edges.length * 12)
+    edges.forEach(({ style, line }, i) => {
+      texels.set(palette[style.tone].rgba, i * 12)
+      texels.set([style.width, style.dash?.[0] ?? 0, style.dash?.[1] ?? 0, style.alpha], i * 12 + 4)
+      texels.set([style.flow?.gap ?? 0, style.flow?.speed ?? 0, style.halo ? 1 : 0, line.total], i * 12 + 8)
+    })
+    gl.bindTexture(gl.TEXTURE_2D, this.styles)
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, 3, edges.length, 0, gl.RGBA, gl.FLOAT, texels)
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST)
+    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST)
+  }
+
+  private uploadBoxes(): void {
+    const { palette } = this
+    if (!palette) return
+    this.groups.upload(groupBoxes(this.scene.groups, palette))
+    this.nodes.upload(nodeBoxes(this.scene.nodes, palette))
+  }
+}
+
+/** Two vertices a point; edges are joined by vertices without area. */
+function strips(scene: Scene): Float32Array {
+  const points = scene.edges.reduce((sum, e) => sum + e.line.xs.length + 1, 0)
+  const out = new Float32Array(points * 2 * edgeFloats)
+  let at = 0
+  const put = (x: number, y: number, nx: number, ny: number, length: number, side: number, edge: number) => {
+    out.set([x, y, nx, ny, length, side, edge], at)
+    at += edgeFloats
+  }
+  scene.edges.forEach(({ line }, edge) => {
+    const last = line.xs.length - 1
+    for (let i = 0; i <= last; i++) {
+      const x = line.xs[i]!
+      const y = line.ys[i]!
+      const before = Math.max(0, i - 1)
+      const after = Math.min(last, i + 1)
+      const dx = line.xs[after]! - line.xs[before]!
+      const dy = line.ys[after]! - line.ys[before]!
+      const size = Math.hypot(dx, dy) || 1
+      const nx = -dy / size
+      const ny = dx / size
+      if (i === 0) put(x, y, nx, ny, 0, 1, edge)
+      put(x, y, nx, ny, line.lengths[i]!, 1, edge)
+      put(x, y, nx, ny, line.lengths[i]!, -1, edge)
+      if (i === last) put(x, y, nx, ny, line.lengths[i]!, -1, edge)
+    }
+  })
+  return out.subarray(0, at)
+}
+
+function heads(scene: Scene): Float32Array {
+  const out = new Float32Array(scene.edges.length * 3 * 7)
+  const corners: readonly [number, number][] = [
+    [0, 0],
+    [-1, 1],
+    [1, 1],
+  ]
+  let at = 0
+  scene.edges.forEach(({ line }, edge) => {
+    const last = line.xs.length - 1
+    const tipX = line.xs[last]!
+    const tipY = line.ys[last]!
+    // The direction over the arrow's own length, not over the last short piece.
+    let from = last
+    while (from > 0 && line.total - line.lengths[from]! < 8) from--
+    const dx = line.xs[from]! - tipX
+    const dy = line.ys[from]! - tipY
+    const size = Math.hypot(dx, dy) || 1
+    for (const [across, back] of corners) {
+      out.set([tipX, tipY, dx / size, dy / size, across, back, edge], at)
+      at += 7
+    }
+  })
+  return out
+}
+
+function groupBoxes(groups: SceneGroup[], palette: Palette): Float32Array {
+  const out = new Float32Array(groups.length * boxFloats)
+  groups.forEach(({ rect, dashed }, i) => {
+    out.set([rect.x, rect.y, rect.w, rect.h], i * boxFloats)
+    out.set(dashed ? clear : palette.group.rgba, i * boxFloats + 4)
+    out.set(palette.line.rgba, i * boxFloats + 8)
+    out.set([8, 1, dashed ? 1 : 0, 0], i * boxFloats + 12)
+  })
+  return out
+}
+
+function nodeBoxes(nodes: SceneNode[], palette: Palette): Float32Array {
+  const out = new Float32Array(nodes.length * boxFloats)
+  const faded = ([r, g, b, a]: Colour, alpha: number): Colour => [r, g, b, a * alpha]
+  nodes.forEach((node, i) => {
+    const { rect, alpha } = node
+    const tone = node.health === 'unknown' ? 'idle' : node.health
+    out.set([rect.x, rect.y, rect.w, rect.h], i * boxFloats)
+    out.set(faded(palette[node.fill].rgba, alpha), i * boxFloats + 4)
+    out.set(faded(palette[node.halo ? 'info' : node.stroke].rgba, alpha), i * boxFloats + 8)
+    out.set([6, node.halo ? 2.4 : 1.2, node.dashed ? 1 : 0, glyphs[node.health]], i * boxFloats + 12)
+    out.set(faded(palette[tone].rgba, alpha), i * boxFloats + 16)
+  })
+  return out
+}
+
+/** A vertex array of interleaved floats; instanced ones come with a unit square. */
+class Mesh {
+  count = 0
+  private readonly array: WebGLVertexArrayObject
+  private readonly buffer: WebGLBuffer
+  private readonly floats: number
+
+  constructor(
+    private readonly gl: WebGL2RenderingContext,
+    sizes: number[],
+    instanced = false,
+  ) {
+    this.array = gl.createVertexArray()
+    this.buffer = gl.createBuffer()
+    this.floats = sizes.reduce((a, b) => a + b, 0)
+    gl.bindVertexArray(this.array)
+    if (instanced) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer())
+      gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([0, 0, 1, 0, 0, 1, 1, 1]), gl.STATIC_DRAW)
+      gl.enableVertexAttribArray(0)
+      gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0)
+    }
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffer)
+    let offset = 0
+    sizes.forEach((size, i) => {
+      const location = instanced ? i + 1 : i
+      gl.enableVertexAttribArray(location)
+      gl.vertexAttribPointer(location, size, gl.FLOAT, false, this.floats * 4, offset)
+      if (instanced) gl.vertexAttribDivisor(location, 1)
+      offset += size * 4
+    })
+    gl.bindVertexArray(null)
+  }
+
+  upload(data: Float32Array): void {
+    this.count = data.length / this.floats
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.buffer)
+    this.gl.bufferData(this.gl.ARRAY_BUFFER, data, this.gl.DYNAMIC_DRAW)
+  }
+
+  bind(): void {
+    this.gl.bindVertexArray(this.array)
+  }
+}
+
+class Program {
+  readonly handle: WebGLProgram
+  private readonly locations = new Map<string, WebGLUniformLocation | null>()
+
+  constructor(
+    private readonly gl: WebGL2RenderingContext,
+    vertex: string,
+    fragment: string,
+  ) {
+    this.handle = gl.createProgram()
+    for (const [kind, source] of [
+      [gl.VERTEX_SHADER, vertex],
+      [gl.FRAGMENT_SHADER, fragment],
+    ] as const) {
+      const shader = gl.createShader(kind)
+      if (!shader) throw new Error('create shader: context lost')
+      gl.shaderSource(shader, source)
+      gl.compileShader(shader)
+      gl.attachShader(this.handle, shader)
+      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
+        throw new Error(`compile shader: ${gl.getShaderInfoLog(shader) ?? ''}`)
+      }
+    }
+    gl.linkProgram(this.handle)
+    if (!gl.getProgramParameter(this.handle, gl.LINK_STATUS)) {
+      throw new Error(`link program: ${gl.getProgramInfoLog(this.handle) ?? ''}`)
+    }
+  }
+
+  at(name: string): WebGLUniformLocation | null {
+    let found = this.locations.get(name)
+    if (found === undefined) {
+      found = this.gl.getUniformLocation(this.handle, name)
+      this.locations.set(name, found)
+    }
+    return found
+  }
+}

@@ -1,0 +1,192 @@
+import type { GraphEdge, GraphNode, HealthState } from '@/api/types'
+import { count, duration, figure, percent, plural, span, text } from '@/lib/format'
+import { secondsSince } from '@/lib/time'
+import type { Model } from './model'
+
+/** What the graph says in words: badges, names, findings. Pure. */
+
+export type Badge = { text: string; tone: 'plain' | 'warn' | 'fail' }
+
+/** Envoy's response flags, in the words of what happened. */
+export const flagWords: Record<string, string> = {
+  UO: 'pending queue full',
+  UT: 'no answer in time',
+  UF: 'connection failed',
+  UH: 'no healthy endpoint',
+  UC: 'connection closed by the service',
+  UR: 'reset by the service',
+  URX: 'retries exhausted',
+  NR: 'no route',
+  NC: 'no such cluster',
+  DC: 'caller went away',
+  LR: 'local reset',
+  RL: 'rate limited',
+  UAEX: 'denied',
+  RLSE: 'rate limit service failed',
+  DPE: 'protocol error of the caller',
+  UPE: 'protocol error of the service',
+  SI: 'stream idle',
+  DT: 'longer than allowed',
+  FI: 'fault injected',
+  DI: 'delay injected',
+}
+
+export function flagWord(flags: string): string {
+  const words = flags
+    .split(',')
+    .filter((f) => f !== '' && f !== '-')
+    .map((f) => flagWords[f] ?? f)
+  return words.join(', ')
+}
+
+/** At most two, the worst first. */
+export function badgesOf(node: GraphNode, model: Model): Badge[] {
+  const badges: Badge[] = []
+  const config = configBadge(node)
+  if (config) badges.push(config)
+  const breaker = breakerBadge(node, model)
+  if (breaker) badges.push(breaker)
+  if (node.kind === 'workload' && !node.meshed) badges.push({ text: 'no sidecar', tone: 'warn' })
+  if ((model.incoming.get(node.id) ?? []).some((e) => e.mirrored)) badges.push({ text: 'mirror', tone: 'plain' })
+  return badges.sort((a, b) => order(a) - order(b)).slice(0, 2)
+}
+
+function order(badge: Badge): number {
+  return { fail: 0, warn: 1, plain: 2 }[badge.tone]
+}
+
+function configBadge(node: GraphNode): Badge | null {
+  const { config } = node
+  if (!config) return null
+  switch (config.state) {
+    case 'rejected':
+      return { text: 'NACK', tone: 'fail' }
+    case 'stale':
+    case 'slow':
+      return { text: config.behind > 0 ? `${count(config.behind)} rev behind` : `config ${config.state}`, tone: 'warn' }
+    case 'drifted':
+      return { text: 'config drifted', tone: 'warn' }
+    case 'disconnected':
+      return { text: 'config disconnected', tone: 'warn' }
+    case 'never-connected':
+      return { text: 'never got config', tone: 'warn' }
+    case 'unsupported':
+      return { text: 'config unsupported', tone: 'warn' }
+    default:
+      return null
+  }
+}
+
+/** What the callers' breakers say about a node, when it is more than a trickle. */
+function breakerBadge(node: GraphNode, model: Model): Badge | null {
+  let total = 0
+  const flagged = new Map<string, number>()
+  for (const edge of model.incoming.get(node.id) ?? []) {
+    total += edge.rps
+    for (const [flag, rps] of Object.entries(edge.flags)) flagged.set(flag, (flagged.get(flag) ?? 0) + rps)
+  }
+  const share = (flag: string) => (total > 0 ? (flagged.get(flag) ?? 0) / total : 0)
+  if (share('UO') > 0.005) return { text: 'breaker open', tone: 'fail' }
+  if (share('UH') > 0.005) return { text: 'no healthy host', tone: 'fail' }
+  if (share('UF') > 0.01) return { text: 'connects fail', tone: 'fail' }
+  if (share('RL') > 0.01) return { text: 'rate limited', tone: 'warn' }
+  if (share('FI') > 0.001 || share('DI') > 0.001) return { text: 'fault injected', tone: 'warn' }
+  return null
+}
+
+/** The name without what stands apart: catalog-v2 with version v2 is catalog. */
+export function shortName(node: GraphNode): { name: string; version: string } {
+  const version = node.version ?? ''
+  if (node.kind === 'workload' && node.app && node.app !== '' && node.name.startsWith(node.app) && version !== '') {
+    return { name: node.app, version: node.name.endsWith(version) && node.name !== node.app ? version : '' }
+  }
+  if (node.kind === 'unknown') return { name: 'unknown callers', version: '' }
+  return { name: node.name, version: node.kind === 'app' ? '' : version }
+}
+
+export function nodeTitle(model: Model, id: string): string {
+  const node = model.nodes.get(id)
+  if (!node) return id
+  const { name, version } = shortName(node)
+  return version === '' ? name : `${name} ${version}`
+}
+
+/** "21.4 % errors for 13 min", and by whom they were answered. */
+export type Finding = { strong: string; tone: HealthState; rest: string }
+
+export function edgeFinding(edge: GraphEdge, model: Model, now: number): Finding {
+  const { state, reasons } = edge.health
+  const reason = reasons[0]
+  const since = reason?.since ? ` for ${span(secondsSince(reason.since, now))}` : ''
+  const from = nodeTitle(model, edge.source)
+  if (edge.protocol === 'tcp') {
+    return {
+      tone: state,
+      strong: reason ? `${reason.text}${since}.` : `${plural(Math.round(edge.active_connections), 'open connection')}.`,
+      rest: `${figure(edge.new_connections_per_s)} new a second.`,
+    }
+  }
+  if (state === 'fail' || state === 'warn') {
+    const errors = edge.answered_by.proxy + edge.answered_by.upstream
+    const byProxy = errors > 0 ? edge.answered_by.proxy / errors : 0
+    const strong = edge.error_ratio >= 0.001 && reason?.code !== 'latency' ? `${text(percent(edge.error_ratio))} errors${since}.` : `${reason?.text ?? 'Degraded'}${since}.`
+    return { tone: state, strong, rest: errors > 0 ? whoAnswered(byProxy, from, nodeTitle(model, edge.target)) : '' }
+  }
+  if (state === 'idle') return { tone: state, strong: 'No requests in this window.', rest: '' }
+  const p95 = edge.p95_ms === null ? '' : ` p95 ${text(duration(edge.p95_ms))}.`
+  return { tone: state, strong: `${figure(edge.rps)} requests a second, ${text(percent(edge.error_ratio))} errors.`, rest: p95.trim() }
+}
+
+function whoAnswered(byProxy: number, from: string, to: string): string {
+  if (byProxy >= 0.995) return `The proxy of ${from} answered all of them; ${to} never did.`
+  if (byProxy <= 0.005) return `${to} answered them itself.`
+  return `The proxy of ${from} answered ${text(percent(byProxy)).replace('.0', '')} of them, ${to} the rest.`
+}
+
+export function nodeFinding(node: GraphNode, model: Model, now: number): Finding {
+  const { state, reasons } = node.health
+  const reason = reasons[0]
+  const since = reason?.since ? ` for ${span(secondsSince(reason.since, now))}` : ''
+  if (reason) return { tone: state, strong: `${reason.text}${since}.`, rest: reasons.length > 1 ? `And ${plural(reasons.length - 1, 'more reason')}.` : '' }
+  if (node.kind === 'unknown') {
+    return { tone: state, strong: 'Callers without a sidecar.', rest: 'They tell no name; only the called side reports them.' }
+  }
+  if (node.kind === 'external') return { tone: state, strong: `${figure(node.in.rps)} requests a second leave the mesh to it.`, rest: '' }
+  if (state === 'idle') return { tone: state, strong: 'No traffic in this window.', rest: '' }
+  const callers = (model.incoming.get(node.id) ?? []).length
+  const traffic = callers > 0 ? node.in : node.out
+  return {
+    tone: state,
+    strong: `${figure(traffic.rps)} requests a second ${callers > 0 ? 'in' : 'out'}, ${text(percent(traffic.error_ratio))} errors.`,
+    rest: '',
+  }
+}
+
+const stateWord: Record<HealthState, string> = {
+  ok: 'healthy',
+  warn: 'degraded',
+  fail: 'failing',
+  idle: 'no traffic',
+  unknown: 'no data',
+}
+
+/** An element's whole story in one breath, for the accessible mirror. */
+export function describeNode(node: GraphNode, model: Model): string {
+  const { name, version } = shortName(node)
+  const place = node.namespace ? ` in ${node.namespace}` : ''
+  const parts = [`${version ? `${name} ${version}` : name}${place}`, stateWord[node.health.state], `${figure(node.in.rps)} rps in`]
+  if (node.in.rps > 0) parts.push(`${text(percent(node.in.error_ratio))} errors`)
+  parts.push(...badgesOf(node, model).map((b) => b.text))
+  return parts.join(', ')
+}
+
+export function describeEdge(edge: GraphEdge, model: Model): string {
+  const parts = [
+    `${nodeTitle(model, edge.source)} to ${nodeTitle(model, edge.target)}`,
+    edge.protocol,
+    stateWord[edge.health.state],
+    `${figure(edge.rps)} rps`,
+  ]
+  if (edge.protocol !== 'tcp') parts.push(`${text(percent(edge.error_ratio))} errors`)
+  return parts.join(', ')
+}
