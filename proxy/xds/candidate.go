@@ -13,6 +13,7 @@ import (
 // candidate is an accepted configuration that may be applied.
 type candidate struct {
 	heard bool
+	seen  []uint64 // revisions that came
 	types map[string]accepted
 }
 
@@ -103,9 +104,9 @@ func (c *candidate) revision() uint64 {
 			limit = t.spoiled
 		}
 	}
-	for _, t := range c.types {
-		if limit == 0 || t.revision < limit {
-			highest = max(highest, t.revision)
+	for _, revision := range c.seen {
+		if limit == 0 || revision < limit {
+			highest = max(highest, revision)
 		}
 	}
 	return highest

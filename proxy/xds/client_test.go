@@ -16,6 +16,7 @@ import (
 const catalogShape = "L:outbound R:main>catalog C:catalog@127.0.0.1:8080"
 
 func TestFollowsTheControlPlane(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{cp.address}})
@@ -55,6 +56,7 @@ func TestFollowsTheControlPlane(t *testing.T) {
 }
 
 func TestReconnectResendsNothing(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	resources := func(cp *controlPlane, version string) {
 		cp.set(t, version, listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
@@ -95,6 +97,7 @@ func TestReconnectResendsNothing(t *testing.T) {
 }
 
 func TestRefusedConfigurationKeepsTheOld(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{cp.address}})
@@ -142,6 +145,7 @@ func TestRefusedConfigurationKeepsTheOld(t *testing.T) {
 }
 
 func TestRefusedRouteNamesItsPath(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), badRoutes("main"), edsCluster("catalog"), endpoints("catalog", 8080))
 	startSidecar(t, Options{Servers: []string{cp.address}})
@@ -153,6 +157,7 @@ func TestRefusedRouteNamesItsPath(t *testing.T) {
 }
 
 func TestWaitsForWhatBelongsTogether(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"))
 	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: time.Minute})
@@ -170,6 +175,7 @@ func TestWaitsForWhatBelongsTogether(t *testing.T) {
 }
 
 func TestWaitingIsBounded(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog", "nowhere"), edsCluster("catalog"))
 	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: 100 * time.Millisecond})
@@ -184,6 +190,7 @@ func TestWaitingIsBounded(t *testing.T) {
 }
 
 func TestStartsFromDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cp := startControlPlane(t, "")
 	cp.set(t, "7", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
@@ -207,6 +214,7 @@ func TestStartsFromDisk(t *testing.T) {
 }
 
 func TestApplyErrorIsReportedAndRetried(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", edsCluster("catalog"), endpoints("catalog", 8080))
 	runtime := &fakeRuntime{refuse: errors.New("listen 127.0.0.1:15001: address in use")}
@@ -222,6 +230,7 @@ func TestApplyErrorIsReportedAndRetried(t *testing.T) {
 }
 
 func TestTriesEveryServer(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{"127.0.0.1:1", cp.address}})
@@ -233,6 +242,7 @@ func TestTriesEveryServer(t *testing.T) {
 }
 
 func TestFaultStall(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{cp.address}, Fault: Fault{StallAfterFirst: true}})
@@ -255,6 +265,7 @@ func TestFaultStall(t *testing.T) {
 }
 
 func TestFaultRefuse(t *testing.T) {
+	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{cp.address}, Fault: Fault{RefuseName: regexp.MustCompile(`\|v3\|`)}})
@@ -267,6 +278,7 @@ func TestFaultRefuse(t *testing.T) {
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	node := mesh.Node{ID: "n"}
 	tests := []struct {
 		name string

@@ -16,6 +16,7 @@ type store struct {
 	types   map[string]*accepted
 	refused map[resourceKey]refusal
 
+	seen       []uint64  // revisions of accepted responses, newest last, bounded
 	heard      bool      // a control plane has answered, so not all is from disk
 	lastUpdate time.Time // of the last response, accepted or not
 
@@ -100,6 +101,7 @@ func (s *store) restore(updates []update) {
 		t := s.types[u.kind]
 		t.answered = true
 		t.revision = max(t.revision, u.revision)
+		s.see(u.revision)
 		for _, r := range u.set {
 			t.resources[r.name] = r
 		}
@@ -113,6 +115,7 @@ func (s *store) accept(u update, at time.Time) {
 	defer s.mu.Unlock()
 	t := s.begin(u.kind)
 	t.revision = max(t.revision, u.revision)
+	s.see(u.revision)
 	u = t.withheld.then(u)
 	t.withheld = update{}
 	for _, r := range u.set {
@@ -174,6 +177,20 @@ func (s *store) begin(kind string) *accepted {
 		maps.DeleteFunc(s.refused, func(key resourceKey, _ refusal) bool { return key.kind == kind })
 	}
 	return t
+}
+
+// maxSeen bounds how far back a revision is remembered: only while a later one
+// stands refused does it matter.
+const maxSeen = 128
+
+func (s *store) see(revision uint64) {
+	if slices.Contains(s.seen, revision) {
+		return
+	}
+	if len(s.seen) >= maxSeen {
+		s.seen = s.seen[1:]
+	}
+	s.seen = append(s.seen, revision)
 }
 
 func (s *store) refusedAny(kind string) bool {
@@ -241,7 +258,7 @@ func (s *store) versions(kind string) map[string]string {
 func (s *store) candidate() *candidate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &candidate{heard: s.heard, types: make(map[string]accepted, len(s.types))}
+	c := &candidate{heard: s.heard, seen: slices.Clone(s.seen), types: make(map[string]accepted, len(s.types))}
 	for kind, t := range s.types {
 		c.types[kind] = accepted{
 			resources: maps.Clone(t.resources),
