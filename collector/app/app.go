@@ -18,8 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidelight-mesh/sidelight/collector/publish"
+	"github.com/sidelight-mesh/sidelight/collector/receive"
 	"github.com/sidelight-mesh/sidelight/collector/scrape"
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -53,7 +55,9 @@ type App struct {
 	opts     Options
 	registry prometheus.Gatherer
 	metrics  *metrics.Store
+	traces   *traces.Store
 	scraper  *scrape.Scraper
+	receiver *receive.Receiver
 	listener net.Listener // nil without an own API
 	ready    chan struct{}
 
@@ -116,6 +120,21 @@ func (a *App) open() (err error) {
 	if err != nil {
 		return err
 	}
+	a.traces, err = traces.Open(traces.Options{
+		Dir:       filepath.Join(o.DataDir, "traces"),
+		Retention: o.TracesRetention,
+		Logger:    o.Logger.With("part", "traces"),
+	})
+	if err != nil {
+		return err
+	}
+	a.receiver, err = receive.New(receive.Options{
+		GRPC: o.OTLPGRPC, HTTP: o.OTLPHTTP, Store: a.traces,
+		Logger: o.Logger.With("part", "receive"), Registerer: o.Registerer,
+	})
+	if err != nil {
+		return err
+	}
 	a.scraper, err = scrape.New(scrape.Options{
 		Store:      a.metrics,
 		Publish:    o.Publish.Publish,
@@ -144,8 +163,8 @@ func (a *App) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
-		scraping, publishing, serving sync.WaitGroup
-		scrapeErr, publishErr         error
+		scraping, receiving, publishing, serving sync.WaitGroup
+		scrapeErr, receiveErr, publishErr        error
 	)
 	publishCtx, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
@@ -165,14 +184,19 @@ func (a *App) Run(ctx context.Context) error {
 		defer cancel()
 		scrapeErr = a.scraper.Run(ctx)
 	})
+	receiving.Go(func() {
+		defer cancel()
+		receiveErr = a.receiver.Run(ctx)
+	})
 	close(a.ready)
 	<-ctx.Done()
 	scraping.Wait()
+	receiving.Wait()
 	stopPublishing()
 	publishing.Wait()
 	a.shutdown(server)
 	serving.Wait()
-	return errors.Join(scrapeErr, publishErr, a.Close())
+	return errors.Join(scrapeErr, receiveErr, publishErr, a.Close())
 }
 
 // shutdown lets requests end that are being answered, for a moment.
@@ -191,8 +215,14 @@ func (a *App) Close() error {
 			// Already closed by the server when it ran.
 			_ = a.listener.Close()
 		}
+		if a.receiver != nil {
+			_ = a.receiver.Close()
+		}
+		if a.traces != nil {
+			a.closeErr = a.traces.Close()
+		}
 		if a.metrics != nil {
-			a.closeErr = a.metrics.Close()
+			a.closeErr = errors.Join(a.closeErr, a.metrics.Close())
 		}
 	})
 	return a.closeErr
@@ -201,9 +231,13 @@ func (a *App) Close() error {
 // Metrics gives the metric store, to read from in the same process.
 func (a *App) Metrics() *metrics.Store { return a.metrics }
 
+// Traces gives the span store, to read from in the same process.
+func (a *App) Traces() *traces.Store { return a.traces }
+
 // Addrs gives the bound addresses.
 func (a *App) Addrs() Addrs {
 	var addrs Addrs
+	addrs.OTLPGRPC, addrs.OTLPHTTP = a.receiver.Addrs()
 	if a.listener != nil {
 		addrs.HTTP = a.listener.Addr().String()
 	}

@@ -28,6 +28,10 @@ func (a *App) Losses() []Loss {
 		{"collector/scrape", "outcomes folded", l.OutcomesFolded, "an edge has more outcomes than the limit; their counts are kept under coarser ones"},
 		{"collector/scrape", "values refused", l.ValuesRefused, "a counter was negative or not a number"},
 	}
+	spans := a.traces.Stats()
+	all = append(all,
+		Loss{"collector/store/traces", "spans refused", spans.Refused, "the span store is slower than the senders, or cannot write: see the log"},
+		Loss{"collector/store/traces", "blocks unreadable", spans.Corrupt, "part of the span store is damaged; those traces are incomplete"})
 	if r, ok := a.opts.Publish.(remote); ok {
 		all = append(all, Loss{"collector/publish", "edge batches dropped", r.Stats().Dropped, "the server was away for longer than the queue lasts"})
 	}

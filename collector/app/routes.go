@@ -6,12 +6,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 )
 
 // server is the collector's own API, for one that runs apart from the server.
 func (a *App) server() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("/prometheus/", http.StripPrefix("/prometheus", a.metrics.Handler()))
+	mux.Handle("/jaeger/", http.StripPrefix("/jaeger", traces.JaegerHandler(a.traces)))
+	mux.Handle("/store/traces/", http.StripPrefix("/store/traces", traces.Handler(a.traces)))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.readyz)
