@@ -52,7 +52,7 @@ func (s *Server) graphChannel(raw json.RawMessage) (string, func(time.Time) (liv
 }
 
 func graphState(v graph.View) (live.State, error) {
-	var st live.State
+	st := live.State{At: v.At}
 	err := errors.Join(
 		st.Fix("group", v.Group),
 		st.Put("window_s", v.WindowS),
@@ -74,7 +74,7 @@ func (s *Server) nodesChannel(raw json.RawMessage) (string, func(time.Time) (liv
 }
 
 func nodesState(v skew.NodesView) (live.State, error) {
-	var st live.State
+	st := live.State{At: v.At}
 	err := errors.Join(
 		st.Put("desired", v.Desired),
 		st.Put("summary", v.Summary),

@@ -52,7 +52,7 @@ func (s *Server) guard(hosts []string, ordinary, direct http.Handler) http.Handl
 		}
 		if origin := r.Header.Get("Origin"); origin != "" && (r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == livePath) {
 			u, err := url.Parse(origin)
-			if err != nil || u.Host == "" || (u.Host != r.Host && !slices.Contains(hosts, strings.ToLower(u.Host))) {
+			if err != nil || u.Host == "" || u.Host != r.Host && !configured(u.Host, hosts) {
 				writeError(w, fmt.Errorf("origin %q is not this server's: %w", origin, errNotAllowed))
 				return
 			}
@@ -69,11 +69,7 @@ func (s *Server) guard(hosts []string, ordinary, direct http.Handler) http.Handl
 // hostAllowed takes loopback names, the address that the connection came in on
 // (a name that was rebound cannot be an address) and the configured names.
 func hostAllowed(r *http.Request, host string, hosts []string) bool {
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		name = h
-	}
-	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	name := withoutPort(host)
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
@@ -87,7 +83,20 @@ func hostAllowed(r *http.Request, host string, hosts []string) bool {
 			}
 		}
 	}
-	return slices.Contains(hosts, name) || slices.Contains(hosts, strings.ToLower(host))
+	return configured(host, hosts)
+}
+
+// configured reports whether a host is among the configured ones: a name
+// without a port there stands for all ports.
+func configured(host string, hosts []string) bool {
+	return slices.Contains(hosts, withoutPort(host)) || slices.Contains(hosts, strings.ToLower(host))
+}
+
+func withoutPort(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
 // parseHosts checks the configured names: "mesh.example.com" or

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -80,14 +81,16 @@ type Options struct {
 	UI         http.Handler
 
 	// Hosts are the names besides loopback that requests may be addressed to.
-	Hosts  []string
-	Logger *slog.Logger
+	Hosts      []string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
 }
 
 // Server serves the API.
 type Server struct {
 	opts    Options
 	live    *live.Hub
+	metrics *requestMetrics
 	handler http.Handler
 }
 
@@ -100,7 +103,11 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts}
+	metrics, err := newRequestMetrics(opts.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register API metrics: %w", err)
+	}
+	s := &Server{opts: opts, metrics: metrics}
 	s.live = live.New(live.Options{
 		States:  map[string]live.StateChannel{"graph": s.graphChannel, "nodes": s.nodesChannel, "overview": s.overviewChannel},
 		Events:  map[string]live.EventChannel{"tap": s.tapChannel},

@@ -110,7 +110,7 @@ func (a *App) wire() (err error) {
 	a.api, err = api.New(api.Options{
 		Graph: a.engine, Nodes: a.tracker, Config: a.store, Mesh: overall{a}, Tap: a.tap,
 		Traces: opts.Traces, Prometheus: opts.Prometheus, Jaeger: opts.Jaeger, UI: opts.UI,
-		Hosts: opts.Hosts, Logger: opts.Logger.With("part", "api"),
+		Hosts: opts.Hosts, Logger: opts.Logger.With("part", "api"), Registerer: a.opts.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("open API: %w", err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	networking "istio.io/api/networking/v1"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/config"
@@ -36,7 +37,9 @@ func TestFacts(t *testing.T) {
 	const catalog = "catalog.cinema.svc.cluster.local"
 	all := objects(t, cinema)
 	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	w := func(name string) mesh.Workload { return mesh.Workload{Cluster: "east", Namespace: "cinema", Name: name} }
+	w := func(name string) mesh.Workload {
+		return mesh.Workload{Cluster: "east", Namespace: "cinema", Name: name}
+	}
 	nodes := skew.NodesView{Nodes: []skew.NodeStatus{
 		{ID: "b", Workload: w("catalog-v1"), State: skew.Rejected, Since: since, Reason: "refused", Revision: 3, Behind: 2},
 		{ID: "c", Workload: w("web"), State: skew.NeverConnected},
@@ -77,21 +80,13 @@ func TestFacts(t *testing.T) {
 
 // With two weighted routes nobody can tell which of them an edge belongs to.
 func TestFactsOfManyRoutes(t *testing.T) {
-	all := objects(t, cinema[:len(cinema)-len(`---
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: bank, namespace: cinema}
-spec:
-  hosts: [api.bank.example]
-  location: MESH_EXTERNAL
-  resolution: DNS
-  ports: [{number: 443, name: https, protocol: HTTPS}]
-`)]+`    match: [{uri: {prefix: /a}}]
-    mirror: {host: catalog, subset: v2}
-  - route:
-    - {destination: {host: catalog, subset: v1}, weight: 50}
-    - {destination: {host: catalog, subset: v2}, weight: 50}
-`)
+	all := objects(t, cinema)
+	for _, o := range all {
+		if vs := o.VirtualService(); vs != nil {
+			vs.Http = append(vs.Http, vs.Http[0])
+			vs.Http[0].Mirror = &networking.Destination{Host: "catalog", Subset: "v2"}
+		}
+	}
 	got := factsOf(registry.Build(all), all, skew.NodesView{}, "")
 	if len(got.Splits) != 0 {
 		t.Errorf("splits %+v", got.Splits)

@@ -85,7 +85,7 @@ func publicServer(h http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      2 * time.Minute, // of a large answer to a slow client; live sockets have their own
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.With("part", "api").Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.With("part", "api").Handler(), slog.LevelWarn),
 	}
 }
 
@@ -98,7 +98,7 @@ func adminServer(h http.Handler, log *slog.Logger) *http.Server {
 		ReadTimeout:       10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.With("part", "admin").Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.With("part", "admin").Handler(), slog.LevelWarn),
 	}
 }
 

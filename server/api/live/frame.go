@@ -14,7 +14,8 @@ type frame struct {
 	kind  string // snapshot | delta
 	epoch string // of a snapshot
 	seq   uint64
-	at    time.Time
+	at    time.Time // that it speaks of
+	made  time.Time
 	data  []byte
 
 	mu    sync.Mutex

@@ -11,6 +11,9 @@ import (
 // State is a view at one moment, taken apart so that a delta can be made of
 // two of them.
 type State struct {
+	// At is the moment that the view speaks of; zero when that is the moment of
+	// its computation.
+	At time.Time
 	// Whole says that deltas are not worth it: each tick sends everything.
 	Whole bool
 	// Fixed fields stand in snapshots only, Fields in deltas too.
@@ -74,14 +77,14 @@ func AddList[T any](s *State, name, gone string, values []T, id func(*T) string)
 }
 
 // snapshot is the view as one JSON object.
-func (s *State) snapshot(epoch string, seq uint64, at time.Time) []byte {
+func (s *State) snapshot(epoch string, seq uint64) []byte {
 	if s.Whole {
 		return s.raw
 	}
 	var o object
 	o.value("epoch", strconv.AppendQuote(nil, epoch))
 	o.value("seq", strconv.AppendUint(nil, seq, 10))
-	o.value("at", appendTime(nil, at))
+	o.value("at", appendTime(nil, s.At))
 	for _, f := range s.Fixed {
 		o.value(f.Name, f.JSON)
 	}

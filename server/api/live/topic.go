@@ -21,7 +21,7 @@ type topic struct {
 
 	mu    sync.Mutex
 	seq   uint64
-	at    time.Time
+	at    time.Time // of the computation
 	state State
 	whole *frame   // snapshot of seq, made when asked for
 	kept  []*frame // deltas, oldest first, contiguous up to seq
@@ -58,6 +58,9 @@ func (t *topic) step(at time.Time) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if next.At.IsZero() {
+		next.At = at
+	}
 	prev := t.state
 	first := t.seq == 0
 	t.state, t.at, t.whole = next, at, nil
@@ -72,7 +75,7 @@ func (t *topic) step(at time.Time) error {
 		}
 		return nil
 	}
-	f := &frame{kind: "delta", seq: t.seq, at: at, data: next.delta(&prev)}
+	f := &frame{kind: "delta", seq: t.seq, at: next.At, made: at, data: next.delta(&prev)}
 	t.remember(f)
 	for s := range t.subs {
 		s.push(f)
@@ -84,7 +87,7 @@ func (t *topic) remember(f *frame) {
 	t.kept = append(t.kept, f)
 	t.bytes += len(f.data)
 	n := 0
-	for n < len(t.kept) && (t.bytes > keptBytes || f.at.Sub(t.kept[n].at) > t.keep) {
+	for n < len(t.kept) && (t.bytes > keptBytes || f.made.Sub(t.kept[n].made) > t.keep) {
 		t.bytes -= len(t.kept[n].data)
 		n++
 	}
@@ -95,8 +98,8 @@ func (t *topic) remember(f *frame) {
 func (t *topic) snapshot() *frame {
 	if t.whole == nil {
 		t.whole = &frame{
-			kind: "snapshot", epoch: t.epoch, seq: t.seq, at: t.at,
-			data: t.state.snapshot(t.epoch, t.seq, t.at),
+			kind: "snapshot", epoch: t.epoch, seq: t.seq, at: t.state.At,
+			data: t.state.snapshot(t.epoch, t.seq),
 		}
 	}
 	return t.whole
