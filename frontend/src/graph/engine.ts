@@ -1,9 +1,10 @@
+import type { HealthState } from '@/api/types'
 import { Store } from '@/lib/store'
 import { bounds, card, cardRect, overlaps, type Point, type Polyline, type Rect } from './geometry'
 import { type Hit, hitTest } from './hit'
 import { type Label, type Metric, placeLabels } from './labels'
 import type { LayoutRunner } from './layout-runner'
-import type { Model } from './model'
+import { type Model, worse } from './model'
 import { watchPointer } from './pointer'
 import { type Kept, PositionStore } from './positions'
 import { routeEdges } from './route'
@@ -35,7 +36,8 @@ export type Picture = {
 
 export type Camera = { view: View; size: Size }
 
-const cardsFrom = 0.5
+const cardsFrom = 0.45
+const smallScreen = 600
 const cardsMost = 300
 /** Legend and map lie over the lower corners. */
 const cornersHeight = 130
@@ -59,9 +61,8 @@ export class GraphEngine {
     ready: false,
   })
   readonly camera = new Store<Camera>({ view: { x: 0, y: 0, k: 1 }, size: { w: 0, h: 0 } })
-  onPress: (hit: Hit | null) => void = () => undefined
-  onHover: (hit: Hit | null) => void = () => undefined
 
+  private pressed: (hit: Hit | null) => void = () => undefined
   private model: Model | null = null
   private level = ''
   private metric: Metric = 'rate'
@@ -98,7 +99,7 @@ export class GraphEngine {
       zoom: (at, factor) => this.move(zoomAt(this.camera.get().view, at, factor)),
       drag: (id, dx, dy) => this.drag(id, dx, dy),
       dropped: (id) => this.drop(id),
-      press: (at) => this.onPress(this.hitAt(at)),
+      press: (at) => this.pressed(this.hitAt(at)),
       hover: (at) => this.hover(at ? this.hitAt(at) : null),
     })
     const observer = new ResizeObserver(() => this.resize(host))
@@ -148,12 +149,13 @@ export class GraphEngine {
     this.redraw(false)
   }
 
-  setFlow(on: boolean): void {
-    this.stage?.setFlow(on)
+  /** Hears what was pressed; null is the ground. */
+  onPress(listener: (hit: Hit | null) => void): void {
+    this.pressed = listener
   }
 
-  refreshPalette(): void {
-    this.stage?.refreshPalette()
+  setFlow(on: boolean): void {
+    this.stage?.setFlow(on)
   }
 
   /** Lays everything out anew; pins are given up. */
@@ -284,7 +286,6 @@ export class GraphEngine {
     this.stage?.setCursor(hit !== null)
     if (id === this.marks.hovered) return
     this.setMarks({ hovered: id })
-    this.onHover(hit)
   }
 
   private hitAt(at: Point): Hit | null {
@@ -322,13 +323,25 @@ export class GraphEngine {
     this.refreshVisible()
   }
 
-  /** Fits the first picture, and every later one until somebody takes hold. */
+  /**
+   * Fits the first picture, and every later one until somebody takes hold. On
+   * a small screen, where all of it would be dots, it begins at the worst.
+   */
   private fitOnce(): void {
     const { size } = this.camera.get()
     const extent = this.extent()
     if (this.fitted || !extent || size.w === 0) return
-    this.camera.set({ size, view: fitClear(extent, size, margin, cornersHeight) })
     this.fitted = true
+    const view = fitClear(extent, size, margin, cornersHeight)
+    this.camera.set({ size, view })
+    if (view.k < cardsFrom && size.w < smallScreen) {
+      const { positions } = this.picture.get()
+      const at = positions.get(worstNode(this.model) ?? '')
+      if (at) {
+        const k = 0.72
+        this.camera.set({ size, view: { k, x: size.w / 2 - (at.x + card.w / 2) * k, y: size.h / 2 - (at.y + card.h / 2) * k } })
+      }
+    }
     this.stage?.draw()
   }
 
@@ -352,10 +365,10 @@ export class GraphEngine {
     this.stage?.setScene(buildScene(model, positions, routes, boxes, card, this.marks), moved)
   }
 
-  private labelsOf(model: Model, { positions, routes }: Picture): Label[] {
+  private labelsOf(model: Model, { positions, routes, boxes }: Picture): Label[] {
     const { selected, focused, hovered } = this.marks
     const lit = new Set([selected, focused, hovered].filter((id): id is string => id !== null))
-    return placeLabels({ model, positions, routes, metric: this.metric, lit })
+    return placeLabels({ model, boxes, positions, routes, metric: this.metric, lit })
   }
 
   private refreshVisible(): void {
@@ -378,6 +391,17 @@ export class GraphEngine {
   private save(): void {
     if (this.level !== '' && this.kept.size > 0) this.store.save(this.level, this.kept)
   }
+}
+
+function worstNode(model: Model | null): string | null {
+  let worst: string | null = null
+  let state: HealthState = 'idle'
+  for (const node of model?.nodes.values() ?? []) {
+    if (worst !== null && (worse(node.health.state, state) !== node.health.state || node.health.state === state)) continue
+    worst = node.id
+    state = node.health.state
+  }
+  return worst
 }
 
 function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

@@ -1,6 +1,6 @@
 import type { GraphEdge, HealthState } from '@/api/types'
 import { duration, figure, bytes, percent, text } from '@/lib/format'
-import { along, cardRect, overlaps, type Point, type Polyline, type Rect } from './geometry'
+import { along, cardRect, contains, overlaps, type Point, type Polyline, type Rect } from './geometry'
 import type { Model } from './model'
 
 /**
@@ -22,24 +22,28 @@ export type Label = {
 
 export type LabelInput = {
   model: Model
+  /** Of the boxes: their titles are not to be written over. */
+  boxes: ReadonlyMap<string, Rect>
   positions: ReadonlyMap<string, Point>
   routes: ReadonlyMap<string, Polyline>
   metric: Metric
   lit: ReadonlySet<string>
 }
 
-export function placeLabels({ model, positions, routes, metric, lit }: LabelInput): Label[] {
+export function placeLabels({ model, boxes, positions, routes, metric, lit }: LabelInput): Label[] {
   const taken: Rect[] = [...positions.entries()].filter(([id]) => model.nodes.has(id)).map(([, p]) => cardRect(p))
+  for (const b of boxes.values()) taken.push({ x: b.x, y: b.y, w: b.w, h: 26 })
   const wanted = [...model.edges.values()]
     .map((edge) => ({ edge, why: importance(edge, model, lit) }))
     .filter((w) => w.why > 0)
     .sort((a, b) => b.why - a.why || b.edge.rps - a.edge.rps)
+  const ink = new Ink(routes)
   const labels: Label[] = []
   for (const { edge } of wanted) {
     const line = routes.get(edge.id)
     const lines = words(edge, metric, lit.has(edge.id))
     if (!line || lines.length === 0) continue
-    const spot = freeSpot(line, lines, taken, lit.has(edge.id) || edge.health.state === 'fail')
+    const spot = freeSpot(line, lines, taken, ink, lit.has(edge.id) || edge.health.state === 'fail')
     if (!spot) continue
     taken.push(spot)
     labels.push({
@@ -95,23 +99,65 @@ function metricWord(edge: GraphEdge, metric: Metric): string {
   }
 }
 
-const tries = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74]
+const fractions = [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82]
+/** Where along the line, and how far beside it. */
+const tries = [6, 15].flatMap((away) => fractions.map((t) => [t, away] as const))
 
-function freeSpot(line: Polyline, lines: string[], taken: Rect[], must: boolean): Rect | null {
+/** The first place that crosses nothing; else the one that crosses least. */
+function freeSpot(line: Polyline, lines: string[], taken: Rect[], ink: Ink, must: boolean): Rect | null {
   const w = Math.max(...lines.map((l) => l.length)) * 6.4 + 8
   const h = lines.length * 14 + 2
-  let fallback: Rect | null = null
-  for (const t of tries) {
+  let best: Rect | null = null
+  let least = Infinity
+  for (const [t, away] of tries) {
     const p = along(line, t)
     for (const side of [-1, 1]) {
       // Beside the line: the steeper it runs, the more to its side.
       const nx = -p.dy * side
       const ny = p.dx * side
-      const gap = 7 + (Math.abs(nx) * w) / 2 + (Math.abs(ny) * h) / 2
+      const gap = away + (Math.abs(nx) * w) / 2 + (Math.abs(ny) * h) / 2
       const spot = { x: p.x + nx * gap - w / 2, y: p.y + ny * gap - h / 2, w, h }
-      fallback ??= spot
-      if (!taken.some((r) => overlaps(r, spot, 1))) return spot
+      const blocked = taken.some((r) => overlaps(r, spot, 1))
+      const crossings = ink.within(spot)
+      if (!blocked && crossings === 0) return spot
+      const cost = crossings + (blocked ? 100 : 0)
+      if (cost < least && (must || !blocked)) {
+        least = cost
+        best = spot
+      }
     }
   }
-  return must ? fallback : null
+  return best
+}
+
+/** Where lines run, in a coarse grid. */
+class Ink {
+  private readonly cells = new Map<number, Point[]>()
+
+  constructor(routes: ReadonlyMap<string, Polyline>) {
+    for (const line of routes.values()) {
+      const steps = Math.max(2, Math.round(line.total / 9))
+      for (let i = 0; i <= steps; i++) {
+        const p = along(line, i / steps)
+        const key = Ink.key(Math.floor(p.x / 64), Math.floor(p.y / 64))
+        const list = this.cells.get(key)
+        if (list) list.push(p)
+        else this.cells.set(key, [p])
+      }
+    }
+  }
+
+  within(r: Rect): number {
+    let n = 0
+    for (let x = Math.floor(r.x / 64); x <= Math.floor((r.x + r.w) / 64); x++) {
+      for (let y = Math.floor(r.y / 64); y <= Math.floor((r.y + r.h) / 64); y++) {
+        for (const p of this.cells.get(Ink.key(x, y)) ?? []) if (contains(r, p)) n++
+      }
+    }
+    return n
+  }
+
+  private static key(x: number, y: number): number {
+    return (x + 32_768) * 65_536 + y + 32_768
+  }
 }

@@ -14,12 +14,17 @@ export type LayoutInput = {
 }
 export type Positions = Record<string, Point>
 
-const columnGap = 74
+const columnGap = 72
 const rowGap = 34
-const boxGap = { x: 64, y: 28 }
+const boxGap = { x: 56, y: 26 }
 const dagreMost = 150
 
-export function layoutGraph(input: LayoutInput): Positions {
+export function layoutGraph(given: LayoutInput): Positions {
+  // The order in which elements came must not show.
+  const input: LayoutInput = {
+    nodes: given.nodes.toSorted((a, b) => a.id.localeCompare(b.id)),
+    edges: given.edges.toSorted((a, b) => a.source.localeCompare(b.source) || a.target.localeCompare(b.target)),
+  }
   const boxes = new Map<string, Block>()
   const members = new Map<string, string[]>()
   const blockOf = new Map<string, string>()
@@ -93,7 +98,7 @@ function arrange(
   const graph = new Graph()
   graph.setGraph({ rankdir: 'LR', ranker: 'tight-tree', ranksep, nodesep, edgesep: 14 })
   graph.setDefaultEdgeLabel(() => ({}))
-  for (const n of nodes.toSorted((a, b) => a.id.localeCompare(b.id))) graph.setNode(n.id, { width: n.w, height: n.h })
+  for (const n of nodes) graph.setNode(n.id, { width: n.w, height: n.h })
   for (const e of edges) {
     if (e.source !== e.target && graph.hasNode(e.source) && graph.hasNode(e.target)) graph.setEdge(e.source, e.target)
   }

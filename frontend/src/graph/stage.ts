@@ -29,6 +29,7 @@ export class Stage {
   private restoreTimer: ReturnType<typeof setTimeout> | undefined
   private readonly listen = new AbortController()
   private readonly still: MediaQueryList
+  private readonly theme: MutationObserver
 
   constructor(
     private readonly host: HTMLElement,
@@ -39,6 +40,9 @@ export class Stage {
     const { signal } = this.listen
     this.still.addEventListener('change', () => this.draw(), { signal })
     document.addEventListener('visibilitychange', () => this.draw(), { signal })
+    // The canvas has no stylesheet: it is told when the page changes its colours.
+    this.theme = new MutationObserver(() => this.refreshPalette())
+    this.theme.observe(document.documentElement, { attributes: true, attributeFilter: ['data-theme'] })
     this.start(false)
   }
 
@@ -67,7 +71,7 @@ export class Stage {
     this.host.dataset.pointing = String(pointing)
   }
 
-  refreshPalette(): void {
+  private refreshPalette(): void {
     this.renderer?.setPalette(readPalette(this.host))
     this.draw()
   }
@@ -85,6 +89,7 @@ export class Stage {
 
   dispose(): void {
     this.listen.abort()
+    this.theme.disconnect()
     clearTimeout(this.restoreTimer)
     cancelAnimationFrame(this.frame)
     this.renderer?.dispose()

@@ -100,7 +100,7 @@ export function shortName(node: GraphNode): { name: string; version: string } {
   if (node.kind === 'workload' && node.app && node.app !== '' && node.name.startsWith(node.app) && version !== '') {
     return { name: node.app, version: node.name.endsWith(version) && node.name !== node.app ? version : '' }
   }
-  if (node.kind === 'unknown') return { name: 'unknown callers', version: '' }
+  if (node.kind === 'unknown') return { name: 'unknown', version: '' }
   return { name: node.name, version: node.kind === 'app' ? '' : version }
 }
 
@@ -147,7 +147,7 @@ export function nodeFinding(node: GraphNode, model: Model, now: number): Finding
   const { state, reasons } = node.health
   const reason = reasons[0]
   const since = reason?.since ? ` for ${span(secondsSince(reason.since, now))}` : ''
-  if (reason) return { tone: state, strong: `${reason.text}${since}.`, rest: reasons.length > 1 ? `And ${plural(reasons.length - 1, 'more reason')}.` : '' }
+  if (reason) return { tone: state, strong: `${reason.text}${since}.`, rest: reasons.slice(1).map((r) => `${r.text}.`).join(' ') }
   if (node.kind === 'unknown') {
     return { tone: state, strong: 'Callers without a sidecar.', rest: 'They tell no name; only the called side reports them.' }
   }

@@ -48,6 +48,9 @@ export function readExpression(source: string, fields: ReadonlySet<string>): Rea
         put('op', next + op.length, true)
         const from = skip(source, at)
         const to = valueEnd(source, from)
+        if (/["']/.test(source[from] ?? '') && quotedEnd(source, from) < 0) {
+          error ??= { start: from, end: source.length, message: 'this text has no closing quote' }
+        }
         if (to > from) {
           put('space', from, true)
           put('value', to, true)
@@ -58,11 +61,11 @@ export function readExpression(source: string, fields: ReadonlySet<string>): Rea
       } else put(fields.has(word.toLowerCase()) ? 'field' : 'word', end)
     }
   }
-  return { tokens, error: error ?? check(tokens, source, fields) }
+  return { tokens, error: error ?? check(tokens, fields) }
 }
 
 /** The grammar, over the pieces that carry meaning. */
-function check(tokens: Token[], source: string, fields: ReadonlySet<string>): ExprError | null {
+function check(tokens: Token[], fields: ReadonlySet<string>): ExprError | null {
   const units = tokens.filter((t) => t.kind !== 'space')
   const open: Token[] = []
   let needs = false // an operand must follow
@@ -86,7 +89,7 @@ function check(tokens: Token[], source: string, fields: ReadonlySet<string>): Ex
       case 'op': {
         if (before?.kind !== 'field' || before.chip !== t.chip) return fault(t, `"${t.text}" needs a field before it`)
         const next = units[i + 1]
-        if (next?.kind !== 'value' || next.chip !== t.chip) return { start: t.start, end: source.length === t.end ? t.end : t.end, message: `"${before.text} ${t.text}" needs a value` }
+        if (next?.kind !== 'value' || next.chip !== t.chip) return { start: before.start, end: t.end, message: `"${before.text} ${t.text}" needs a value` }
         break
       }
       case 'field':

@@ -19,7 +19,7 @@ export function figure(n: number): string {
   const abs = Math.abs(n)
   if (abs === 0) return '0'
   if (abs < 0.01) return '<0.01'
-  if (abs < 1) return n.toFixed(2)
+  if (abs < 0.995) return n.toFixed(2)
   if (abs < 10) return trim(n.toFixed(1))
   return count(Math.round(n))
 }

@@ -14,23 +14,23 @@ export function Completion({
   onPick: (name: string) => void
 }) {
   return (
-    // oxlint-disable-next-line jsx-a11y/prefer-tag-over-role
-    <ul className={styles.list} role="listbox" id={`${id}-list`} aria-label="Fields">
+    <div className={styles.list} role="listbox" id={`${id}-list`} aria-label="Fields">
       {options.map((o, i) => (
         // Keys are heard by the input, which keeps the focus.
         // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
-        <li
+        <div
           key={o.name}
           id={`${id}-${i}`}
           role="option"
+          tabIndex={-1}
           aria-selected={i === active}
           onMouseDown={(e) => e.preventDefault()}
           onClick={() => onPick(o.name)}
         >
           <b>{o.name}</b>
           <span>{o.help}</span>
-        </li>
+        </div>
       ))}
-    </ul>
+    </div>
   )
 }

@@ -57,7 +57,7 @@ export function FindField() {
   }, [text, applied, param, slot.onEnter, reading.error])
 
   const typing = wordAt(text, caret)
-  const options = open && typing ? slot.fields.filter((f) => f.name.startsWith(typing.word.toLowerCase()) && f.name !== typing.word) : []
+  const options = open && typing && (typing.word !== '' || text === '') ? slot.fields.filter((f) => f.name.startsWith(typing.word.toLowerCase()) && f.name !== typing.word) : []
   const [active, setActive] = useState(0)
   const chosen = Math.min(active, options.length - 1)
   const complete = (name: string) => {

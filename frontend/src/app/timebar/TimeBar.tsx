@@ -1,5 +1,5 @@
 import { useTimeline } from '@/api/graph'
-import { useNow } from '@/api/live-context'
+import { useConnection, useNow } from '@/api/live-context'
 import { clock, windowSeconds } from '@/lib/time'
 import { sharedSearch, useUrlState } from '@/lib/url'
 import { Button } from '@/ui/Button'
@@ -24,6 +24,8 @@ export function TimeBar() {
   const [{ at, window }, setUrl] = useUrlState(sharedSearch)
   const now = useNow()
   const live = at === ''
+  const { state } = useConnection()
+  const connected = state === 'open' || state === 'idle' || state === 'paused'
   const seconds = windowSeconds(window) ?? 1800
   // A moment far back is looked at from its own time on, with a tenth after it.
   const until = !live && now - Date.parse(at) > seconds * 1000 ? new Date(Date.parse(at) + seconds * 100).toISOString() : null
@@ -35,8 +37,9 @@ export function TimeBar() {
           type="button"
           className={styles.live}
           data-live={live}
+          data-connected={connected}
           aria-pressed={live}
-          title={live ? 'Pause here' : 'Back to live'}
+          title={live ? (connected ? 'Pause here' : 'Not connected: what is shown stands still') : 'Back to live'}
           onClick={() => setUrl({ at: live ? new Date().toISOString() : '' })}
         >
           {live ? <i aria-hidden="true" /> : <Icon name="pause" size={12} />}

@@ -3,7 +3,6 @@ import { GraphEngine } from '@/graph/engine'
 import type { Metric } from '@/graph/labels'
 import { workerRunner } from '@/graph/layout-runner'
 import type { Model } from '@/graph/model'
-import { useTheme } from '@/lib/theme'
 import { canvasActions, resetCanvasActions } from './canvas-actions'
 import styles from './GraphCanvas.module.css'
 import { Legend } from './Legend'
@@ -32,7 +31,6 @@ export function GraphCanvas({
   const host = useRef<HTMLDivElement>(null)
   const world = useRef<HTMLDivElement>(null)
   const [focused, setFocused] = useState<string | null>(null)
-  const theme = useTheme((s) => s.theme)
   const picture = useSyncExternalStore(engine.picture.subscribe, engine.picture.get)
 
   useLayoutEffect(() => {
@@ -44,10 +42,7 @@ export function GraphCanvas({
   useLayoutEffect(() => engine.setMetric(metric), [engine, metric])
   useLayoutEffect(() => engine.setMarks({ selected, focused }), [engine, selected, focused])
   useEffect(() => engine.setFlow(live), [engine, live])
-  useEffect(() => engine.refreshPalette(), [engine, theme])
-  useEffect(() => {
-    engine.onPress = (hit) => onSelect(hit?.id ?? null)
-  }, [engine, onSelect])
+  useEffect(() => engine.onPress((hit) => onSelect(hit?.id ?? null)), [engine, onSelect])
   useEffect(() => {
     canvasActions.set({ tidy: () => engine.tidy(), fit: () => engine.fitAll(), zoom: (f) => engine.zoomBy(f), added: picture.added })
     return resetCanvasActions
@@ -58,6 +53,8 @@ export function GraphCanvas({
     const follow = () => {
       const { x, y, k } = engine.camera.get().view
       if (world.current) world.current.style.transform = `translate(${x}px, ${y}px) scale(${k})`
+      // Titles of boxes stay readable when the graph is small.
+      host.current?.style.setProperty('--up', String(Math.min(3, Math.max(1, 0.82 / k))))
       host.current?.style.setProperty('--pan', `${x}px ${y}px`)
       host.current?.style.setProperty('--step', `${20 * Math.max(0.5, k)}px`)
     }

@@ -63,7 +63,7 @@ export function Overlay({
 function GroupTitle({ group, x, y, w }: { group: Group; x: number; y: number; w: number }) {
   const noun = group.outside ? 'host' : 'workload'
   return (
-    <header className={styles.group} style={{ transform: `translate(${x}px, ${y}px)`, width: w }}>
+    <header className={styles.group} style={{ translate: `${x}px ${y}px`, width: `calc(${w}px / var(--up, 1))` }}>
       {group.outside ? null : <HealthGlyph state={group.health} size={12} decorative />}
       {group.outside ? <span className="t3 t11">Outside the mesh</span> : <b className="cut">{group.name}</b>}
       {group.outside || w < 220 ? null : <span className={styles.count}>{plural(group.members.length, noun)}</span>}

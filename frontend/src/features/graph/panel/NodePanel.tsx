@@ -80,7 +80,7 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
       ) : (
         <>
           <Section>
-            <Signals rows={signalsOf(node, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={[]} />
+            <Signals rows={signalsOf(node, incoming.length > 0 ? incoming : outgoing, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={[]} />
           </Section>
           <Edges title="Called by" edges={incoming} other={(e) => e.source} model={model} onSelect={onSelect} />
           <Edges title="Calls" edges={outgoing} other={(e) => e.target} model={model} onSelect={onSelect} />
@@ -91,12 +91,16 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
   )
 }
 
-function signalsOf(node: GraphNode, called: boolean, p95: readonly (number | null)[]): Signal[] {
+function signalsOf(node: GraphNode, edges: GraphEdge[], called: boolean, p95: readonly (number | null)[]): Signal[] {
   const traffic = called ? node.in : node.out
   const bad = node.health.state === 'fail' || node.health.state === 'warn' ? node.health.state : 'data'
+  const errors = node.rps_series.map((rps, i) => {
+    const failed = edges.reduce((sum, e) => sum + (e.error_series[i] ?? 0), 0)
+    return rps > 0 ? Math.min(1, failed / rps) : 0
+  })
   return [
     { label: called ? 'In' : 'Out', now: rate(traffic.rps), tone: 'data', series: node.rps_series, note: called && node.out.rps > 0 ? `out ${figure(node.out.rps)}` : '' },
-    { label: 'Errors', now: percent(traffic.error_ratio), tone: traffic.error_ratio >= 0.005 ? bad : 'data', series: [], note: '' },
+    { label: 'Errors', now: percent(traffic.error_ratio), tone: traffic.error_ratio >= 0.005 ? bad : 'data', series: errors, max: 0.05, note: '' },
     { label: 'p95', now: duration(traffic.p95_ms), tone: 'data', series: p95, note: traffic.p50_ms === null ? '' : `p50 ${text(duration(traffic.p50_ms))}` },
   ]
 }
