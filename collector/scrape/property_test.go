@@ -137,7 +137,7 @@ func TestIncreasesAddUp(t *testing.T) {
 	}
 	for name, format := range formats {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(60) {
+			for seed := range uint64(20) {
 				if !addsUp(t, format, seed) {
 					return
 				}

@@ -204,7 +204,7 @@ func TestAPI(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if posted := check(t, resp, c.status, c.want); posted != got {
+			if posted := check(t, resp, c.status, c.want); c.want != "" && posted != got {
 				t.Errorf("POST differs from GET:\n%s\n%s", posted, got)
 			}
 		})

@@ -80,7 +80,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open metric store: %w: no directory", mesh.ErrInvalid)
 	}
 	o.setDefaults()
-	db, err := tsdb.Open(o.Dir, o.Logger, o.Registerer, tsdbOptions(o), nil)
+	db, err := tsdb.Open(o.Dir, slog.New(quiet{o.Logger.Handler()}), o.Registerer, tsdbOptions(o), nil)
 	if err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("open metric store %s: %w: another process has it open", o.Dir, mesh.ErrConflict)
@@ -205,6 +205,30 @@ func (s *Store) begin(ctx context.Context) (_ context.Context, done func(), err 
 	ctx, cancel := context.WithTimeout(ctx, s.opts.QueryTimeout)
 	stop := context.AfterFunc(s.closing, cancel)
 	return ctx, func() { stop(); cancel(); s.open.Done() }, nil
+}
+
+// quiet makes debug messages of the database's informative ones: it tells at
+// each start, in a dozen lines, that all is well.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return q.Handler.Enabled(ctx, quieter(l))
+}
+
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = quieter(r.Level)
+	return q.Handler.Handle(ctx, r)
+}
+
+func (q quiet) WithAttrs(attrs []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(attrs)} }
+
+func (q quiet) WithGroup(name string) slog.Handler { return quiet{q.Handler.WithGroup(name)} }
+
+func quieter(l slog.Level) slog.Level {
+	if l == slog.LevelInfo {
+		return slog.LevelDebug
+	}
+	return l
 }
 
 // slots bounds how many queries run at once; the engine asks it before each.

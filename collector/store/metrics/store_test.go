@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -246,5 +247,28 @@ func TestStats(t *testing.T) {
 	write(t, s, epoch(), 1, []string{"__name__", "m"}, []string{"__name__", "n"})
 	if got := s.Stats(); got.Series != 2 || got.Bytes == 0 {
 		t.Errorf("stats %+v", got)
+	}
+}
+
+// TestQuiet opens a store without a word at the usual level, and says what is
+// wrong all the same.
+func TestQuiet(t *testing.T) {
+	var logs strings.Builder
+	dir := t.TempDir()
+	s, err := Open(Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if logs.Len() > 0 {
+		t.Errorf("it says:\n%s", logs.String())
+	}
+	logger := slog.New(quiet{slog.NewTextHandler(&logs, nil)})
+	logger.With("a", 1).WithGroup("g").Info("well", "b", 2)
+	logger.With("a", 1).WithGroup("g").Warn("not well", "b", 2)
+	if got := logs.String(); strings.Contains(got, `msg=well`) || !strings.Contains(got, `level=WARN msg="not well" a=1 g.b=2`) {
+		t.Errorf("it says:\n%s", got)
 	}
 }
