@@ -28,7 +28,8 @@ type Endpoint struct {
 	Weight         uint32 // 0: not given, counts as 1
 	Locality       Locality
 	ServiceAccount string
-	Workload       mesh.Workload // Cluster is not known here
+	Workload       mesh.Workload // zero when it is none; Cluster is not known here
+	Object         string        // its WorkloadEntry; "" when it stands in the ServiceEntry
 }
 
 // Locality is where an endpoint runs.
@@ -57,9 +58,9 @@ func serviceEndpoints(o *config.Object, se *networking.ServiceEntry, workloads [
 	var endpoints []Endpoint
 	var from []*config.Object
 	for _, we := range se.Endpoints {
-		name := we.Labels[labelWorkloadName]
-		if name == "" {
-			name = cmp.Or(canonicalName(we.Labels), serviceName(canonical(se.Hosts[0])))
+		name := cmp.Or(we.Labels[labelWorkloadName], canonicalName(we.Labels))
+		if name == "" && se.Location == networking.ServiceEntry_MESH_INTERNAL {
+			name = serviceName(canonical(se.Hosts[0])) // outside the mesh there are no workloads
 		}
 		endpoints = append(endpoints, newEndpoint(we, o.Namespace, name, we.Labels))
 	}
@@ -71,7 +72,9 @@ func serviceEndpoints(o *config.Object, se *networking.ServiceEntry, workloads [
 				continue
 			}
 			name := cmp.Or(labels[labelWorkloadName], w.Annotations[annotationGroup], w.Name)
-			endpoints = append(endpoints, newEndpoint(we, o.Namespace, name, labels))
+			e := newEndpoint(we, o.Namespace, name, labels)
+			e.Object = w.Key().String()
+			endpoints = append(endpoints, e)
 			from = append(from, w)
 		}
 		slices.SortFunc(from, func(a, b *config.Object) int { return a.Key().Compare(b.Key()) })
@@ -110,18 +113,21 @@ func canonicalName(labels map[string]string) string {
 
 func newEndpoint(we *networking.WorkloadEntry, namespace, workload string, labels map[string]string) Endpoint {
 	locality := strings.SplitN(we.Locality+"//", "/", 4)
-	return Endpoint{
+	e := Endpoint{
 		Address:        we.Address,
 		Ports:          we.Ports,
 		Labels:         labels,
 		Weight:         we.Weight,
 		Locality:       Locality{locality[0], locality[1], locality[2]},
 		ServiceAccount: we.ServiceAccount,
-		Workload: mesh.Workload{
+	}
+	if workload != "" {
+		e.Workload = mesh.Workload{
 			Namespace: namespace,
 			Name:      workload,
 			App:       cmp.Or(canonicalName(labels), workload),
 			Version:   cmp.Or(labels[labelCanonicalRevision], labels["app.kubernetes.io/version"], labels["version"], "latest"),
-		},
+		}
 	}
+	return e
 }

@@ -28,6 +28,7 @@ type plane struct {
 	store   *config.Store
 	tracker *recorder
 	conn    *grpc.ClientConn
+	connect func() *grpc.ClientConn
 }
 
 func startPlane(t testing.TB, objects string) *plane {
@@ -50,14 +51,18 @@ func startPlane(t testing.TB, objects string) *plane {
 	ctx, cancel := context.WithCancel(context.Background())
 	wg.Go(func() { _ = g.Serve(listener) })
 	wg.Go(func() { _ = p.server.Run(ctx) })
-	p.conn, err = grpc.NewClient("passthrough:///bufconn",
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
+	p.connect = func() *grpc.ClientConn {
+		conn, err := grpc.NewClient("passthrough:///bufconn",
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+			grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
 	}
+	p.conn = p.connect()
 	t.Cleanup(func() {
-		_ = p.conn.Close()
 		cancel()
 		g.Stop()
 		wg.Wait()
@@ -102,8 +107,13 @@ func testNode(t testing.TB, id, namespace string, metadata map[string]any) *core
 
 func (p *plane) dial(t testing.TB, node *corev3.Node) *client {
 	t.Helper()
+	return dialOn(t, p.conn, node)
+}
+
+func dialOn(t testing.TB, conn *grpc.ClientConn, node *corev3.Node) *client {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(p.conn).DeltaAggregatedResources(ctx)
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

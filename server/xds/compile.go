@@ -2,7 +2,6 @@ package xds
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -137,14 +136,4 @@ func metadataOf(filters map[string]map[string]any) *corev3.Metadata {
 
 func clusterName(port uint32, subset, host string) string {
 	return fmt.Sprintf("outbound|%d|%s|%s", port, subset, host)
-}
-
-func keyStrings(objects ...*config.Object) []string {
-	var keys []string
-	for _, o := range objects {
-		if o != nil {
-			keys = append(keys, o.Key().String())
-		}
-	}
-	return slices.Compact(keys)
 }

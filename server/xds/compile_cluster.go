@@ -59,15 +59,21 @@ func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRul
 	if port.IsHTTP2() {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: http2Options()}
 	}
-	load := w.loadAssignment(s, port, subset, name)
-	objects := append([]string{s.Objects[0]}, keyStrings(of.rule)...)
+	load, loadObjects := w.loadAssignment(s, port, subset, name)
+	objects := []string{s.Object.String()}
+	if of.rule != nil {
+		objects = append(objects, of.rule.Key().String())
+	}
 	if byEDS(s) {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS}
 		c.EdsClusterConfig = &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: name}
-		endpointObjects := append(s.Objects[:len(s.Objects):len(s.Objects)], keyStrings(of.rule)...)
+		loadObjects = append(loadObjects, objects[:1]...)
+		if subset != nil {
+			loadObjects = append(loadObjects, objects[1:]...) // the subset's labels choose
+		}
 		return []typed{
 			{clusterType, newResource(clusterType, name, c, objects...)},
-			{endpointType, newResource(endpointType, name, load, endpointObjects...)},
+			{endpointType, newResource(endpointType, name, load, loadObjects...)},
 		}
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
@@ -76,8 +82,7 @@ func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRul
 		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 	}
 	c.LoadAssignment = load
-	objects = append(objects, s.Objects[1:]...)
-	return []typed{{clusterType, newResource(clusterType, name, c, objects...)}}
+	return []typed{{clusterType, newResource(clusterType, name, c, append(objects, loadObjects...)...)}}
 }
 
 // byEDS: endpoints in the mesh come and go, so they have a resource of their
@@ -133,10 +138,11 @@ func overADS() *corev3.ConfigSource {
 	}
 }
 
-// loadAssignment lists the endpoints of a port and subset, by locality. A
-// service whose endpoints are found by name and that has none is its own.
-func (w *world) loadAssignment(s *registry.Service, port registry.Port, subset *networking.Subset, name string) *endpointv3.ClusterLoadAssignment {
-	load := &endpointv3.ClusterLoadAssignment{ClusterName: name}
+// loadAssignment lists the endpoints of a port and subset, by locality, and the
+// objects that they stand in. A service whose endpoints are found by name and
+// that has none is its own.
+func (w *world) loadAssignment(s *registry.Service, port registry.Port, subset *networking.Subset, name string) (load *endpointv3.ClusterLoadAssignment, objects []string) {
+	load = &endpointv3.ClusterLoadAssignment{ClusterName: name}
 	endpoints := s.Endpoints
 	if len(endpoints) == 0 && s.Resolution != registry.Static {
 		endpoints = []registry.Endpoint{{Address: s.Host}}
@@ -153,8 +159,11 @@ func (w *world) loadAssignment(s *registry.Service, port registry.Port, subset *
 			load.Endpoints = append(load.Endpoints, group) // endpoints are sorted, so this order is always the same
 		}
 		group.LbEndpoints = append(group.LbEndpoints, w.endpoint(e, port))
+		if e.Object != "" {
+			objects = append(objects, e.Object)
+		}
 	}
-	return load
+	return load, objects
 }
 
 func locality(l registry.Locality) *corev3.Locality {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -254,17 +255,20 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 	return action
 }
 
-// destination gives the cluster of a destination: its port is the one that is
-// given, the only one there is, or the one that was called.
+// destination gives the cluster of a destination. Its port is the one that is
+// given; else the one that was called, when the service has it; else the
+// service's first.
 func (w *world) destination(d *networking.Destination, ns string, called uint32) string {
-	host, port := w.registry.Resolve(d.Host, ns), called
-	if s, ok := w.registry.Lookup(d.Host, ns); ok && len(s.Ports) == 1 {
-		port = s.Ports[0].Number
+	port := called
+	if s, ok := w.registry.Lookup(d.Host, ns); ok && len(s.Ports) > 0 {
+		if _, has := s.Port(called); !has {
+			port = cmp.Or(firstHTTP(s), s.Ports[0].Number)
+		}
 	}
 	if d.Port != nil {
 		port = d.Port.Number
 	}
-	return clusterName(port, d.Subset, host)
+	return clusterName(port, d.Subset, w.registry.Resolve(d.Host, ns))
 }
 
 // headerOps are changes of headers in Envoy's form.
