@@ -224,7 +224,7 @@ func TestClientGoesAway(t *testing.T) {
 }
 
 func TestClientBreaksOffItsBody(t *testing.T) {
-	e := backend(t, status(200))
+	e := backend(t, answering(200))
 	s := newSidecar(t, tickets, listen.Outbound)
 	s.simple(route.Forward{}, e)
 	c, err := net.Dial("tcp", s.address)
@@ -281,7 +281,7 @@ func TestTimeoutWhileAnswering(t *testing.T) {
 }
 
 func TestTimeoutBeginsAfterTheBody(t *testing.T) {
-	e := backend(t, status(200))
+	e := backend(t, answering(200))
 	s := newSidecar(t, tickets, listen.Outbound)
 	s.simple(route.Forward{Timeout: 60 * time.Millisecond}, e)
 	r, w := io.Pipe()
@@ -439,7 +439,7 @@ func nobodyUnhealthy(t *testing.T) cluster.Endpoint {
 
 func TestApplyRefusesDuplicates(t *testing.T) {
 	s := newSidecar(t, tickets, listen.Outbound)
-	s.simple(route.Forward{}, backend(t, status(200)))
+	s.simple(route.Forward{}, backend(t, answering(200)))
 	c := paymentsCluster()
 	if err := s.engine.Apply(forward.Snapshot{Clusters: []cluster.Config{c, c}}); err == nil {
 		t.Error("two clusters of one name were taken")

@@ -223,7 +223,7 @@ func nobody(t *testing.T) cluster.Endpoint {
 	return cluster.Endpoint{Address: ln.Addr().String(), Workload: payments}
 }
 
-func status(code int) http.HandlerFunc {
+func answering(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.WriteHeader(code)

@@ -109,7 +109,7 @@ func TestLargeBodyIsNotRetried(t *testing.T) {
 }
 
 func TestRetriesConnectFailureElsewhere(t *testing.T) {
-	e := backend(t, status(200))
+	e := backend(t, answering(200))
 	dead := nobody(t)
 	s := newSidecar(t, tickets, listen.Outbound)
 	retry := quick("connect-failure", 3)
