@@ -154,7 +154,7 @@ func (c *Client) translateAll(subs *subscriptions, kind string, resp *discoveryv
 		if !subs.has(kind, name) {
 			continue // unsubscribed while it was under way
 		}
-		err := c.opts.Fault.refusal(kind, name, c.opts.Node.Build)
+		err := c.opts.Fault.refusal(kind, name)
 		if seen[name] {
 			err = errors.New("is in the response twice")
 		}

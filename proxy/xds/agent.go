@@ -111,7 +111,7 @@ func (c *Client) writeAgent(ctx context.Context, stream grpc.BidiStreamingClient
 		batches = c.opts.Taps.Batches()
 	}
 	c.account.notify()
-	beat := time.NewTicker(heartbeatEvery)
+	beat := time.NewTicker(c.heartbeatEvery)
 	defer beat.Stop()
 	for {
 		m := &meshv1.AgentMessage{}

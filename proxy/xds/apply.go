@@ -58,7 +58,7 @@ func (a *applier) step(now time.Time) time.Duration {
 	a.account.waitsFor(needs)
 	if a.upToDate(next) {
 		a.account.notify() // what was refused may have changed
-		a.maybeStall(next, needs)
+		a.maybeStall(next)
 		return 0
 	}
 	if next.heard {
@@ -117,13 +117,13 @@ func (a *applier) apply(next *candidate, needs []need, now time.Time) time.Durat
 	}
 	a.unsaved = a.unsaved || (next.heard && !next.same(a.active))
 	a.active = next
-	a.maybeStall(next, needs)
+	a.maybeStall(next)
 	return 0
 }
 
-// maybeStall arms the fault once the first set is complete.
-func (a *applier) maybeStall(next *candidate, needs []need) {
-	if !a.opts.Fault.StallAfterFirst || len(needs) > 0 || a.stalled.Load() {
+// maybeStall arms the fault once the first set from a server runs.
+func (a *applier) maybeStall(next *candidate) {
+	if !a.opts.Fault.StallAfterFirst || a.stalled.Load() {
 		return
 	}
 	if next.types[mesh.TypeCluster].live && next.types[mesh.TypeListener].live {

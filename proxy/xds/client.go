@@ -96,6 +96,8 @@ type Client struct {
 	disk       *disk
 	metrics    *metrics
 
+	heartbeatEvery time.Duration
+
 	connected atomic.Bool
 	streams   atomic.Uint64 // ADS streams opened so far
 	stalled   atomic.Bool   // see Fault.StallAfterFirst
@@ -142,6 +144,8 @@ func New(opts Options) (*Client, error) {
 		disk:       newDisk(opts.StateDir, opts.Node.ID),
 		metrics:    counts,
 		server:     serverState{address: opts.Servers[0]},
+
+		heartbeatEvery: heartbeatEvery,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package xds
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,14 @@ func TestFollowsTheControlPlane(t *testing.T) {
 	if nacks := cp.nacks(); nacks != nil {
 		t.Errorf("refused: %q", nacks)
 	}
+	eventually(t, "nothing left of the first cluster", func() bool {
+		for name := range statusByName(s.Status()) {
+			if strings.Contains(name, "catalog") {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func TestReconnectResendsNothing(t *testing.T) {
@@ -189,6 +198,25 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 }
 
+// TestHalfAChangeIsNotApplied: the control plane goes away between two parts.
+func TestHalfAChangeIsNotApplied(t *testing.T) {
+	t.Parallel()
+	cp := startControlPlane(t, "")
+	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
+	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: 200 * time.Millisecond})
+	s.runtime.wantShape(t, catalogShape)
+	cp.set(t, "2", listener("outbound", "main"), routes("main", "reviews"), edsCluster("reviews"))
+	eventually(t, "waiting for endpoints", func() bool { return slices.Contains(s.Status().WaitingFor, "endpoint reviews") })
+	cp.grpc.Stop()
+	time.Sleep(400 * time.Millisecond)
+	if got := shape(s.runtime.last()); got != catalogShape {
+		t.Errorf("without control plane half a change was applied: %s", got)
+	}
+	again := startControlPlane(t, cp.address)
+	again.set(t, "2", listener("outbound", "main"), routes("main", "reviews"), edsCluster("reviews"), endpoints("reviews", 9090))
+	s.runtime.wantShape(t, "L:outbound R:main>reviews C:reviews@127.0.0.1:9090")
+}
+
 func TestStartsFromDisk(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -244,16 +272,18 @@ func TestTriesEveryServer(t *testing.T) {
 func TestFaultStall(t *testing.T) {
 	t.Parallel()
 	cp := startControlPlane(t, "")
-	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
-	s := startSidecar(t, Options{Servers: []string{cp.address}, Fault: Fault{StallAfterFirst: true}})
-	s.runtime.wantShape(t, catalogShape)
+	// A route to nowhere does not keep the first set from being the first set.
+	first := "L:outbound R:main>catalog R:main>nowhere C:catalog@127.0.0.1:8080"
+	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog", "nowhere"), edsCluster("catalog"), endpoints("catalog", 8080))
+	s := startSidecar(t, Options{Servers: []string{cp.address}, Fault: Fault{StallAfterFirst: true}, WarmLimit: 100 * time.Millisecond})
+	s.runtime.wantShape(t, first)
 	eventually(t, "the stall", func() bool { return s.Status().FaultActive })
 	acks := func() int { cp.mu.Lock(); defer cp.mu.Unlock(); return len(cp.requests) }
 	before := acks()
 	cp.set(t, "2", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8081))
 	eventually(t, "the second version under way", func() bool { return cp.sent() > 4 })
 	time.Sleep(50 * time.Millisecond)
-	if got := shape(s.runtime.last()); got != catalogShape {
+	if got := shape(s.runtime.last()); got != first {
 		t.Errorf("a stalled sidecar applied %q", got)
 	}
 	if n := acks(); n != before {
@@ -272,7 +302,7 @@ func TestFaultRefuse(t *testing.T) {
 	s.runtime.wantShape(t, "C:catalog@127.0.0.1:8080")
 	cp.set(t, "2", edsCluster("catalog"), endpoints("catalog", 8080), edsCluster("outbound|80|v3|catalog"))
 	eventually(t, "a refusal", func() bool { return len(cp.nacks()) == 1 })
-	if got, want := cp.nacks()[0], "cluster outbound|80|v3|catalog: load_balancing_policy: not supported by build 1.2.3"; got != want {
+	if got, want := cp.nacks()[0], "cluster outbound|80|v3|catalog: connect_timeout: is over this sidecar's limit of 1s"; got != want {
 		t.Errorf("refusal is %q, want %q", got, want)
 	}
 }

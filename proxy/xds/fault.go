@@ -1,7 +1,7 @@
 package xds
 
 import (
-	"fmt"
+	"errors"
 	"regexp"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -17,16 +17,20 @@ type Fault struct {
 	RefuseName *regexp.Regexp
 }
 
-// refusal gives the error that a build without support would give.
-func (f Fault) refusal(kind, name, build string) error {
+// refusal gives an error such as a sidecar with narrow limits would give: about
+// a value, not about a field that this build does not know.
+func (f Fault) refusal(kind, name string) error {
 	if f.RefuseName == nil || !f.RefuseName.MatchString(name) {
 		return nil
 	}
-	path := map[string]string{
-		mesh.TypeListener: "filter_chains[0].transport_socket",
-		mesh.TypeRoute:    "virtual_hosts[0].routes[0].route.hash_policy",
-		mesh.TypeCluster:  "load_balancing_policy",
-		mesh.TypeEndpoint: "endpoints[0].priority",
-	}[kind]
-	return fmt.Errorf("%s: not supported by build %s", path, build)
+	switch kind {
+	case mesh.TypeListener:
+		return errors.New("address: is not among those that this sidecar may listen on")
+	case mesh.TypeRoute:
+		return errors.New("virtual_hosts[0].routes[0].route: the weights are over this sidecar's limit")
+	case mesh.TypeCluster:
+		return errors.New("connect_timeout: is over this sidecar's limit of 1s")
+	default:
+		return errors.New("endpoints[0].lb_endpoints[0].endpoint.address: is not among those that this sidecar may call")
+	}
 }

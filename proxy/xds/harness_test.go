@@ -299,6 +299,7 @@ func startSidecar(t *testing.T, opts Options) *sidecar {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.heartbeatEvery = 50 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

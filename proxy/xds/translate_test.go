@@ -325,20 +325,39 @@ func FuzzTranslate(f *testing.F) {
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no seeds: %v", err)
 	}
-	kindOf := map[string]string{"l": mesh.TypeListener, "r": mesh.TypeRoute, "c": mesh.TypeCluster, "e": mesh.TypeEndpoint}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
-		kind := kindOf[filepath.Base(file)[:1]]
-		f.Add(kind, "x", pack(f, kind, text).GetValue())
+		kind := strings.IndexByte("celr", filepath.Base(file)[0]) // in the order of kinds
+		f.Add(uint8(kind), pack(f, kinds()[kind], text).GetValue())
 	}
 	translator := newTranslator("1.2.3")
-	f.Fuzz(func(t *testing.T, kind, name string, data []byte) {
+	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
+		kind := kinds()[int(which)%len(kinds())]
+		m := newMessage(kind)
+		if proto.Unmarshal(data, m) != nil {
+			return
+		}
+		name := ""
+		switch m := m.(type) {
+		case interface{ GetName() string }:
+			name = m.GetName()
+		case interface{ GetClusterName() string }:
+			name = m.GetClusterName()
+		}
 		r, err := translator.translate(kind, name, "v", 1, &anypb.Any{TypeUrl: mesh.TypeURL(kind), Value: data})
 		if err != nil {
+			if err.Error() == "" {
+				t.Error("refused without a reason")
+			}
 			return
+		}
+		if kind == mesh.TypeListener {
+			if err := r.listener.Validate(); err != nil {
+				t.Errorf("accepted a listener that the runtime refuses: %v", err)
+			}
 		}
 		// What was accepted must fit into a snapshot.
 		s := newStore()
