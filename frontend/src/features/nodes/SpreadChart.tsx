@@ -1,6 +1,6 @@
 import { useMemo } from 'react'
 import type { NodesView } from '@/api/types'
-import { useWidth } from '@/ui/charts/Canvas'
+import { useWidth } from '@/ui/charts/measure'
 import { decades } from '@/ui/charts/scale'
 import type { Scale } from '@/ui/charts/scale'
 import { count, duration, plural, text } from '@/lib/format'

@@ -1,3 +1,119 @@
+import { useNavigate, useParams } from '@tanstack/react-router'
+import { useCallback, useMemo, useState } from 'react'
+import { useNodes } from '@/api/nodes'
+import { useStaleness } from '@/api/resource'
+import type { NodesView } from '@/api/types'
+import { namespacesOf, useUrlState } from '@/lib/url'
+import { useFindSlot, useFoot } from '@/lib/shell'
+import { count, plural } from '@/lib/format'
+import { EmptyState } from '@/ui/EmptyState'
+import { Skeleton } from '@/ui/Skeleton'
+import { Stale } from '@/ui/Stale'
+import { Band } from './Band'
+import { parse } from './expression'
+import { nodeSchema } from './find'
+import { finding } from './finding'
+import { listItems } from './groups'
+import type { Item } from './groups'
+import styles from './index.module.css'
+import { NodeTable } from './NodeTable'
+import { axisEnd, newestBuild, stripAxis } from './axis'
+import { nodesSearch } from './url'
+
+export { oddCount } from './states'
+
+/** The Nodes page: which node runs which configuration, since when, and why not. */
 export function NodesPage() {
-  return null
+  const live = useNodes()
+  const stale = useStaleness(live.receivedAt)
+  if (!live.data) {
+    return (
+      <div className={styles.page}>
+        {live.error ? (
+          <EmptyState state="fail" title="Nodes cannot be shown" why={`${live.error.message} ${live.error.hint ?? ''}`} />
+        ) : (
+          <Skeleton rows={14} label="Loading nodes" />
+        )}
+      </div>
+    )
+  }
+  return (
+    <div className={styles.page}>
+      <Stale ageSeconds={stale}>
+        <Nodes view={live.data} />
+      </Stale>
+    </div>
+  )
+}
+
+function Nodes({ view }: { view: NodesView }) {
+  const [search, setSearch] = useUrlState(nodesSearch)
+  const { nodeId } = useParams({ strict: false }) as { nodeId?: string }
+  const navigate = useNavigate()
+  const [selected, setSelected] = useState<string | null>(nodeId ?? null)
+  const [openGroups, setOpenGroups] = useState<ReadonlySet<string>>(new Set())
+
+  const parsed = useMemo(() => parse(search.q, nodeSchema), [search.q])
+  const now = Date.parse(view.at)
+  const to = axisEnd(now)
+  const axis = useMemo(() => stripAxis(view.nodes, view.desired, to), [view.nodes, view.desired, to])
+  const namespaces = namespacesOf(search.ns).join(',')
+  const { items, matched } = useMemo(() => {
+    const within = new Set(namespaces.split(',').filter(Boolean))
+    const match = parsed.match ?? (() => true)
+    return listItems(view.nodes, {
+      match: (n) => (within.size === 0 || within.has(n.workload.namespace)) && match(n),
+      state: search.state || undefined,
+      revision: search.rev === '' ? undefined : Number(search.rev),
+      open: nodeId ?? null, openGroups, window: axis.window,
+    })
+  }, [view.nodes, parsed, namespaces, search.state, search.rev, nodeId, openGroups, axis.window])
+
+  const openNode = useCallback(
+    (id: string | undefined) => void navigate({ to: '/nodes/{-$nodeId}' as never, params: { nodeId: id } as never, search: ((s: object) => s) as never }),
+    [navigate],
+  )
+  const onToggle = useCallback(
+    (item: Item, open?: boolean) => {
+      if (item.kind === 'node' && item.open !== open) openNode(item.open ? undefined : item.id)
+      if (item.kind === 'group' && item.open !== open) setOpenGroups((s) => toggled(s, item.group.namespace))
+    },
+    [openNode],
+  )
+
+  useFindSlot({
+    label: 'Find', placeholder: 'state != synced or lag > 5 s', fields: nodeSchema.fields, error: parsed.error,
+    note: matched === view.nodes.length ? plural(matched, 'node') : `${count(matched)} of ${plural(view.nodes.length, 'node')}`,
+  })
+  useFoot(`${plural(view.summary.nodes, 'node')}, ${count(view.summary.synced)} on the desired configuration`, '↑↓ rows   → open   ← close')
+
+  return (
+    <>
+      <Band
+        view={view}
+        now={now}
+        finding={finding(view, now, openNode)}
+        state={search.state || undefined}
+        onState={(state) => setSearch({ state: state ?? '' })}
+        onRevision={(rev) => setSearch({ rev: search.rev === String(rev) ? '' : String(rev) })}
+      />
+      {items.length > 0 ? (
+        <NodeTable {...{ items, axis, selected, onToggle }} newestBuild={newestBuild(view.nodes)} onSelect={setSelected} />
+      ) : view.nodes.length > 0 ? (
+        <EmptyState title="No node matches" why={`${plural(view.nodes.length, 'node')} are known. Widen the expression, the namespaces, or the chosen state.`}>
+          <button type="button" className="info-t" onClick={() => setSearch({ q: '', state: '', rev: '', ns: '' })}>
+            Show all nodes
+          </button>
+        </EmptyState>
+      ) : (
+        <EmptyState title="No node has asked for configuration" why="Sidecars appear here when they connect to the configuration port (15010 by default), or when they are seen in traffic. Start one with sidelight proxy --server HOST:15010." />
+      )}
+    </>
+  )
+}
+
+function toggled(set: ReadonlySet<string>, key: string): Set<string> {
+  const next = new Set(set)
+  if (!next.delete(key)) next.add(key)
+  return next
 }

@@ -1,3 +1,63 @@
+import { useOverview } from '@/api/overview'
+import { useStaleness } from '@/api/resource'
+import type { Overview } from '@/api/types'
+import { plural } from '@/lib/format'
+import { useFoot } from '@/lib/shell'
+import { namespacesOf, sharedSearch, useUrlState } from '@/lib/url'
+import { EmptyState } from '@/ui/EmptyState'
+import { Skeleton } from '@/ui/Skeleton'
+import { Stale } from '@/ui/Stale'
+import { Convergence, Cost, Coverage, ErrorEdges, Namespaces } from './Aside'
+import { Findings } from './Findings'
+import styles from './index.module.css'
+import { Services } from './Services'
+import { verdict, within } from './summary'
+
+/** The Overview page: what is wrong, why, and where to look. */
 export function OverviewPage() {
-  return null
+  const live = useOverview()
+  const stale = useStaleness(live.receivedAt, 3500)
+  return (
+    <div className={styles.page}>
+      {live.data ? (
+        <Stale ageSeconds={stale}>
+          <Whole of={live.data} />
+        </Stale>
+      ) : live.error ? (
+        <EmptyState state="fail" title="The overview cannot be shown" why={`${live.error.message} ${live.error.hint ?? ''}`} />
+      ) : (
+        <Skeleton rows={14} label="Loading the overview" />
+      )}
+    </div>
+  )
+}
+
+function Whole({ of: o }: { of: Overview }) {
+  const [search] = useUrlState(sharedSearch)
+  const chosen = namespacesOf(search.ns)
+  const shown = within(o, chosen)
+  useFoot(`${plural(o.services.length, 'service')}, ${plural(o.coverage.workloads, 'workload')}, ${plural(o.cost.proxies, 'proxy', 'proxies')}`, '')
+  if (o.services.length === 0 && o.coverage.workloads === 0 && o.findings.length === 0) {
+    return (
+      <EmptyState
+        title="The mesh is empty"
+        why="No sidecar reports and no target is scraped. Start the demo with sidelight demo, start a sidecar with sidelight proxy, or point --targets at a file of Prometheus targets."
+      />
+    )
+  }
+  return (
+    <div className={styles.grid}>
+      <div className={styles.main}>
+        <Findings verdict={verdict(shown.services)} totals={o.totals} findings={o.findings} />
+        <Services services={shown.services} />
+      </div>
+      <aside className={styles.aside} aria-label="The mesh">
+        <ErrorEdges edges={shown.edges} />
+        <Convergence of={o.convergence} />
+        <Namespaces namespaces={shown.namespaces} />
+        <Coverage of={o.coverage} />
+        <Cost of={o.cost} />
+      </aside>
+    </div>
+  )
 }

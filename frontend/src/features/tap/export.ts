@@ -64,7 +64,7 @@ export function cliCommand(filter: string, limit: number, headers: boolean): str
   return [...parts, '-o json'].join(' ')
 }
 
-export const DEFAULT_LIMIT = 50
+export const DEFAULT_LIMIT = 100
 
 const SKIPPED = new Set([':method', ':path', ':authority', ':scheme', 'host', 'content-length', 'connection', 'transfer-encoding', 'traceparent', 'tracestate', 'x-request-id'])
 

@@ -69,6 +69,14 @@ describe('TapRing', () => {
     expect(seqs(ring)).toEqual([9, 'gap 7', 1])
   })
 
+  it('keeps its counts when a new connection begins a new ledger', () => {
+    const ring = new TapRing({ capacity: 20 })
+    ring.push(frame(1, 4, { matched: 10, sampled_out: 6 }))
+    ring.push(frame(1, 2, { matched: 3, sampled_out: 1 }))
+    expect(ring.snapshot().ledger).toMatchObject({ matched: 13, sampled_out: 7 })
+    adds(ring)
+  })
+
   it('tells listeners, and gives one snapshot object per version', () => {
     const ring = new TapRing({ capacity: 5 })
     const heard = vi.fn()

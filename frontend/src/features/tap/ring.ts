@@ -39,6 +39,8 @@ export type TapSnapshot = {
   added: number
   startedAt: number
   lastEventAt: number | null
+  /** Of all requests since the start; connections of TCP last as long as they like. */
+  longest_ms: number
 }
 
 export type RingOptions = { capacity?: number; hold?: number; now?: () => number }
@@ -59,11 +61,13 @@ export class TapRing {
   #aged = 0
   #received = 0
   #added = 0
-  #ledger = NO_LEDGER
+  #before = NO_LEDGER // of sessions that a lost connection ended
+  #session = NO_LEDGER
   #sidecars: number | null = null
   #pausedAt: number | null = null
   #startedAt: number
   #lastEventAt: number | null = null
+  #longest = 0
   #snapshot: TapSnapshot | null = null
   #version = 0
   readonly #listeners = new Set<() => void>()
@@ -78,7 +82,9 @@ export class TapRing {
 
   /** Takes one frame of the live socket. Events come oldest first. */
   push(frame: TapFrame): void {
-    this.#ledger = frame.ledger
+    // After a lost connection the server counts from zero again; what was counted stays counted.
+    if (frame.ledger.matched < this.#session.matched) this.#before = plus(this.#before, this.#session)
+    this.#session = frame.ledger
     this.#sidecars = frame.sidecars
     this.#received += frame.events.length
     if (frame.events.length > 0) this.#lastEventAt = this.#now()
@@ -120,9 +126,9 @@ export class TapRing {
   /** Starts anew: another filter is another session with another ledger. */
   clear(): void {
     this.#rows = Array.from({ length: this.capacity })
-    this.#head = this.#size = this.#events = this.#received = this.#aged = this.#dropped = this.#droppedNow = this.#added = 0
+    this.#head = this.#size = this.#events = this.#received = this.#aged = this.#dropped = this.#droppedNow = this.#added = this.#longest = 0
     this.#held = []
-    this.#ledger = NO_LEDGER
+    this.#before = this.#session = NO_LEDGER
     this.#sidecars = null
     this.#pausedAt = null
     this.#lastEventAt = null
@@ -156,13 +162,14 @@ export class TapRing {
       version: this.#version,
       rows: this.#size,
       local: { received: this.#received, shown: this.#events, held: this.#held.length, aged: this.#aged, dropped: this.#dropped },
-      ledger: this.#ledger,
+      ledger: plus(this.#before, this.#session),
       sidecars: this.#sidecars,
       pausedAt: this.#pausedAt,
       holdRoom: this.hold - this.#held.length,
       added: this.#added,
       startedAt: this.#startedAt,
       lastEventAt: this.#lastEventAt,
+      longest_ms: this.#longest,
     })
 
   #write(row: Row): void {
@@ -175,7 +182,10 @@ export class TapRing {
     } else this.#size++
     this.#rows[this.#head] = row
     this.#head = (this.#head + 1) % this.capacity
-    if (row.kind === 'event') this.#events++
+    if (row.kind === 'event') {
+      this.#events++
+      if (row.event.protocol !== 'tcp') this.#longest = Math.max(this.#longest, row.event.duration_ms)
+    }
     this.#added++
   }
 
@@ -185,3 +195,12 @@ export class TapRing {
     for (const l of this.#listeners) l()
   }
 }
+
+const plus = (a: TapLedger, b: TapLedger): TapLedger => ({
+  matched: a.matched + b.matched,
+  delivered: a.delivered + b.delivered,
+  sampled_out: a.sampled_out + b.sampled_out,
+  dropped_sidecar: a.dropped_sidecar + b.dropped_sidecar,
+  dropped_server: a.dropped_server + b.dropped_server,
+  dropped_socket: a.dropped_socket + b.dropped_socket,
+})

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react'
-import type { CSSProperties, PointerEventHandler, RefObject } from 'react'
+import type { CSSProperties, PointerEventHandler } from 'react'
 import { paletteSource } from './palette'
 import type { Palette } from './palette'
 
@@ -8,21 +8,6 @@ const documentPalette = paletteSource(document.documentElement)
 /** usePalette gives the theme's colours and follows a change of theme. */
 export function usePalette(): Palette {
   return useSyncExternalStore(documentPalette.subscribe, documentPalette.get)
-}
-
-/** useWidth measures an element's content width; 0 before the first layout. */
-export function useWidth<E extends HTMLElement>(): [RefObject<E | null>, number] {
-  const ref = useRef<E>(null)
-  const [width, setWidth] = useState(0)
-  useLayoutEffect(() => {
-    const el = ref.current
-    if (!el) return
-    setWidth(el.clientWidth)
-    const watch = new ResizeObserver(() => setWidth(el.clientWidth))
-    watch.observe(el)
-    return () => watch.disconnect()
-  }, [])
-  return [ref, width]
 }
 
 export type Paint = (ctx: CanvasRenderingContext2D, size: { width: number; height: number }, palette: Palette) => void

@@ -1,0 +1,23 @@
+import type { ReactNode } from 'react'
+import type { NodesView } from '@/api/types'
+import { count, middle, plural, span } from '@/lib/format'
+import { secondsSince } from '@/lib/time'
+import { isOdd, STATES, worstFirst } from './states'
+
+/** finding is the sentence beside the big number: how many run it, and who does worst. */
+export function finding(view: NodesView, now: number, openNode: (id: string) => void): ReactNode {
+  const { summary, desired } = view
+  if (summary.nodes === 0) return 'No node is known yet.'
+  if (!desired) return `${plural(summary.nodes, 'node')} wait for a first configuration.`
+  const worst = view.nodes.filter(isOdd).sort(worstFirst)[0]
+  if (!worst) return summary.nodes === 1 ? 'The one node runs it, compared by content.' : `All ${count(summary.nodes)} nodes run it, compared by content.`
+  return (
+    <>
+      {count(summary.synced)} of {plural(summary.nodes, 'node')} run it.{' '}
+      <button type="button" className="info-t" title={worst.reason} onClick={() => openNode(worst.id)}>
+        {middle(worst.id, 18)}
+      </button>{' '}
+      {STATES[worst.state].verb}, {span(worst.lag_s > 0 ? worst.lag_s : secondsSince(worst.since, now))}.
+    </>
+  )
+}

@@ -1,0 +1,106 @@
+import { Button } from '@/ui/Button'
+import { Chip } from '@/ui/Chip'
+import { Icon } from '@/ui/Icon'
+import { Menu, MenuCheck } from '@/ui/Menu'
+import { count } from '@/lib/format'
+import { clockMs } from '@/lib/time'
+import { CopyButton } from './CopyButton'
+import { save } from './download'
+import { cliCommand, har, ndjson } from './export'
+import type { TapState } from './session'
+import styles from './StateBar.module.css'
+import { LIMITS } from './url'
+
+type StateBarProps = {
+  tap: TapState
+  filter: string
+  limit: number
+  headers: boolean
+  onLimit: (limit: number) => void
+  onHeaders: (on: boolean) => void
+}
+
+/** Whether the list moves, what it asks for, and what can be taken away from it. */
+export function StateBar({ tap, filter, limit, headers, onLimit, onHeaders }: StateBarProps) {
+  const { snapshot, ring } = tap
+  const empty = snapshot.rows === 0
+  const name = () => `tap-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
+  return (
+    <div className={styles.bar}>
+      <Now tap={tap} />
+      <Menu
+        trigger={
+          <Button small>
+            At most <b>{count(limit)}/s</b>
+            <Icon name="down" size={12} />
+          </Button>
+        }
+      >
+        {LIMITS.map((l) => (
+          <MenuCheck key={l} checked={l === limit} onChange={() => onLimit(l)}>
+            {count(l)} a second over all sidecars
+          </MenuCheck>
+        ))}
+        <MenuCheck checked={headers} onChange={onHeaders}>
+          With header fields
+        </MenuCheck>
+      </Menu>
+      <span className={styles.redacted}>
+        <Chip title="Sidecars cut these before anything leaves the node. Bodies are never captured.">
+          <Icon name="lock" size={12} />
+          Redacted: authorization, cookies, query values
+        </Chip>
+      </span>
+      <span className={styles.right}>
+        <CopyButton text={() => cliCommand(filter, limit, headers)} label="Copy as CLI" />
+        <Button small icon="save" disabled={empty} onClick={() => save(`${name()}.ndjson`, 'application/x-ndjson', ndjson(ring.events()))}>
+          NDJSON
+        </Button>
+        <Button small icon="save" disabled={empty} onClick={() => save(`${name()}.har`, 'application/json', har(ring.events(), '1'))}>
+          HAR
+        </Button>
+      </span>
+    </div>
+  )
+}
+
+function Now({ tap }: { tap: TapState }) {
+  const { snapshot, ring } = tap
+  if (!tap.running) {
+    return (
+      <span className={styles.now}>
+        <b>Stopped</b>
+        {tap.ended ? <span className="t2">{tap.ended === 'ttl' ? 'the session’s time was up' : tap.ended}</span> : null}
+        <Button small kind="primary" icon="play" onClick={tap.start}>
+          Start
+        </Button>
+      </span>
+    )
+  }
+  if (snapshot.pausedAt !== null) {
+    const { held, dropped } = snapshot.local
+    return (
+      <span className={styles.now}>
+        <b>Paused at {clockMs(snapshot.pausedAt)}</b>
+        <span className="t2">
+          {snapshot.holdRoom > 0 ? `${count(held)} newer kept, room for ${count(snapshot.holdRoom)} more` : `${count(held)} newer kept, no more room: ${count(dropped)} dropped`}
+        </span>
+        <Button small kind="primary" onClick={() => ring.resume()}>
+          Resume <span className={styles.key}>Space</span>
+        </Button>
+      </span>
+    )
+  }
+  return (
+    <span className={styles.now}>
+      <b>{snapshot.sidecars === null ? 'Starting' : 'Live'}</b>
+      <span className="t2">{snapshot.sidecars === null ? '' : `${count(snapshot.sidecars)} ${snapshot.sidecars === 1 ? 'sidecar listens' : 'sidecars listen'}`}</span>
+      <Button small icon="pause" onClick={() => ring.pause()}>
+        Pause <kbd>Space</kbd>
+      </Button>
+      <Button small kind="quiet" onClick={tap.stop}>
+        Stop
+      </Button>
+    </span>
+  )
+}

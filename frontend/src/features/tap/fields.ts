@@ -1,0 +1,36 @@
+import type { FieldHelp } from '@/lib/shell'
+
+/** The fields of a tap filter, as the server's schema names them. */
+export const tapFields: readonly FieldHelp[] = [
+  { name: 'from', help: 'calling workload: name, namespace/name or app' },
+  { name: 'to', help: 'answering workload: name, namespace/name or app' },
+  { name: 'workload', help: 'either side' },
+  { name: 'namespace', help: 'of either side' },
+  { name: 'service', help: 'what was called: host or short name' },
+  { name: 'host', help: 'Host or :authority as sent' },
+  { name: 'method', help: 'GET, POST …', values: ['GET', 'POST', 'PUT', 'DELETE', 'PATCH'] },
+  { name: 'path', help: 'path, without the query' },
+  { name: 'route', help: 'name of the route that matched' },
+  { name: 'object', help: 'configuration object behind the route' },
+  { name: 'status', help: 'HTTP status; 5xx names a class, 0 means no answer', values: ['5xx', '4xx', '503', '0'] },
+  { name: 'grpc', help: 'gRPC status: 14 or Unavailable' },
+  { name: 'error', help: '5xx, a gRPC error, or no answer' },
+  { name: 'duration', help: 'first byte in to last byte out: 250ms, 2s' },
+  { name: 'bytes', help: 'request and response bodies together: 3kB' },
+  { name: 'request_bytes', help: 'request body' },
+  { name: 'response_bytes', help: 'response body' },
+  { name: 'flags', help: 'response flags: UF, URX …' },
+  { name: 'answered_by', help: 'upstream or proxy', values: ['upstream', 'proxy'] },
+  { name: 'details', help: 'why the proxy answered' },
+  { name: 'attempts', help: 'tries at an endpoint; 2 means one retry' },
+  { name: 'tls', help: 'mutual_tls or none', values: ['mutual_tls', 'none'] },
+  { name: 'direction', help: 'outbound or inbound', values: ['outbound', 'inbound'] },
+  { name: 'protocol', help: 'http, grpc or tcp', values: ['http', 'grpc', 'tcp'] },
+  { name: 'cluster', help: 'upstream cluster' },
+  { name: 'revision', help: 'configuration revision of the route used' },
+  { name: 'trace', help: 'trace ID' },
+  ...Object.entries({
+    source: 'from', destination: 'to', ns: 'namespace', svc: 'service', authority: 'host', config: 'object', code: 'status', grpc_status: 'grpc', failed: 'error',
+    latency: 'duration', took: 'duration', flag: 'flags', by: 'answered_by', tries: 'attempts', dir: 'direction', proto: 'protocol', rev: 'revision', trace_id: 'trace',
+  }).map(([name, field]) => ({ name, help: `the same as ${field}` })),
+]

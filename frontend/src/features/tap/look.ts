@@ -1,0 +1,64 @@
+import type { HealthState, TapEvent } from '@/api/types'
+
+/** healthOf says how a request ended: a 4xx is for the caller to mend, the rest needs a person. */
+export function healthOf(e: TapEvent): HealthState {
+  if (e.protocol === 'tcp') return flagsOf(e) ? 'fail' : 'ok'
+  if (e.status === 0 || e.status >= 500) return 'fail'
+  const grpc = (e.grpc_status ?? '').toUpperCase()
+  if (grpc !== '' && grpc !== '0' && grpc !== 'OK') return 'fail'
+  return e.status >= 400 ? 'warn' : 'ok'
+}
+
+export const flagsOf = (e: TapEvent): string => (e.flags === '-' ? '' : e.flags)
+
+/** statusWord is what stands in the status column. */
+export function statusWord(e: TapEvent): string {
+  if (e.protocol === 'tcp') return flagsOf(e) ? 'reset' : 'closed'
+  if (e.grpc_status && e.grpc_status !== '0' && e.grpc_status.toUpperCase() !== 'OK') return `grpc ${e.grpc_status}`
+  return e.status > 0 ? String(e.status) : 'none'
+}
+
+/** The response flags of Envoy in a few plain words. */
+const FLAGS: Record<string, string> = {
+  UH: 'no healthy endpoint', UF: 'could not connect', UO: 'circuit breaker: pool full', NR: 'no route matched',
+  NC: 'route names an unknown cluster', URX: 'retries used up', UT: 'no answer in time', UC: 'upstream closed the connection',
+  UR: 'upstream reset the stream', UPE: 'upstream broke the protocol', DC: 'client went away', DPE: 'client broke the protocol',
+  DI: 'delay injected', FI: 'fault injected', RL: 'rate limited', LR: 'reset by this proxy', SI: 'stream idle too long',
+  DT: 'connection too old', DF: 'name did not resolve', UAEX: 'denied by external authorization', OM: 'proxy overloaded',
+}
+
+/** why says what the proxy did, in its own words where it gave some. */
+export function why(e: TapEvent): string {
+  const flags = flagsOf(e)
+  const meaning = flags.split(',').map((f) => FLAGS[f]).find(Boolean)
+  if (e.answered_by === 'proxy') return meaning ?? e.details ?? ''
+  return meaning ?? (healthOf(e) === 'ok' ? '' : (e.details ?? ''))
+}
+
+/** sideName is a workload as the list writes it; a caller without a sidecar is unknown. */
+export const sideName = (w: { name: string; namespace: string }): string => w.name || 'unknown'
+
+/** targetName prefers the workload that answered; without one it is the service that was asked. */
+export const targetName = (e: TapEvent): string => e.destination.name || e.service.name || e.authority || 'unknown'
+
+export type PathPart = { text: string; kind: 'path' | 'query' | 'hidden' }
+
+/** pathParts splits a path so that hashed query values can be drawn as blocks instead of noise. */
+export function pathParts(path: string): PathPart[] {
+  const cut = path.indexOf('?')
+  if (cut < 0) return [{ text: path, kind: 'path' }]
+  const parts: PathPart[] = [{ text: path.slice(0, cut), kind: 'path' }]
+  path.slice(cut + 1).split('&').forEach((pair, i) => {
+    const eq = pair.indexOf('=')
+    const name = eq < 0 ? pair : pair.slice(0, eq + 1)
+    parts.push({ text: (i === 0 ? '?' : '&') + name, kind: 'query' })
+    if (eq >= 0 && eq + 1 < pair.length) parts.push({ text: pair.slice(eq + 1), kind: 'hidden' })
+  })
+  return parts
+}
+
+/** edgeOf names the edge of the graph that a request went over. */
+export function edgeOf(e: TapEvent): string {
+  const id = (w: { namespace: string; name: string }) => (w.name && w.name !== 'unknown' ? `workload:${w.namespace}/${w.name}` : 'unknown')
+  return `${id(e.source)}>${id(e.destination)}:${e.protocol}`
+}
