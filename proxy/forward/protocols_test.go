@@ -400,8 +400,8 @@ func TestHTTP10(t *testing.T) {
 	s := newSidecar(t, tickets, listen.Outbound)
 	s.simple(route.Forward{}, backend(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") }))
 	for request, want := range map[string]string{
-		"GET / HTTP/1.0\r\nHost: payments\r\n\r\n": "200",
-		"GET / HTTP/1.0\r\n\r\n":                   "400",
+		"GET / HTTP/1.0\r\nHost: payments\r\n\r\n":                                   "200",
+		"GET / HTTP/1.0\r\n\r\n":                                                     "400",
 		"GET http://payments/x HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n": "200",
 		"OPTIONS * HTTP/1.1\r\nHost: payments\r\nConnection: close\r\n\r\n":          "200",
 	} {

@@ -158,7 +158,14 @@ type way struct {
 	bytes    atomic.Int64
 	last     *atomic.Int64 // when bytes last moved in either direction, ns
 	idle     time.Duration
-	err      error
+	err      error // nil after a proper end
+	reading  bool  // err came from src
+}
+
+// broke reports whether src broke the connection off.
+func (w *way) broke() bool {
+	var ne net.Error
+	return w.err != nil && w.reading && !errors.Is(w.err, net.ErrClosed) && (!errors.As(w.err, &ne) || !ne.Timeout())
 }
 
 // pump copies both directions until both have ended.
@@ -189,8 +196,11 @@ func (p *Proxy) pump(x *forward.Exchange, client, server net.Conn, idle time.Dur
 		}
 	}
 	p.report(x, up, down)
-	if down.err != nil && !errors.Is(down.err, net.ErrClosed) {
+	switch {
+	case down.broke():
 		x.Flags |= forward.FlagUC
+	case up.broke():
+		x.Flags |= forward.FlagDC
 	}
 }
 
@@ -224,7 +234,7 @@ func (w *way) copy() {
 			return
 		}
 		if err != nil {
-			w.err = err
+			w.err, w.reading = err, true
 			return
 		}
 	}
