@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -95,7 +96,7 @@ func findings(workloads graph.View, nodes skew.NodesView) []graph.Finding {
 		if severity == "" {
 			continue
 		}
-		all = append(all, graph.Finding{Severity: severity, Text: n.ID + " is " + string(n.State) + ": " + n.Reason, Link: "/nodes?node=" + n.ID})
+		all = append(all, graph.Finding{Severity: severity, Text: n.ID + " is " + string(n.State) + ": " + n.Reason, Link: "/nodes/" + url.PathEscape(n.ID)})
 	}
 	slices.SortStableFunc(all, func(a, b graph.Finding) int {
 		return cmp.Compare(b.Severity.Severity(), a.Severity.Severity())
