@@ -2,6 +2,8 @@ package config
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -252,4 +254,26 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Every code is explained where people look it up, and nothing else is.
+func TestCodesAreDocumented(t *testing.T) {
+	source, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/config-problems.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := func(form, text string) []string {
+		var out []string
+		for _, m := range regexp.MustCompile(form).FindAllStringSubmatch(text, -1) {
+			out = append(out, m[1])
+		}
+		return out
+	}
+	if diff := cmp.Diff(codes(`= "(SL\d{4})"`, string(source)), codes(`(?m)^### (SL\d{4}) `, string(page))); diff != "" {
+		t.Errorf("codes in docs/config-problems.md (-problem.go +page):\n%s", diff)
+	}
 }
