@@ -83,6 +83,10 @@ func up(requested string) string {
 }
 
 func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string) {
+	if strings.HasSuffix(name, ".gz") || strings.HasPrefix(path.Base(name), ".") {
+		http.NotFound(w, r) // packed twins and dist/.keep are no addresses
+		return
+	}
 	body, err := fs.ReadFile(s.files, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		// A view whose last segment has a dot: /nodes/web-1.cinema
@@ -102,10 +106,6 @@ func (s *site) serveFile(w http.ResponseWriter, r *http.Request, name string) {
 		cache = "public, max-age=31536000, immutable"
 	}
 	header(w, cache)
-	if strings.HasSuffix(name, ".gz") {
-		http.NotFound(w, r)
-		return
-	}
 	if packed, err := fs.ReadFile(s.files, name+".gz"); err == nil && accepts(r, "gzip") {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Add("Vary", "Accept-Encoding")

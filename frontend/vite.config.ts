@@ -1,5 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import react from '@vitejs/plugin-react'
 import type { Plugin, ProxyOptions } from 'vite'
 import { defineConfig } from 'vitest/config'
@@ -32,9 +34,25 @@ function keepDist(): Plugin {
   }
 }
 
+/** Packs assets once here instead of at every request; the Go handler serves them. */
+function precompress(): Plugin {
+  const assets = fileURLToPath(new URL('./dist/assets/', import.meta.url))
+  return {
+    name: 'sidelight-precompress',
+    apply: 'build',
+    closeBundle() {
+      for (const name of readdirSync(assets)) {
+        const whole = readFileSync(join(assets, name))
+        const packed = gzipSync(whole, { level: 9 })
+        if (packed.length < whole.length * 0.95) writeFileSync(join(assets, `${name}.gz`), packed)
+      }
+    },
+  }
+}
+
 export default defineConfig({
   base: './',
-  plugins: [react(), developmentBase(), keepDist()],
+  plugins: [react(), developmentBase(), keepDist(), precompress()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   server: {
     host: '127.0.0.1',

@@ -40,10 +40,25 @@ const calls = [
   call('unknown', 'catalog-v1', 5, { mtls: 0 }),
 ]
 
+/** Adds namespaces with workloads that call each other, for looking at size. */
+function grow(spaces, each) {
+  for (let s = 0; s < spaces; s++) {
+    for (let i = 0; i < each; i++) {
+      const name = `${['orders', 'users', 'stock', 'search', 'mail'][i % 5]}-${i}`
+      nodes.push({ ...workload(name), id: `workload:team-${s}/${name}`, namespace: `team-${s}` })
+      const own = nodes.at(-1).id
+      if (i > 0) calls.push({ source: nodes[nodes.length - 1 - Math.ceil(Math.random() * Math.min(i, 9))].id, target: own, protocol: 'http', rps: 5 + Math.random() * 300, errors: i % 17 === 5 ? 0.2 : 0.0005, p95: 30, bad: 'upstream' })
+      if (i % 3 === 0 && s > 0) calls.push({ source: `workload:team-${s - 1}/${['orders', 'users', 'stock', 'search', 'mail'][i % 5]}-${i}`, target: own, protocol: 'http', rps: 4, errors: 0, p95: 12 })
+    }
+  }
+}
+
 const finite = (n) => Math.round(n * 1000) / 1000
 const noise = (k = 0.1) => 1 - k / 2 + Math.random() * k
 
 export function cinema(story) {
+  if (story === 'single') for (const n of nodes) if (n.namespace) n.namespace = 'cinema'
+  if (story === 'big') grow(10, 40)
   const epoch = Math.random().toString(36).slice(2, 10)
   const begun = Date.now()
   const quiet = story === 'quiet'

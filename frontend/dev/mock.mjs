@@ -5,6 +5,8 @@
 //   npm run dev:mock            then: npm run dev
 //   MOCK=empty npm run dev:mock     nothing has been seen yet
 //   MOCK=quiet npm run dev:mock     all is well
+//   MOCK=single npm run dev:mock    all in one namespace
+//   MOCK=big npm run dev:mock       400 workloads more
 //   PORT=8431 npm run dev:mock      another port
 //   DIST=1 npm run dev:mock         also serves dist/ (after a build)
 

@@ -4,6 +4,7 @@ import { useShell } from '@/lib/shell'
 import { useTheme } from '@/lib/theme'
 import { Foot } from './Foot'
 import { useFrame } from './frame'
+import { isAt, pages } from './pages'
 import { Rail } from './Rail'
 import styles from './Shell.module.css'
 import { TimeBar } from './timebar/TimeBar'
@@ -22,6 +23,7 @@ export function Shell() {
   const open = rail === 'auto' ? wide && path !== '/graph' : rail === 'open'
   useShellKeys(open)
   useSystemTheme()
+  useTitle(path)
   return (
     <div className={styles.app} data-rail={open ? 'open' : 'closed'}>
       <a
@@ -50,6 +52,13 @@ export function Shell() {
       </Suspense>
     </div>
   )
+}
+
+function useTitle(path: string): void {
+  useEffect(() => {
+    const page = pages.find((p) => isAt(p.match, path))
+    document.title = page ? `${page.name} · Sidelight` : 'Sidelight'
+  }, [path])
 }
 
 function Announcer() {

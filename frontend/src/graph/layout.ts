@@ -41,7 +41,8 @@ export function layoutGraph(given: LayoutInput): Positions {
   const between = input.edges
     .map((e) => ({ source: blockOf.get(e.source) ?? '', target: blockOf.get(e.target) ?? '' }))
     .filter((e) => e.source !== e.target && boxes.has(e.source) && boxes.has(e.target))
-  const corners = arrange([...boxes].map(([id, b]) => ({ id, w: b.size.w, h: b.size.h })), between, boxGap.x, boxGap.y)
+  const blocks = [...boxes].map(([id, b]) => ({ id, w: b.size.w, h: b.size.h }))
+  const corners = wrapped(blocks, arrange(blocks, between, boxGap.x, boxGap.y))
 
   const positions: Positions = {}
   for (const [id, block] of boxes) {
@@ -118,6 +119,40 @@ function arrange(
     p.y = Math.round(p.y - top)
   }
   return at
+}
+
+const widest = 2.4 // as a multiple of the height
+const wrapFrom = 2600
+
+/**
+ * A long chain of boxes is broken into rows, as text is: a strip twenty times
+ * as wide as high fits no screen.
+ */
+function wrapped(blocks: { id: string; w: number; h: number }[], at: Positions): Positions {
+  const rects = blocks.map((b) => ({ ...b, ...at[b.id]! })).sort((a, b) => a.x - b.x || a.y - b.y)
+  const extent = bounds(rects)
+  if (!extent || extent.w < wrapFrom || extent.w < widest * extent.h) return at
+  const area = rects.reduce((sum, r) => sum + (r.w + boxGap.x) * (r.h + boxGap.y), 0)
+  const width = Math.max(wrapFrom / 2, Math.sqrt(area * 2.8))
+  const out: Positions = {}
+  let row: typeof rects = []
+  let top = 0
+  const close = () => {
+    const box = bounds(row)
+    if (!box) return
+    for (const r of row) out[r.id] = { x: Math.round(r.x - box.x), y: Math.round(r.y - box.y + top) }
+    top += box.h + boxGap.y * 2
+    row = []
+  }
+  for (const r of rects) {
+    const box = bounds([...row, r])
+    // What overlaps in x stands in one column, and columns are not broken.
+    const sameColumn = row.some((o) => r.x < o.x + o.w)
+    if (box && row.length > 0 && !sameColumn && box.w > width) close()
+    row.push(r)
+  }
+  close()
+  return out
 }
 
 /** For big boxes: columns by longest path, rows by the mean of the callers' rows. */

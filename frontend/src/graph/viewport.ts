@@ -4,7 +4,7 @@ import type { Point, Rect } from './geometry'
 export type View = { x: number; y: number; k: number }
 export type Size = { w: number; h: number }
 
-export const zoomLimits = { min: 0.08, max: 2.5 } as const
+export const zoomLimits = { min: 0.03, max: 2.5 } as const
 
 export function toWorld(view: View, p: Point): Point {
   return { x: (p.x - view.x) / view.k, y: (p.y - view.y) / view.k }

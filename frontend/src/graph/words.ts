@@ -1,4 +1,4 @@
-import type { GraphEdge, GraphNode, HealthState } from '@/api/types'
+import type { GraphEdge, GraphNode, HealthState, Marker } from '@/api/types'
 import { count, duration, figure, percent, plural, span, text } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
 import type { Model } from './model'
@@ -141,6 +141,22 @@ function whoAnswered(byProxy: number, from: string, to: string): string {
   if (byProxy >= 0.995) return `The proxy of ${from} answered all of them; ${to} never did.`
   if (byProxy <= 0.005) return `${to} answered them itself.`
   return `The proxy of ${from} answered ${text(percent(byProxy)).replace('.0', '')} of them, ${to} the rest.`
+}
+
+const causeSeconds = 120
+
+/** What changed shortly before a trouble began: "Began 8 s after rev 128." */
+export function likelyCause(markers: readonly Marker[], since: string | undefined): { text: string; marker: Marker } | null {
+  if (since === undefined) return null
+  const began = Date.parse(since)
+  let best: { marker: Marker; before: number } | null = null
+  for (const marker of markers) {
+    const before = (began - Date.parse(marker.at)) / 1000
+    // Traffic is counted in whole windows: a trouble may seem to begin a little before its cause.
+    if (marker.kind === 'alert' || before < -2 || before > causeSeconds) continue
+    if (!best || before < best.before) best = { marker, before }
+  }
+  return best ? { text: `Began ${span(Math.max(1, best.before))} after`, marker: best.marker } : null
 }
 
 export function nodeFinding(node: GraphNode, model: Model, now: number): Finding {

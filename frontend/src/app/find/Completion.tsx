@@ -14,7 +14,7 @@ export function Completion({
   onPick: (name: string) => void
 }) {
   return (
-    <div className={styles.list} role="listbox" id={`${id}-list`} aria-label="Fields">
+    <div className={styles.list} role="listbox" tabIndex={-1} id={`${id}-list`} aria-label="Fields">
       {options.map((o, i) => (
         // Keys are heard by the input, which keeps the focus.
         // oxlint-disable-next-line jsx-a11y/click-events-have-key-events

@@ -54,7 +54,7 @@ export function GraphCanvas({
       const { x, y, k } = engine.camera.get().view
       if (world.current) world.current.style.transform = `translate(${x}px, ${y}px) scale(${k})`
       // Titles of boxes stay readable when the graph is small.
-      host.current?.style.setProperty('--up', String(Math.min(3, Math.max(1, 0.82 / k))))
+      host.current?.style.setProperty('--up', String(Math.min(16, Math.max(1, 0.86 / k))))
       host.current?.style.setProperty('--pan', `${x}px ${y}px`)
       host.current?.style.setProperty('--step', `${20 * Math.max(0.5, k)}px`)
     }

@@ -1,10 +1,11 @@
-import { lazy, Suspense, useEffect, useMemo, useState } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react'
 import { type GraphParams, useGraph } from '@/api/graph'
 import { useStaleness } from '@/api/resource'
+import type { StaleSource } from '@/api/types'
 import { History } from '@/graph/history'
 import { buildModel, countInWords, type Model } from '@/graph/model'
 import { describeEdge, describeNode } from '@/graph/words'
-import { plural } from '@/lib/format'
+import { count, plural } from '@/lib/format'
 import { announce, useFindSlot, useFoot } from '@/lib/shell'
 import { clock } from '@/lib/time'
 import { namespacesOf, useUrlState } from '@/lib/url'
@@ -55,6 +56,8 @@ export function GraphPage() {
     // oxlint-disable-next-line react/exhaustive-deps
   }, [selected])
 
+  useFailureNews(model)
+
   const empty = model !== null && model.nodes.size === 0
   const notice = graph.isPast ? `The graph as it was at ${clock(url.at)}.` : ''
   return (
@@ -64,6 +67,10 @@ export function GraphPage() {
         <GraphTools url={url} setUrl={setUrl} counts={model ? countInWords(model, url.level) : ''} />
         <div className={styles.notes}>
           {staleFor === null ? null : <StaleNote ageSeconds={staleFor} />}
+          {graph.data && graph.data.stale.length > 0 && staleFor === null ? <SilentSources stale={graph.data.stale} /> : null}
+          {graph.data && graph.data.limits.dropped > 0 ? (
+            <p className={styles.past}>{plural(graph.data.limits.dropped, 'edge')} over the limit of {count(graph.data.limits.edges_max)}, not drawn</p>
+          ) : null}
           {notice === '' ? null : <p className={styles.past}>{notice}</p>}
           {graph.error && !badExpression ? <p className={styles.error}>{graph.error.message}</p> : null}
         </div>
@@ -109,6 +116,28 @@ function describe(model: Model, id: string): string {
   if (node) return describeNode(node, model)
   const edge = model.edges.get(id)
   return edge ? describeEdge(edge, model) : ''
+}
+
+/** Sources that fell silent: their part of the picture is old. */
+function SilentSources({ stale }: { stale: StaleSource[] }) {
+  const names = stale.map((s) => `${s.node || s.source} since ${clock(s.since)}: ${s.reason}`)
+  return (
+    <p className={styles.past} title={names.join('\n')}>
+      {stale.length === 1 ? `${stale[0]?.node || stale[0]?.source} does not answer` : `${plural(stale.length, 'source')} do not answer`}, its figures are old
+    </p>
+  )
+}
+
+/** Says who began to fail, once; not what was failing when the page came. */
+function useFailureNews(model: Model | null): void {
+  const known = useRef<Set<string> | null>(null)
+  useEffect(() => {
+    if (!model) return
+    const failing = new Set([...model.edges.values()].filter((e) => e.health.state === 'fail').map((e) => e.id))
+    const news = known.current === null ? [] : [...failing].filter((id) => !known.current?.has(id))
+    known.current = failing
+    if (news.length > 0) announce(news.map((id) => describe(model, id)).join('. '))
+  }, [model])
 }
 
 function Waiting({ error }: { error?: string }) {

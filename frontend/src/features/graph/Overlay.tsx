@@ -66,8 +66,8 @@ function GroupTitle({ group, x, y, w }: { group: Group; x: number; y: number; w:
     <header className={styles.group} style={{ translate: `${x}px ${y}px`, width: `calc(${w}px / var(--up, 1))` }}>
       {group.outside ? null : <HealthGlyph state={group.health} size={12} decorative />}
       {group.outside ? <span className="t3 t11">Outside the mesh</span> : <b className="cut">{group.name}</b>}
-      {group.outside || w < 220 ? null : <span className={styles.count}>{plural(group.members.length, noun)}</span>}
-      {w < 180 ? null : <span className={styles.rate}>{group.rpsIn > 0 || group.outside ? `${figure(group.rpsIn)} rps in` : `${figure(group.rpsOut)} rps out`}</span>}
+      {group.outside ? null : <span className={styles.count}>{plural(group.members.length, noun)}</span>}
+      <span className={styles.rate}>{group.rpsIn > 0 || group.outside ? `${figure(group.rpsIn)} rps in` : `${figure(group.rpsOut)} rps out`}</span>
     </header>
   )
 }

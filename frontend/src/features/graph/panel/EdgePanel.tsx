@@ -11,6 +11,7 @@ import { Section } from '@/ui/Panel'
 import { Answers, Attempts } from './Answers'
 import { Codes } from './Codes'
 import { Connections, Sides } from './Connections'
+import { Cause } from './Cause'
 import { Frame } from './Frame'
 import type { PanelProps } from './SidePanel'
 import { type Signal, Signals } from './Signals'
@@ -50,6 +51,7 @@ export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelP
         </>
       }
       finding={edgeFinding(edge, model, now)}
+      cause={<Cause since={edge.health.reasons[0]?.since} />}
       tabs={tabs}
       tab={tab}
       onTab={onTab}

@@ -14,6 +14,7 @@ export function Frame({
   title,
   chips,
   finding,
+  cause,
   note,
   tabs,
   tab,
@@ -27,6 +28,7 @@ export function Frame({
   title: ReactNode
   chips?: ReactNode
   finding: Finding
+  cause?: ReactNode
   note?: ReactNode
   tabs: readonly { id: PanelTab; label: string }[]
   tab: PanelTab
@@ -46,7 +48,7 @@ export function Frame({
           <IconButton icon="close" label="Close the panel" size={24} className={styles.close} onClick={onClose} />
         </div>
         <p className={styles.why}>
-          <span className={cx('strong', tone(finding.tone))}>{finding.strong}</span> {finding.rest}
+          <span className={cx('strong', tone(finding.tone))}>{finding.strong}</span> {finding.rest} {cause}
         </p>
         {note}
         <div className={styles.tabs} role="tablist" aria-label="Details">

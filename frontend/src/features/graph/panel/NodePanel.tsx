@@ -10,6 +10,7 @@ import { Chip } from '@/ui/Chip'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph, nodeHealth } from '@/ui/Health'
 import { Section } from '@/ui/Panel'
+import { Cause } from './Cause'
 import { Frame } from './Frame'
 import { LastTraces } from './LastTraces'
 import { nodeTapFilter, nodeTraceSearch } from './links'
@@ -50,6 +51,7 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
         </>
       }
       finding={nodeFinding(node, model, now)}
+      cause={<Cause since={node.health.reasons[0]?.since} />}
       note={silent.map((s) => (
         <p key={s.source} className={styles.silent}>
           {s.source} does not answer: {s.reason}
