@@ -41,7 +41,7 @@ var errNotAllowed = errors.New("not allowed")
 var errorKinds = []errorKind{
 	{errNotAllowed, http.StatusForbidden, "invalid", "Use the address that the server printed at its start, or add this one to --allowed-hosts."},
 	{mesh.ErrNotFound, http.StatusNotFound, "not_found", "Look at the list that it should be in."},
-	{mesh.ErrInvalid, http.StatusBadRequest, "invalid", "Correct the request; docs/api.md describes it."},
+	{mesh.ErrInvalid, http.StatusBadRequest, "invalid", "Correct what the message names and send it again."},
 	{mesh.ErrConflict, http.StatusConflict, "conflict", "Read the present state and try again."},
 	{mesh.ErrExhausted, http.StatusTooManyRequests, "exhausted", "Close what is not needed, or try again later."},
 	{mesh.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "Try again in a moment; /readyz on the admin port says what is missing."},
@@ -123,11 +123,11 @@ func (s *Server) fail(err error, c echo.Context) {
 func explainEcho(he *echo.HTTPError, r *http.Request) (int, Error) {
 	switch he.Code {
 	case http.StatusNotFound:
-		return he.Code, Error{"not_found", "there is nothing at " + r.URL.Path, "docs/api.md lists what there is."}
+		return he.Code, Error{"not_found", "there is nothing at " + r.URL.Path, "The API is below /api/v1: begin with /api/v1/status."}
 	case http.StatusMethodNotAllowed:
 		return he.Code, Error{"invalid", r.URL.Path + " does not take " + r.Method, "The Allow header lists what it takes."}
 	}
-	return he.Code, Error{"invalid", fmt.Sprint(he.Message), "Correct the request; docs/api.md describes it."}
+	return he.Code, Error{"invalid", fmt.Sprint(he.Message), "Correct what the message names and send it again."}
 }
 
 // writeError answers outside of echo.

@@ -237,8 +237,8 @@ func TestCost(t *testing.T) {
 	if len(status.Losses) != 2 || status.Counts.Dropped != 10 || status.Losses[0].Where != "sidecars" {
 		t.Errorf("losses %+v", status.Losses)
 	}
-	a.opts.Metrics = scalars{"process_cpu": -1}
-	if err := a.measureCost(t.Context(), time.Now()); !errors.Is(err, mesh.ErrUnavailable) {
+	broken := &App{opts: Options{Metrics: scalars{"process_cpu": -1}}}
+	if err := broken.measureCost(t.Context(), time.Now()); !errors.Is(err, mesh.ErrUnavailable) {
 		t.Errorf("without a store: %v", err)
 	}
 }
