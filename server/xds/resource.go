@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/protobuf/proto"
@@ -83,7 +83,10 @@ func newResource(t int, name string, m proto.Message, objects ...string) *Resour
 
 // resources are those of one type, by name. A set that did not change keeps the
 // same pointer from revision to revision, so that it need not be compared again.
-type resources struct{ byName map[string]*Resource }
+type resources struct {
+	byName  map[string]*Resource
+	desired []skew.Resource // see list
+}
 
 // set is resources by type.
 type set [typeCount]*resources
@@ -160,25 +163,33 @@ func (v *view) each(t int, yield func(*Resource) bool) {
 // differs, which costs the tracker nothing.
 func newView(revision uint64, shared, own *set, before *view) *view {
 	v := &view{revision: revision, shared: shared, own: own}
-	for t := range typeCount {
-		for r := range func(yield func(*Resource) bool) { v.each(t, yield) } {
-			v.desired = append(v.desired, skew.Resource{
-				Type: r.Type, Name: r.Name, Version: r.Version, Objects: r.Objects, Revision: r.Revision,
-			})
-		}
-	}
-	slices.SortFunc(v.desired, func(a, b skew.Resource) int {
-		if c := strings.Compare(a.Type, b.Type); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	if before != nil && slices.EqualFunc(v.desired, before.desired, sameDesired) {
+	if before != nil && *before.shared == *shared && *before.own == *own {
 		v.desired = before.desired
+		return v
+	}
+	size := 0
+	for t := range typeCount {
+		size += len(shared[t].byName) + len(own[t].byName)
+	}
+	v.desired = make([]skew.Resource, 0, size)
+	for t := range typeCount {
+		v.desired = append(v.desired, shared[t].list()...)
+		v.desired = append(v.desired, own[t].list()...)
 	}
 	return v
 }
 
-func sameDesired(a, b skew.Resource) bool {
-	return a.Type == b.Type && a.Name == b.Name && a.Version == b.Version && a.Revision == b.Revision && slices.Equal(a.Objects, b.Objects)
+// list gives the resources as the tracker wants them, by name. It is made once
+// for all nodes that share them.
+func (r *resources) list() []skew.Resource {
+	if r.desired == nil && len(r.byName) > 0 {
+		r.desired = make([]skew.Resource, 0, len(r.byName))
+		for _, name := range slices.Sorted(maps.Keys(r.byName)) {
+			res := r.byName[name]
+			r.desired = append(r.desired, skew.Resource{
+				Type: res.Type, Name: res.Name, Version: res.Version, Objects: res.Objects, Revision: res.Revision,
+			})
+		}
+	}
+	return r.desired
 }
