@@ -68,7 +68,7 @@ export function useGraph(params: GraphParams, at: string | null): Live<GraphView
   })
   if (at === null) return { ...live, isPast: false }
   return {
-    data: past.data ?? live.data,
+    data: past.data ?? null,
     at,
     receivedAt: past.dataUpdatedAt === 0 ? null : past.dataUpdatedAt,
     error: past.error ? { code: 'unavailable', message: past.error.message } : null,

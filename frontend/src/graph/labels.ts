@@ -77,7 +77,7 @@ export function words(edge: GraphEdge, metric: Metric, full: boolean): string[] 
   const http = edge.protocol !== 'tcp'
   const rate = http ? `${figure(edge.rps)} rps` : `${figure(edge.new_connections_per_s)} conn/s`
   const errors = text(percent(edge.error_ratio))
-  const p95 = edge.p95_ms === null ? [] : [`${text(duration(edge.p95_ms))} p95`]
+  const p95 = edge.p95_ms === null ? [] : [text(duration(edge.p95_ms))]
   const split = edge.weight ? [text(percent(edge.weight.actual)).replace('.0', '')] : []
   if (full) return [rate, ...(http ? [errors, ...p95] : [])]
   if (bad && edge.error_ratio >= 0.005) return [metric === 'rate' || metric === 'errors' ? rate : metricWord(edge, metric), errors].filter(Boolean)

@@ -14,7 +14,7 @@ export type LayoutInput = {
 }
 export type Positions = Record<string, Point>
 
-const columnGap = 72
+const columnGap = 78
 const rowGap = 34
 const boxGap = { x: 56, y: 26 }
 const dagreMost = 150

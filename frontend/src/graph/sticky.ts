@@ -6,7 +6,7 @@ import type { Model } from './model'
  * the nearest free place that overlaps no card and no foreign box.
  */
 
-const columnStep = card.w + 72
+const columnStep = card.w + 78
 const rowStep = card.h + 34
 
 export function placeNewcomers(model: Model, placed: ReadonlyMap<string, Point>): Map<string, Point> {

@@ -41,6 +41,11 @@ export function rate(rps: number | null | undefined): Measure {
   return { value: figure(rps), unit: 'rps' }
 }
 
+/** The same with one decimal up to a hundred, where one figure is looked at by itself. */
+export function rateExact(rps: number): Measure {
+  return { value: rps >= 10 && rps < 100 ? rps.toFixed(1) : figure(rps), unit: 'rps' }
+}
+
 /** Something per second, without saying what: 4.4/s. */
 export function perSecond(n: number): Measure {
   return { value: figure(n), unit: '/s' }

@@ -12,7 +12,7 @@ import { namespacesOf, useUrlState } from '@/lib/url'
 import { Skeleton } from '@/ui/Skeleton'
 import { StaleNote } from '@/ui/Stale'
 import { GraphCanvas } from './GraphCanvas'
-import { GraphEmpty } from './GraphEmpty'
+import { GraphEmpty, GraphWaiting } from './GraphEmpty'
 import styles from './GraphPage.module.css'
 import { GraphTools } from './GraphTools'
 import { findFields, graphSearch, graphWindowSeconds } from './url'
@@ -72,10 +72,10 @@ export function GraphPage() {
             <p className={styles.past}>{plural(graph.data.limits.dropped, 'edge')} over the limit of {count(graph.data.limits.edges_max)}, not drawn</p>
           ) : null}
           {notice === '' ? null : <p className={styles.past}>{notice}</p>}
-          {graph.error && !badExpression ? <p className={styles.error}>{graph.error.message}</p> : null}
+          {graph.error && !badExpression && model ? <p className={styles.error}>{graph.error.message}</p> : null}
         </div>
-        {model === null ? <Waiting error={graph.error?.message} /> : null}
-        {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} onReset={() => setUrl({ q: '', ns: '' })} /> : null}
+        {model === null ? <GraphWaiting error={graph.error?.message} past={graph.isPast} onLive={() => setUrl({ at: '' })} /> : null}
+        {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} past={graph.isPast} onReset={() => setUrl({ q: '', ns: '' })} /> : null}
         {model && !empty ? (
           url.view === 'table' ? (
             <Suspense fallback={<Skeleton rows={12} />}>
@@ -138,8 +138,4 @@ function useFailureNews(model: Model | null): void {
     known.current = failing
     if (news.length > 0) announce(news.map((id) => describe(model, id)).join('. '))
   }, [model])
-}
-
-function Waiting({ error }: { error?: string }) {
-  return error ? null : <Skeleton rows={8} label="Loading the graph" />
 }

@@ -4,7 +4,8 @@ import { useNow } from '@/api/live-context'
 import type { GraphEdge, Protocol } from '@/api/types'
 import { historySeconds } from '@/graph/history'
 import { edgeFinding, nodeTitle } from '@/graph/words'
-import { duration, figure, percent, rate, text } from '@/lib/format'
+import { duration, figure, percent, rateExact, text } from '@/lib/format'
+import { sharedSearch, useUrlState } from '@/lib/url'
 import { buttonClass } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Section } from '@/ui/Panel'
@@ -28,7 +29,8 @@ const protocolWord: Record<Protocol, string> = { http: 'http', grpc: 'grpc', tcp
 
 export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelProps & { edge: GraphEdge }) {
   const now = useNow()
-  const { data: timeline } = useTimeline('5m', null)
+  const [{ window }] = useUrlState(sharedSearch)
+  const { data: timeline } = useTimeline(window, null)
   const source = model.nodes.get(edge.source)
   const target = model.nodes.get(edge.target)
   const from = nodeTitle(model, edge.source)
@@ -102,7 +104,7 @@ function signalsOf(edge: GraphEdge, p95: readonly (number | null)[]): Signal[] {
   const ratios = edge.rps_series.map((rps, i) => (rps > 0 ? (edge.error_series[i] ?? 0) / rps : 0))
   const most = (list: readonly (number | null)[]) => Math.max(0, ...list.map((v) => v ?? 0))
   const rows: Signal[] = [
-    { label: 'Rate', now: rate(edge.rps), tone: 'data', series: edge.rps_series, note: `most ${figure(most(edge.rps_series))}` },
+    { label: 'Rate', now: rateExact(edge.rps), tone: 'data', series: edge.rps_series, note: `most ${figure(most(edge.rps_series))}` },
   ]
   if (edge.protocol === 'tcp') return rows
   rows.push({

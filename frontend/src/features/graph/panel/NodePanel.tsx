@@ -1,10 +1,12 @@
 import { Link } from '@tanstack/react-router'
+import { useTimeline } from '@/api/graph'
 import { useNow } from '@/api/live-context'
 import { useNodes } from '@/api/nodes'
 import type { GraphEdge, GraphNode } from '@/api/types'
 import { historySeconds } from '@/graph/history'
 import { badgesOf, nodeFinding, nodeTitle, shortName } from '@/graph/words'
-import { count, duration, figure, percent, rate, text } from '@/lib/format'
+import { count, duration, figure, percent, rate, rateExact, text } from '@/lib/format'
+import { sharedSearch, useUrlState } from '@/lib/url'
 import { buttonClass } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Figure } from '@/ui/Figure'
@@ -25,6 +27,8 @@ const tabs = [
 
 export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }: PanelProps & { node: GraphNode }) {
   const now = useNow()
+  const [{ window }] = useUrlState(sharedSearch)
+  const { data: timeline } = useTimeline(window, null)
   const { name, version } = shortName(node)
   const incoming = model.incoming.get(node.id) ?? []
   const outgoing = model.outgoing.get(node.id) ?? []
@@ -82,7 +86,7 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
       ) : (
         <>
           <Section>
-            <Signals rows={signalsOf(node, incoming.length > 0 ? incoming : outgoing, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={[]} />
+            <Signals rows={signalsOf(node, incoming.length > 0 ? incoming : outgoing, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={timeline?.markers ?? []} />
           </Section>
           <Edges title="Called by" edges={incoming} other={(e) => e.source} model={model} onSelect={onSelect} />
           <Edges title="Calls" edges={outgoing} other={(e) => e.target} model={model} onSelect={onSelect} />
@@ -101,7 +105,7 @@ function signalsOf(node: GraphNode, edges: GraphEdge[], called: boolean, p95: re
     return rps > 0 ? Math.min(1, failed / rps) : 0
   })
   return [
-    { label: called ? 'In' : 'Out', now: rate(traffic.rps), tone: 'data', series: node.rps_series, note: called && node.out.rps > 0 ? `out ${figure(node.out.rps)}` : '' },
+    { label: called ? 'In' : 'Out', now: rateExact(traffic.rps), tone: 'data', series: node.rps_series, note: called && node.out.rps > 0 ? `out ${figure(node.out.rps)}` : '' },
     { label: 'Errors', now: percent(traffic.error_ratio), tone: traffic.error_ratio >= 0.005 ? bad : 'data', series: errors, max: 0.05, note: '' },
     { label: 'p95', now: duration(traffic.p95_ms), tone: 'data', series: p95, note: traffic.p50_ms === null ? '' : `p50 ${text(duration(traffic.p50_ms))}` },
   ]

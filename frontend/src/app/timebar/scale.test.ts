@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import type { Timeline } from '@/api/types'
+import { frozenLink } from '../link'
+import { nearestMarker, scaleOf } from './scale'
+
+const inset = { left: 10, right: 10 }
+const from = Date.parse('2026-11-21T12:00:00Z')
+const timeline: Timeline = { from: '2026-11-21T12:00:00Z', step_s: 6, rps: [], errors_per_s: Array.from({ length: 300 }, () => 0), markers: [] }
+
+describe('scaleOf', () => {
+  it('ends at now while live, between two answers too', () => {
+    const now = from + 1_803_000
+    const scale = scaleOf(timeline, 1800, now, 1020, inset)
+    expect(scale.live).toBe(true)
+    expect(scale.x(now)).toBe(1010)
+    expect(scale.time(10)).toBe(now - 1_800_000)
+  })
+
+  it('stands where its data stands in the past', () => {
+    const scale = scaleOf(timeline, 1800, from + 86_400_000, 1020, inset)
+    expect(scale.live).toBe(false)
+    expect([scale.x(from), scale.x(from + 1_800_000)]).toEqual([10, 1010])
+  })
+
+  it('goes there and back', () => {
+    const scale = scaleOf(timeline, 1800, null, 733, inset)
+    for (const x of [10, 200, 723]) expect(scale.x(scale.time(x))).toBeCloseTo(x)
+  })
+})
+
+describe('nearestMarker', () => {
+  it('finds the one under the pointer, if any', () => {
+    const scale = scaleOf(timeline, 1800, null, 1020, inset)
+    const markers = [
+      { at: '2026-11-21T12:10:00Z', kind: 'config' as const, text: 'rev 1' },
+      { at: '2026-11-21T12:20:00Z', kind: 'config' as const, text: 'rev 2' },
+    ]
+    expect(nearestMarker(markers, scale, scale.x(from + 600_000) + 3)?.text).toBe('rev 1')
+    expect(nearestMarker(markers, scale, 500)).toBeNull()
+  })
+})
+
+describe('frozenLink', () => {
+  it('fixes a live view to its moment, and leaves a past one', () => {
+    const now = new Date('2026-11-21T12:00:00.123Z')
+    expect(frozenLink('http://h/graph?q=a', now)).toBe('http://h/graph?q=a&at=2026-11-21T12%3A00%3A00Z')
+    expect(frozenLink('http://h/graph?at=2026-11-20T00%3A00%3A00Z', now)).toContain('11-20')
+  })
+})
