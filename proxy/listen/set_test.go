@@ -272,8 +272,12 @@ func TestDrainFinishesWhatIsUnderWay(t *testing.T) {
 		cut <- s.Drain(ctx)
 	}()
 	for {
-		if _, err := net.Dial("tcp", address); errors.Is(err, syscall.ECONNREFUSED) {
+		c, err := net.Dial("tcp", address)
+		if errors.Is(err, syscall.ECONNREFUSED) {
 			break // it takes no more connections
+		}
+		if err == nil {
+			c.Close()
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -42,6 +42,7 @@ type Metrics struct {
 
 	edges     sync.Map // edgeKey -> *edge
 	edgeCount atomic.Int64
+	edgeLimit int64
 }
 
 // NewMetrics registers the metrics.
@@ -51,6 +52,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	answer := slices.Concat(outcome, []string{mesh.LabelResponseSource, mesh.LabelDetails, mesh.LabelConfigObject})
 	tcp := slices.Concat(edge, []string{mesh.LabelFlags})
 	m := &Metrics{
+		edgeLimit:   maxEdges,
 		requests:    counter(mesh.MetricRequests, "Requests, by who called whom and how it ended.", outcome),
 		responses:   counter(mesh.MetricResponses, "Answers, by who gave them and why.", answer),
 		attempts:    counter(mesh.MetricAttempts, "Tries at an upstream.", edge),
@@ -144,7 +146,7 @@ func (m *Metrics) edge(k edgeKey) *edge {
 	if e, ok := m.edges.Load(k); ok {
 		return e.(*edge)
 	}
-	if m.edgeCount.Load() >= maxEdges {
+	if m.edgeCount.Load() >= m.edgeLimit {
 		m.limited.WithLabelValues("edge").Inc()
 		if k.direction == listen.Inbound {
 			k.source = &nobody

@@ -16,8 +16,8 @@ const (
 )
 
 const (
-	spanQueueSize  = 2048
-	spanBatchSize  = 512
+	spanQueueSize  = 1024
+	spanBatchSize  = 256
 	spanBatchWait  = 500 * time.Millisecond
 	spanTries      = 3
 	spanTryTimeout = 5 * time.Second
