@@ -13,10 +13,11 @@ import (
 // Everything that stands here must be read by server/registry or server/xds:
 // a field that is accepted and then does nothing is worse than one refused.
 func supported(md protoreflect.MessageDescriptor, jsonName string) bool {
-	return slices.Contains(supportedFields(md.Name()), jsonName)
+	return slices.Contains(routeFields(md.Name()), jsonName) || slices.Contains(serviceFields(md.Name()), jsonName)
 }
 
-func supportedFields(message protoreflect.Name) []string {
+// routeFields are those of VirtualService and of what it is made of.
+func routeFields(message protoreflect.Name) []string {
 	switch message {
 	case "VirtualService":
 		return []string{"hosts", "gateways", "http", "tcp", "exportTo"}
@@ -54,7 +55,13 @@ func supportedFields(message protoreflect.Name) []string {
 		return []string{"match", "route"}
 	case "L4MatchAttributes":
 		return []string{"port", "sourceNamespace"}
+	}
+	return nil
+}
 
+// serviceFields are those of the other kinds and of what they are made of.
+func serviceFields(message protoreflect.Name) []string {
+	switch message {
 	case "DestinationRule":
 		return []string{"host", "trafficPolicy", "subsets", "exportTo"}
 	case "TrafficPolicy":

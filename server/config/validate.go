@@ -107,16 +107,19 @@ func (c *checker) port(path string, number uint32) {
 
 // duration checks a duration that must be at least one millisecond when given,
 // the resolution of Envoy's timers.
-func (c *checker) duration(path string, d *durationpb.Duration, zeroAllowed bool) {
+func (c *checker) duration(path string, d *durationpb.Duration) {
 	if d == nil {
 		return
 	}
-	v := d.AsDuration()
-	if v == 0 && zeroAllowed {
-		return
-	}
-	if v < time.Millisecond || v > 365*24*time.Hour {
+	if v := d.AsDuration(); v < time.Millisecond || v > 365*24*time.Hour {
 		c.errorf(CodeDuration, path, "", "%s: %s is out of range, want 1ms to 8760h", path, v)
+	}
+}
+
+// timeout checks a duration for which zero means none.
+func (c *checker) timeout(path string, d *durationpb.Duration) {
+	if d.AsDuration() != 0 {
+		c.duration(path, d)
 	}
 }
 

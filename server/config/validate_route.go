@@ -75,7 +75,7 @@ func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
 	if r.Rewrite != nil {
 		c.rewrite(path+".rewrite", r.Rewrite)
 	}
-	c.duration(path+".timeout", r.Timeout, true)
+	c.timeout(path+".timeout", r.Timeout)
 	if r.Retries != nil {
 		c.retries(path+".retries", r.Retries)
 	}
@@ -100,9 +100,10 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest) {
 		name  string
 		match *networking.StringMatch
 	}{{"uri", m.Uri}, {"method", m.Method}, {"authority", m.Authority}} {
-		if s.match != nil {
-			c.stringMatch(path+"."+s.name, s.match, false)
+		if s.match != nil && s.match.MatchType == nil {
+			c.required(path+"."+s.name, "exact, prefix or regex")
 		}
+		c.stringMatch(path+"."+s.name, s.match)
 	}
 	for _, s := range []struct {
 		name  string
@@ -111,7 +112,7 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest) {
 		for _, name := range sortedKeys(s.match) {
 			at := path + "." + s.name + "[" + name + "]"
 			c.header(at, name)
-			c.stringMatch(at, s.match[name], true)
+			c.stringMatch(at, s.match[name])
 		}
 	}
 	for _, name := range sortedKeys(m.QueryParams) {
@@ -119,21 +120,16 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest) {
 		if name == "" {
 			c.errorf(CodeValue, at, "", "%s: a query parameter has no name", path)
 		}
-		c.stringMatch(at, m.QueryParams[name], true)
+		c.stringMatch(at, m.QueryParams[name])
 	}
 	if m.Port != 0 {
 		c.port(path+".port", m.Port)
 	}
 }
 
-func (c *checker) stringMatch(path string, m *networking.StringMatch, emptyAllowed bool) {
-	switch v := m.GetMatchType().(type) {
-	case *v1alpha3.StringMatch_Regex:
+func (c *checker) stringMatch(path string, m *networking.StringMatch) {
+	if v, ok := m.GetMatchType().(*v1alpha3.StringMatch_Regex); ok {
 		c.regex(path+".regex", v.Regex)
-	case nil:
-		if !emptyAllowed {
-			c.required(path, "exact, prefix or regex")
-		}
 	}
 }
 
@@ -233,8 +229,8 @@ func (c *checker) retries(path string, r *networking.HTTPRetry) {
 	if r.Attempts == 0 && (r.PerTryTimeout != nil || r.RetryOn != "" || r.Backoff != nil) {
 		c.errorf(CodeAction, path, "give attempts, or remove the rest", "%s: attempts is 0, so the other fields have no effect", path)
 	}
-	c.duration(path+".perTryTimeout", r.PerTryTimeout, false)
-	c.duration(path+".backoff", r.Backoff, false)
+	c.duration(path+".perTryTimeout", r.PerTryTimeout)
+	c.duration(path+".backoff", r.Backoff)
 	for condition := range strings.SplitSeq(r.RetryOn, ",") {
 		condition = strings.TrimSpace(condition)
 		if condition == "" || slices.Contains(retryConditions, condition) {

@@ -42,7 +42,7 @@ func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
 		lb.Simple == v1alpha3.LoadBalancerSettings_PASSTHROUGH {
 		c.unsupported(path+".loadBalancer.simple", "PASSTHROUGH")
 	}
-	c.duration(path+".connectionPool.tcp.connectTimeout", p.GetConnectionPool().GetTcp().GetConnectTimeout(), false)
+	c.duration(path+".connectionPool.tcp.connectTimeout", p.GetConnectionPool().GetTcp().GetConnectTimeout())
 }
 
 // Protocols are the names that Istio gives to what a port speaks, upper case.

@@ -63,6 +63,7 @@ type routing struct {
 type virtualHost struct {
 	host    string
 	port    uint32
+	bare    bool              // takes the host without a port too
 	service *registry.Service // nil: a host that only its VirtualService knows
 	virtual *config.Object    // nil: no VirtualService
 	domains []string
@@ -71,7 +72,6 @@ type virtualHost struct {
 // hosts finds the virtual hosts and shares the domains out: names as written
 // before short forms, which may be somebody's name as well.
 func (c *routing) hosts(services []*registry.Service) {
-	bare := map[*virtualHost]bool{} // takes the host without a port
 	for _, s := range services {
 		virtual := c.virtualService(s.Host, s.Namespace)
 		first := firstHTTP(s)
@@ -79,9 +79,7 @@ func (c *routing) hosts(services []*registry.Service) {
 			if !p.IsHTTP() {
 				continue
 			}
-			h := &virtualHost{host: s.Host, port: p.Number, service: s, virtual: virtual}
-			bare[h] = p.Number == first
-			c.order = append(c.order, h)
+			c.order = append(c.order, &virtualHost{host: s.Host, port: p.Number, bare: p.Number == first, service: s, virtual: virtual})
 		}
 	}
 	known := map[string]bool{}
@@ -93,16 +91,14 @@ func (c *routing) hosts(services []*registry.Service) {
 			continue
 		}
 		if virtual := c.virtualService(host, c.ns); virtual != nil {
-			h := &virtualHost{host: host, port: 80, virtual: virtual}
-			bare[h] = true
-			c.order = append(c.order, h)
+			c.order = append(c.order, &virtualHost{host: host, port: 80, bare: true, virtual: virtual})
 		}
 	}
 	for _, h := range c.order {
-		c.claim(h, bare[h], h.host)
+		c.claim(h, h.host)
 	}
 	for _, h := range c.order {
-		c.claim(h, bare[h], registry.ShortNames(h.host, c.ns)...)
+		c.claim(h, registry.ShortNames(h.host, c.ns)...)
 	}
 }
 
@@ -118,10 +114,10 @@ func firstHTTP(s *registry.Service) uint32 {
 	return 0
 }
 
-func (c *routing) claim(h *virtualHost, bare bool, names ...string) {
+func (c *routing) claim(h *virtualHost, names ...string) {
 	for _, name := range names {
 		domains := []string{name + ":" + strconv.Itoa(int(h.port))}
-		if bare {
+		if h.bare {
 			domains = append([]string{name}, domains...)
 		}
 		for _, d := range domains {

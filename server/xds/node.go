@@ -61,10 +61,10 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 			Version:   cmp.Or(labels["service.istio.io/canonical-revision"], labels["version"]),
 		},
 	}}
-	p.outbound = m.address("SIDELIGHT_OUTBOUND", true)
+	p.outbound = m.optionalAddress("SIDELIGHT_OUTBOUND")
 	for i, e := range m.list("SIDELIGHT_INBOUND", maxInbound) {
 		in := inboundPort{
-			address: e.address("address", false), app: e.address("app", false),
+			address: e.address("address"), app: e.address("app"),
 			protocol: cmp.Or(e.text("protocol"), "http"), servicePort: e.port("service_port"),
 		}
 		if in.protocol != "http" && in.protocol != "grpc" && in.protocol != "tcp" {
@@ -74,7 +74,7 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 		p.inbound = append(p.inbound, in)
 	}
 	for i, e := range m.list("SIDELIGHT_TCP_OUTBOUND", maxOutbound) {
-		out := outboundPort{address: e.address("address", false), host: e.text("host"), port: e.port("port")}
+		out := outboundPort{address: e.address("address"), host: e.text("host"), port: e.port("port")}
 		if out.host == "" || len(out.host) > 255 {
 			e.failf("host must have 1 to 255 bytes")
 		}
@@ -128,11 +128,15 @@ func (m *metadata) list(key string, limit int) []*metadata {
 	return out
 }
 
-func (m *metadata) address(key string, optional bool) string {
-	text := m.text(key)
-	if text == "" && optional {
+func (m *metadata) optionalAddress(key string) string {
+	if m.text(key) == "" {
 		return ""
 	}
+	return m.address(key)
+}
+
+func (m *metadata) address(key string) string {
+	text := m.text(key)
 	host, port, err := net.SplitHostPort(text)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
