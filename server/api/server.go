@@ -111,7 +111,7 @@ func New(opts Options) (*Server, error) {
 	s.live = live.New(live.Options{
 		States:  map[string]live.StateChannel{"graph": s.graphChannel, "nodes": s.nodesChannel, "overview": s.overviewChannel},
 		Events:  map[string]live.EventChannel{"tap": s.tapChannel},
-		Explain: func(err error) any { _, e := explain(err); return e },
+		Explain: s.explainLive,
 		Logger:  opts.Logger,
 	})
 	e := echo.New()
@@ -123,6 +123,14 @@ func New(opts Options) (*Server, error) {
 	}
 	s.handler = securityHeaders(s.guard(hosts, compress(e), e))
 	return s, nil
+}
+
+func (s *Server) explainLive(err error) any {
+	status, e := explain(err)
+	if status == http.StatusInternalServerError {
+		s.opts.Logger.Error("live subscription failed", "error", err)
+	}
+	return e
 }
 
 // ServeHTTP makes the server a handler.

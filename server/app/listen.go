@@ -77,6 +77,12 @@ func (l *listeners) addrs() Addrs {
 	return Addrs{API: l.api.Addr().String(), Admin: l.admin.Addr().String(), XDS: l.xds.Addr().String()}
 }
 
+// exposed reports whether an address can be reached from elsewhere.
+func exposed(at net.Addr) bool {
+	tcp, ok := at.(*net.TCPAddr)
+	return ok && !tcp.IP.IsLoopback()
+}
+
 func publicServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,

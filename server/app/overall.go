@@ -61,18 +61,12 @@ func (o overall) Markers(from, until time.Time) []graph.Marker {
 // Cost gives the figures of the last measurement.
 func (o overall) Cost() api.Cost {
 	c := *o.cost.Load()
-	c.Proxies = o.connected(time.Now())
-	return c
-}
-
-func (o overall) connected(now time.Time) int {
-	n := 0
-	for _, node := range o.tracker.View(now).Nodes {
-		if node.Connected {
-			n++
+	for _, n := range o.tracker.View(time.Now()).Nodes {
+		if n.Connected {
+			c.Proxies++
 		}
 	}
-	return n
+	return c
 }
 
 // Missing names the collector when nothing comes from it although it has
@@ -121,8 +115,12 @@ func (o overall) Status(at time.Time) api.Status {
 	nodes := o.tracker.View(at)
 	traffic := o.engine.Stats()
 	st.Counts.Edges = len(workloads.Edges)
-	st.Counts.Services = o.countServices(at)
-	st.Counts.Proxies = o.connected(at)
+	st.Counts.Services = o.countServices(workloads)
+	for _, n := range nodes.Nodes {
+		if n.Connected {
+			st.Counts.Proxies++
+		}
+	}
 	st.Counts.NodesSynced = nodes.Summary.Synced
 	st.Counts.Requests = uint64(math.Round(traffic.Requests))
 	st.Counts.Errors = uint64(math.Round(traffic.Errors))
@@ -150,14 +148,14 @@ func (o overall) Status(at time.Time) api.Status {
 
 // countServices counts the hosts of the registry, and those that were called
 // without being in it.
-func (o overall) countServices(at time.Time) int {
+func (o overall) countServices(workloads graph.View) int {
 	hosts := map[string]struct{}{}
 	if reg := o.registry.Load(); reg != nil {
 		for _, s := range reg.Services() {
 			hosts[s.Host] = struct{}{}
 		}
 	}
-	for _, e := range o.engine.View(graph.Query{Group: graph.ByWorkload}, at).Edges {
+	for _, e := range workloads.Edges {
 		if e.Service != nil && e.Service.Host != "" {
 			hosts[e.Service.Host] = struct{}{}
 		}
