@@ -40,6 +40,7 @@
 //
 //   - Clients' x-envoy-* headers (retry, timeout) are passed on but not obeyed,
 //     and grpc-timeout is left to the two ends.
+//   - Paths are matched and passed on as they came: /a/../b is not normalised.
 //   - net/http repeats a request without a body by itself when a kept-alive
 //     connection turns out to be closed before a byte of the answer came, or an
 //     HTTP/2 stream was refused. Such a repetition is not counted as a try.

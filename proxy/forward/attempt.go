@@ -19,7 +19,7 @@ type attempt struct {
 	host   *cluster.Host
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	timer  *time.Timer
+	timer  deadline // per try
 
 	wantConn  atomic.Int64
 	gotConn   atomic.Int64
@@ -54,13 +54,14 @@ func (a *attempt) note(at *atomic.Int64) { at.Store(int64(a.since())) }
 // sent reports whether part of the request went out.
 func (a *attempt) sent() bool { return a.wroteHead.Load() != 0 }
 
-// roundTrip sends the request and waits for the answer's head.
+// roundTrip sends the request and waits for the answer's head. The per-try
+// timeout begins, as the route's, when the client has sent everything.
 func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Response, error) {
 	if perTry > 0 {
-		a.timer = time.AfterFunc(perTry, func() { a.cancel(errPerTry) })
+		a.s.whenSent(func() { a.timer.start(perTry, func() { a.cancel(errPerTry) }) })
 	}
 	res, err := a.s.upstream.transport.RoundTrip(req)
-	if a.timer != nil && !a.timer.Stop() && err == nil {
+	if fired := a.timer.stop(); fired && err == nil {
 		// The answer and the timeout met; the body is dead already.
 		_ = res.Body.Close()
 		res, err = nil, errPerTry

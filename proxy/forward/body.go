@@ -16,7 +16,6 @@ import (
 type requestBody struct {
 	src   io.ReadCloser
 	limit int
-	onEOF func() // once, when the client has sent all; may be nil
 
 	mu       sync.Mutex
 	idle     sync.Cond // no read from src under way
@@ -26,6 +25,7 @@ type requestBody struct {
 	overflow bool // buf is gone
 	keep     bool // still buffering
 	err      error
+	waiting  []func() // called once, when the client has sent all
 }
 
 var errBodyGone = errors.New("request body can not be sent again")
@@ -33,10 +33,22 @@ var errBodyGone = errors.New("request body can not be sent again")
 // errSuperseded ends the reading of a try that was given up.
 var errSuperseded = errors.New("superseded by another try")
 
-func newRequestBody(src io.ReadCloser, limit int, onEOF func()) *requestBody {
-	b := &requestBody{src: src, limit: limit, keep: limit > 0, onEOF: onEOF}
+func newRequestBody(src io.ReadCloser, limit int) *requestBody {
+	b := &requestBody{src: src, limit: limit, keep: limit > 0}
 	b.idle.L = &b.mu
 	return b
+}
+
+// whenSent calls f once the client has sent everything: now if it has. F must
+// not block.
+func (b *requestBody) whenSent(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if errors.Is(b.err, io.EOF) {
+		f()
+		return
+	}
+	b.waiting = append(b.waiting, f)
 }
 
 // attempt gives a reader from the body's beginning.
@@ -63,11 +75,14 @@ func (b *requestBody) received() int64 {
 	return b.total
 }
 
-// failed reports whether the client broke off before the body's end.
-func (b *requestBody) failed() bool {
+// failure tells how reading from the client failed, nil when it did not.
+func (b *requestBody) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.err != nil && !errors.Is(b.err, io.EOF)
+	if errors.Is(b.err, io.EOF) {
+		return nil
+	}
+	return b.err
 }
 
 // attemptBody is the body as one try reads it.
@@ -127,9 +142,12 @@ func (a *attemptBody) fetch(p []byte) (int, error) {
 	a.at += int64(n)
 	if err != nil {
 		b.err = err
-		if errors.Is(err, io.EOF) && b.onEOF != nil {
-			b.onEOF()
+		if errors.Is(err, io.EOF) {
+			for _, f := range b.waiting {
+				f()
+			}
 		}
+		b.waiting = nil
 	}
 	if a.closed {
 		return 0, errSuperseded

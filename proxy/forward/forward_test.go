@@ -239,6 +239,40 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 	}
 }
 
+func TestBrokenChunks(t *testing.T) {
+	e := backend(t, answering(200))
+	s := newSidecar(t, tickets, listen.Outbound)
+	s.simple(route.Forward{}, e)
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: payments\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nxyz\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || res.StatusCode != 400 {
+		t.Errorf("got %v, %v", res, err)
+	}
+	if x := s.seen.next(t); x.Flags != forward.FlagDPE || x.Status != 400 {
+		t.Errorf("got %d %s %s", x.Status, x.Flags, x.Details)
+	}
+}
+
+func TestImpossibleStatus(t *testing.T) {
+	e := rawBackend(t, func(c net.Conn) {
+		http.ReadRequest(bufio.NewReader(c))
+		io.WriteString(c, "HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n")
+	})
+	s := newSidecar(t, tickets, listen.Outbound)
+	s.simple(route.Forward{}, e)
+	if a := s.get("/"); a.StatusCode != 502 {
+		t.Errorf("got %d", a.StatusCode)
+	}
+	if x := s.seen.next(t); x.Flags != forward.FlagUPE {
+		t.Errorf("got %s", x.Flags)
+	}
+}
+
 func TestUpstreamBreaksOffItsAnswer(t *testing.T) {
 	e := rawBackend(t, func(c net.Conn) {
 		http.ReadRequest(bufio.NewReader(c))

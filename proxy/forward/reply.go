@@ -24,10 +24,11 @@ func (s *stream) reply(r localReply) {
 	s.x.Flags |= r.flags
 	s.x.Details, s.x.Object = r.details, r.object
 	if r.status == 0 {
+		s.abort = true // else net/http would send a 200
 		return
 	}
 	h := s.w.Header()
-	if s.hadPeer {
+	if s.answersPeer() {
 		h[headerPeer], h[headerPeerID] = s.e.ownMetadata, s.e.ownID
 	}
 	if r.overloaded {

@@ -20,6 +20,11 @@ func (s *stream) elapsed() time.Duration { return time.Since(s.x.Begin) }
 func (s *stream) respond(a *attempt, res *http.Response) {
 	defer func() { _ = res.Body.Close() }()
 	begin := s.elapsed()
+	if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols {
+		f := failure{flags: FlagUPE, words: "protocol error", status: http.StatusBadGateway}
+		s.reply(f.reply(len(s.x.Attempts) > 0))
+		return
+	}
 	s.x.Status, s.x.Details = res.StatusCode, DetailsViaUpstream
 	s.destinationFrom(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {

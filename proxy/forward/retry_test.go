@@ -170,6 +170,25 @@ func TestPerTryTimeout(t *testing.T) {
 	}
 }
 
+func TestPerTryTimeoutBeginsAfterTheBody(t *testing.T) {
+	s := newSidecar(t, tickets, listen.Outbound)
+	retry := quick("5xx", 1)
+	retry.PerTry = 50 * time.Millisecond
+	s.simple(route.Forward{Retry: retry}, backend(t, answering(200)))
+	r, w := io.Pipe()
+	go func() {
+		for range 4 {
+			time.Sleep(25 * time.Millisecond)
+			io.WriteString(w, "x")
+		}
+		w.Close()
+	}()
+	a := s.do(s.request("POST", "/", r))
+	if x := s.seen.next(t); a.StatusCode != 200 || len(x.Attempts) != 1 {
+		t.Errorf("got %d after %+v", a.StatusCode, x.Attempts)
+	}
+}
+
 func TestPerTryTimeoutUsedUp(t *testing.T) {
 	e := backend(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	s := newSidecar(t, tickets, listen.Outbound)

@@ -106,7 +106,9 @@ func (s *stream) walk() {
 	if s.r.Method != http.MethodConnect { // no route takes CONNECT: this is no forward proxy
 		d = table.Match(&req)
 	}
-	s.x.Service = serviceOf(d.Host)
+	if d.Host != nil {
+		s.x.Service = d.Host.Service() // a cluster, when one is asked, knows better
+	}
 	if d.Route == nil {
 		s.reply(localReply{status: http.StatusNotFound, flags: FlagNR, details: DetailsRouteNotFound})
 		return
@@ -188,20 +190,25 @@ func (s *stream) forwardWithRetries(path string) {
 // prepareBody sets up what the tries read, and starts the route's timeout when
 // the client has sent everything: a slow upload is not the service's fault.
 func (s *stream) prepareBody(retries bool, cancel context.CancelCauseFunc) {
-	start := func() {
-		if s.forward.Timeout > 0 && s.upgrade == "" {
-			s.deadline.start(s.forward.Timeout, func() { cancel(errRouteTimeout) })
+	if s.r.Body != nil && s.r.Body != http.NoBody && s.r.ContentLength != 0 {
+		limit := 0
+		if retries && s.upgrade == "" {
+			limit = s.e.opts.BodyLimit
 		}
+		s.body = newRequestBody(s.r.Body, limit)
 	}
-	if s.r.Body == nil || s.r.Body == http.NoBody || s.r.ContentLength == 0 {
-		start()
+	if d := s.forward.Timeout; d > 0 && s.upgrade == "" {
+		s.whenSent(func() { s.deadline.start(d, func() { cancel(errRouteTimeout) }) })
+	}
+}
+
+// whenSent calls f once the client has sent its request whole.
+func (s *stream) whenSent(f func()) {
+	if s.body == nil {
+		f()
 		return
 	}
-	limit := 0
-	if retries && s.upgrade == "" {
-		limit = s.e.opts.BodyLimit
-	}
-	s.body = newRequestBody(s.r.Body, limit, start)
+	s.body.whenSent(f)
 }
 
 // deadline is a timer that may be started by the transport's goroutine after
@@ -220,23 +227,12 @@ func (d *deadline) start(after time.Duration, do func()) {
 	}
 }
 
-func (d *deadline) stop() {
+// stop ends the timer; true when it had fired before.
+func (d *deadline) stop() (fired bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.over = true
-	if d.timer != nil {
-		d.timer.Stop()
-	}
-}
-
-// serviceOf names the service that a virtual host stands for, for answers that
-// no cluster was asked for. The wildcard stands for none: what a client writes
-// into Host must not become a label.
-func serviceOf(vh *route.VirtualHost) mesh.Service {
-	if vh == nil || len(vh.Domains) == 0 {
-		return mesh.Service{}
-	}
-	return vh.Service()
+	return d.timer != nil && !d.timer.Stop()
 }
 
 // finish completes the exchange and shows it to the observers.

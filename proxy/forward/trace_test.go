@@ -150,7 +150,8 @@ func (r *slowReader) Close() error { return nil }
 
 func TestBodyReplays(t *testing.T) {
 	ended := 0
-	b := newRequestBody(io.NopCloser(strings.NewReader("hello world")), 100, func() { ended++ })
+	b := newRequestBody(io.NopCloser(strings.NewReader("hello world")), 100)
+	b.whenSent(func() { ended++ })
 	first := b.attempt()
 	half := make([]byte, 5)
 	if _, err := io.ReadFull(first, half); err != nil {
@@ -165,13 +166,14 @@ func TestBodyReplays(t *testing.T) {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}
-	if ended != 1 || !b.replayable() || b.received() != 11 {
+	b.whenSent(func() { ended++ }) // it has ended: at once
+	if ended != 2 || !b.replayable() || b.received() != 11 {
 		t.Errorf("ended %d times, replayable %v, %d bytes", ended, b.replayable(), b.received())
 	}
 }
 
 func TestBodyAboveTheLimit(t *testing.T) {
-	b := newRequestBody(io.NopCloser(bytes.NewReader(make([]byte, 101))), 100, nil)
+	b := newRequestBody(io.NopCloser(bytes.NewReader(make([]byte, 101))), 100)
 	if n, err := io.Copy(io.Discard, b.attempt()); n != 101 || err != nil {
 		t.Fatalf("got %d, %v", n, err)
 	}
@@ -185,7 +187,7 @@ func TestBodyAboveTheLimit(t *testing.T) {
 
 func TestBodyHandsOverBytesOfAGivenUpTry(t *testing.T) {
 	src := &slowReader{data: []byte("abc"), gate: make(chan struct{})}
-	b := newRequestBody(src, 100, nil)
+	b := newRequestBody(src, 100)
 	first := b.attempt()
 	var wg sync.WaitGroup
 	wg.Go(func() { // the transport of the first try is still reading

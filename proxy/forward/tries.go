@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -151,8 +152,9 @@ func (t *tries) failed(a *attempt, err error) outcome {
 	s := t.s
 	defer a.end()
 	if s.clientGone() {
-		a.record.Flags, a.record.Reason = FlagDC, "client went away"
-		return outcome{reply: localReply{flags: FlagDC, details: DetailsDownstreamDisconnect}}
+		reply := s.clientFault()
+		a.record.Flags, a.record.Reason = reply.flags, "client went away"
+		return outcome{reply: reply}
 	}
 	f := classify(a.ctx, err)
 	a.record.Flags, a.record.Reason = f.flags, f.reason(t)
@@ -228,7 +230,7 @@ func (t *tries) backoff(ctx context.Context) bool {
 // timedOut is the outcome when the request ended between two tries.
 func (t *tries) timedOut(ctx context.Context, last outcome) outcome {
 	if t.s.clientGone() {
-		return outcome{reply: localReply{flags: FlagDC, details: DetailsDownstreamDisconnect}}
+		return outcome{reply: t.s.clientFault()}
 	}
 	if !errors.Is(context.Cause(ctx), errRouteTimeout) {
 		return last
@@ -275,5 +277,21 @@ func cutQuery(path string) (before, query string, ok bool) {
 
 // clientGone reports whether the client left before its answer was complete.
 func (s *stream) clientGone() bool {
-	return s.r.Context().Err() != nil || (s.body != nil && s.body.failed())
+	return s.r.Context().Err() != nil || (s.body != nil && s.body.failure() != nil)
+}
+
+// clientFault is the answer to a client that left, or whose request turned out
+// to be broken in its body.
+func (s *stream) clientFault() localReply {
+	if s.r.Context().Err() == nil && s.body != nil && isMalformed(s.body.failure()) {
+		return localReply{status: http.StatusBadRequest, flags: FlagDPE, details: DetailsCodecError}
+	}
+	return localReply{flags: FlagDC, details: DetailsDownstreamDisconnect}
+}
+
+// isMalformed tells nonsense from a connection that ended.
+func isMalformed(err error) bool {
+	var netErr net.Error
+	return err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, &netErr) &&
+		!errors.Is(err, http.ErrBodyReadAfterClose) && !errors.Is(err, context.Canceled)
 }
