@@ -60,15 +60,14 @@ function Verdict({ node, failed }: { node: NodeStatus; failed: readonly Resource
         </span>
       </header>
       {refusal ? <p className={styles.code}>{emphasise(refusal)}</p> : null}
-      {node.reason && node.reason !== refusal ? <p className="t2">{node.reason}</p> : null}
-      {look.next ? <p className="t2">{look.next}</p> : null}
+      <p className="t2">{[node.reason !== refusal ? node.reason : '', look.next].filter(Boolean).join(' ')}</p>
     </>
   )
 }
 
 /** Quoted names in a refusal are what one looks for. */
 function emphasise(message: string): ReactNode {
-  return message.split(/('[^']*'|"[^"]*")/).map((part, i) => (i % 2 ? <b key={i}>{part}</b> : part))
+  return message.split(/((?<!\w)'[^']*'|"[^"]*")/).map((part, i) => (i % 2 ? <b key={i}>{part}</b> : part))
 }
 
 function Facts({ node, detail }: { node: NodeStatus; detail: NodeDetail | null }) {
@@ -90,12 +89,12 @@ function Facts({ node, detail }: { node: NodeStatus; detail: NodeDetail | null }
         </div>
       ))}
       {past.length > 1 ? (
-        <div>
+        <div className={styles.history}>
           <dt>History</dt>
           <dd>
             {past.map((t) => (
-              <span key={t.at + t.state} className={styles.past} title={t.note}>
-                {clock(t.at)} {STATES[t.state].word}
+              <span key={t.at + t.state} title={t.note}>
+                <span className="t3">{clock(t.at)}</span> {STATES[t.state].word}
                 {t.revision ? `, rev ${count(t.revision)}` : ''}
               </span>
             ))}

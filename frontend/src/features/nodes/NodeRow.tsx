@@ -19,7 +19,7 @@ export function NodeRow({ node, axis, newest, inGroup }: { node: NodeStatus; axi
     <>
       <span role="gridcell" className={cx(styles.name, inGroup && styles.inGroup)}>
         <HealthGlyph state={look.health} size={13} decorative />
-        <b title={node.id}>{middle(node.id, 26)}</b>
+        <b title={node.id}>{middle(node.id, 22)}</b>
         <span className="t3 t11 cut">{node.workload.namespace}</span>
       </span>
       <span role="gridcell" className={cx('cut', TONE[look.health])} title={node.reason}>

@@ -10,6 +10,7 @@ import { StripKey, ToneKey } from './Keys'
 import { NodeDrill } from './NodeDrill'
 import { GroupRow, NodeRow } from './NodeRow'
 import styles from './NodeTable.module.css'
+import type { Order } from './states'
 import { LINE_PITCH } from './Strip'
 import type { StripAxis } from './Strip'
 
@@ -19,17 +20,21 @@ export type NodeTableProps = {
   items: readonly Item[]
   axis: StripAxis
   newestBuild: string
+  order: Order
+  onOrder: (order: Order) => void
   selected: string | null
   onSelect: (id: string) => void
   onToggle: (item: Item, open?: boolean) => void
 }
 
 /** The list of nodes: a treegrid drawn virtually, moved through by the arrow keys. */
-export function NodeTable({ items, axis, newestBuild, selected, onSelect, onToggle }: NodeTableProps) {
+export function NodeTable({ items, axis, newestBuild, order, onOrder, selected, onSelect, onToggle }: NodeTableProps) {
   const [frame, width] = useWidth<HTMLDivElement>()
   const scroller = useRef<HTMLDivElement>(null)
   const compact = width > 0 && width <= COMPACT
   const [drillHeight, setDrillHeight] = useState(240)
+  // Its functions are called here and handed to nobody.
+  // oxlint-disable-next-line react/incompatible-library
   const virtual = useVirtualizer({
     count: items.length,
     getScrollElement: () => scroller.current,
@@ -67,15 +72,13 @@ export function NodeTable({ items, axis, newestBuild, selected, onSelect, onTogg
 
   return (
     <div ref={frame} className={styles.frame}>
-      <div className={cx(styles.cols, styles.head)} aria-hidden="true">
-        <span>Node</span>
-        <span>State</span>
+      <div className={cx(styles.cols, styles.head)}>
+        <OrderHead of="node" {...{ order, onOrder }}>Node</OrderHead>
+        <OrderHead of="state" {...{ order, onOrder }}>State</OrderHead>
         <span data-col="build">Build</span>
         <span data-col="rev">Runs rev</span>
-        <span className={cx('num', styles.lag)} data-on>
-          Lag ↓
-        </span>
-        <span data-col="push">Push to applied</span>
+        <OrderHead of="lag" className={cx('num', styles.lag)} {...{ order, onOrder }}>Lag</OrderHead>
+        <OrderHead of="push" {...{ order, onOrder }}>Push to applied</OrderHead>
         <AxisHead axis={axis} />
       </div>
       <div
@@ -108,6 +111,18 @@ export function NodeTable({ items, axis, newestBuild, selected, onSelect, onTogg
   )
 }
 
+function OrderHead({ of, order, onOrder, className, children }: { of: Order; order: Order; onOrder: (order: Order) => void; className?: string; children: string }) {
+  const on = of === order
+  return (
+    <span data-col={of} className={className}>
+      <button type="button" aria-pressed={on} title={`Sort by ${children.toLowerCase()}`} onClick={() => onOrder(of)}>
+        {children}
+        {on ? ' ↓' : ''}
+      </button>
+    </span>
+  )
+}
+
 const rowId = (id: string) => `node-row-${id}`
 
 function heightOf(item: Item, compact: boolean): number {
@@ -123,7 +138,7 @@ function heightOf(item: Item, compact: boolean): number {
   }
 }
 
-type EntryProps = Omit<NodeTableProps, 'items'> & { item: Item; index: number; onDrillHeight: (px: number) => void }
+type EntryProps = Omit<NodeTableProps, 'items' | 'order' | 'onOrder'> & { item: Item; index: number; onDrillHeight: (px: number) => void }
 
 function Entry({ item, index, axis, newestBuild, selected, onSelect, onToggle, onDrillHeight }: EntryProps) {
   if (item.kind === 'head') {

@@ -102,33 +102,36 @@ function Ends({ model, x1, y }: { model: Spread; x1: number; y: (share: number) 
   )
 }
 
-function Quantiles({ model, x, end, y }: { model: Spread; x: Scale; end: number; y: (share: number) => number }) {
+type QuantileLabel = { q: number; px: number; words: string; at: number | null }
+
+/** quantileLabels gives a label to each point that has room for one; the others keep their dot. */
+function quantileLabels(model: Spread, x: Scale, end: number): QuantileLabel[] {
+  const out: QuantileLabel[] = []
   let free = -Infinity
-  return (
-    <>
-      {model.quantiles.map(({ q, ms }) => {
-        if (ms === null) return null
-        const px = x(ms)
-        const py = y(q)
-        const low = q < 0.6
-        const label = `p${Math.round(q * 100)} ${text(duration(ms))}`
-        const from = low ? px + 9 : Math.max(px, free)
-        // A label that would leave the plot says less than the curve's own end.
-        const fits = low || from + label.length * 6 < end
-        if (!low && fits) free = from + label.length * 6 + 10
-        return (
-          <g key={q}>
-            <circle cx={px} cy={py} r="3" className={styles.point} />
-            {fits ? (
-              <text x={from} y={low ? py + 5 : py + 17} className={styles.quantile}>
-                {label}
-              </text>
-            ) : null}
-          </g>
-        )
-      })}
-    </>
-  )
+  for (const { q, ms } of model.quantiles) {
+    if (ms === null) continue
+    const px = x(ms)
+    const words = `p${Math.round(q * 100)} ${text(duration(ms))}`
+    const low = q < 0.6
+    const from = low ? px + 9 : Math.max(px, free)
+    const fits = low || from + words.length * 6 < end
+    if (!low && fits) free = from + words.length * 6 + 10
+    out.push({ q, px, words, at: fits ? from : null })
+  }
+  return out
+}
+
+function Quantiles({ model, x, end, y }: { model: Spread; x: Scale; end: number; y: (share: number) => number }) {
+  return quantileLabels(model, x, end).map((l) => (
+    <g key={l.q}>
+      <circle cx={l.px} cy={y(l.q)} r="3" className={styles.point} />
+      {l.at === null ? null : (
+        <text x={l.at} y={y(l.q) + (l.q < 0.6 ? 5 : 17)} className={styles.quantile}>
+          {l.words}
+        </text>
+      )}
+    </g>
+  ))
 }
 
 function describe(m: Spread): string {

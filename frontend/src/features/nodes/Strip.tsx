@@ -32,7 +32,7 @@ export function NodeStrip({ node, axis, height = 24 }: { node: NodeStatus; axis:
 }
 
 function noteOf(n: NodeStatus): string {
-  if (n.state === 'never-connected') return 'seen in traffic, never asked for configuration'
+  if (n.state === 'never-connected') return 'never asked for configuration'
   if (n.state === 'disconnected') return n.revision ? `no connection, last seen on rev ${count(n.revision)}` : 'no connection'
   return ''
 }

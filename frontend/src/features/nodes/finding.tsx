@@ -8,16 +8,19 @@ import { isOdd, STATES, worstFirst } from './states'
 export function finding(view: NodesView, now: number, openNode: (id: string) => void): ReactNode {
   const { summary, desired } = view
   if (summary.nodes === 0) return 'No node is known yet.'
-  if (!desired) return `${plural(summary.nodes, 'node')} wait for a first configuration.`
+  if (!desired) return `${plural(summary.nodes, 'node')} ${summary.nodes === 1 ? 'waits' : 'wait'} for a first configuration.`
   const worst = view.nodes.filter(isOdd).sort(worstFirst)[0]
   if (!worst) return summary.nodes === 1 ? 'The one node runs it, compared by content.' : `All ${count(summary.nodes)} nodes run it, compared by content.`
   return (
     <>
-      {count(summary.synced)} of {plural(summary.nodes, 'node')} run it.{' '}
+      {count(summary.synced)} of {plural(summary.nodes, 'node')} {summary.nodes === 1 ? 'runs' : 'run'} it.{' '}
       <button type="button" className="info-t" title={worst.reason} onClick={() => openNode(worst.id)}>
         {middle(worst.id, 18)}
       </button>{' '}
-      {STATES[worst.state].verb}, {span(worst.lag_s > 0 ? worst.lag_s : secondsSince(worst.since, now))}.
+      {STATES[worst.state].verb.replace('{t}', roughly(worst.lag_s > 0 ? worst.lag_s : secondsSince(worst.since, now)))}.
     </>
   )
 }
+
+/** The largest unit says enough in a sentence; the row below has it to the second. */
+const roughly = (seconds: number) => span(seconds).split(' ')[0]!

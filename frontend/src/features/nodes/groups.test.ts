@@ -5,7 +5,7 @@ import type { ListOptions } from './groups'
 
 const window = { from: Date.parse('2025-01-01T14:00:00Z'), to: Date.parse('2025-01-01T14:30:00Z') }
 const options = (over: Partial<ListOptions> = {}): ListOptions => ({
-  match: () => true, state: undefined, revision: undefined, open: null, openGroups: new Set(), window, ...over,
+  match: () => true, state: undefined, revision: undefined, open: null, openGroups: new Set(), order: 'state', window, ...over,
 })
 const nodes = [
   nodeStatus({ id: 'b', state: 'stale', lag_s: 5 }),
@@ -19,6 +19,12 @@ const ids = (o?: Partial<ListOptions>) => listItems(nodes, options(o)).items.map
 describe('listItems', () => {
   it('puts the odd first, worst state first, longest lag first, and folds the rest by namespace', () => {
     expect(ids()).toEqual(['head odd', 'c', 'a', 'b', 'head synced', 'group cinema', 'group front'])
+  })
+  it('sorts by what is asked, what was never applied before what took long', () => {
+    expect(ids({ order: 'lag' }).slice(1, 4)).toEqual(['a', 'b', 'c'])
+    expect(ids({ order: 'push', openGroups: new Set(['cinema']) }).slice(-3, -1)).toEqual(['s1', 's0'])
+    const pushed = [nodeStatus({ id: 'quick', state: 'slow' }), nodeStatus({ id: 'never', state: 'slow', push: { sent_ms: 1, acked_ms: null, applied_ms: null } })]
+    expect(listItems(pushed, options({ order: 'push' })).items.map((i) => i.id)).toEqual(['head odd', 'never', 'quick'])
   })
   it('counts what is folded', () => {
     const head = listItems(nodes, options()).items.find((i) => i.id === 'head synced')

@@ -1,5 +1,6 @@
 import type { NodeState, NodeStatus } from '@/api/types'
-import { isOdd, worstFirst } from './states'
+import { isOdd, ORDERS } from './states'
+import type { Order } from './states'
 import { foldLines, roomFor } from './strip'
 import type { Line, Window } from './strip'
 
@@ -26,13 +27,14 @@ export type ListOptions = {
   revision: number | undefined
   open: string | null
   openGroups: ReadonlySet<string>
+  order: Order
   window: Window
 }
 
 /** listItems orders what the page shows: the odd ones first, the rest by namespace. */
 export function listItems(nodes: readonly NodeStatus[], o: ListOptions): { items: Item[]; matched: number } {
   const kept = nodes.filter((n) => o.match(n) && (!o.state || n.state === o.state) && (o.revision === undefined || n.revision === o.revision))
-  const odd = kept.filter(isOdd).sort(worstFirst)
+  const odd = kept.filter(isOdd).sort(ORDERS[o.order])
   const items: Item[] = []
   const row = (node: NodeStatus, inGroup: boolean) => {
     items.push({ kind: 'node', id: node.id, node, inGroup, open: o.open === node.id })
@@ -49,7 +51,7 @@ export function listItems(nodes: readonly NodeStatus[], o: ListOptions): { items
     for (const group of groups) {
       const open = o.openGroups.has(group.namespace) || group.nodes.some((n) => n.id === o.open)
       items.push({ kind: 'group', id: `group ${group.namespace}`, group, open })
-      if (open) for (const n of group.nodes) row(n, true)
+      if (open) for (const n of o.order === 'state' ? group.nodes : [...group.nodes].sort(ORDERS[o.order])) row(n, true)
     }
   }
   return { items, matched: kept.length }

@@ -55,8 +55,7 @@ function Nodes({ view }: { view: NodesView }) {
 
   const parsed = useMemo(() => parse(search.q, nodeSchema), [search.q])
   const now = Date.parse(view.at)
-  const to = axisEnd(now)
-  const axis = useMemo(() => stripAxis(view.nodes, view.desired, to), [view.nodes, view.desired, to])
+  const axis = useStripAxis(view.nodes, view.desired, axisEnd(now))
   const namespaces = namespacesOf(search.ns).join(',')
   const { items, matched } = useMemo(() => {
     const within = new Set(namespaces.split(',').filter(Boolean))
@@ -65,9 +64,9 @@ function Nodes({ view }: { view: NodesView }) {
       match: (n) => (within.size === 0 || within.has(n.workload.namespace)) && match(n),
       state: search.state || undefined,
       revision: search.rev === '' ? undefined : Number(search.rev),
-      open: nodeId ?? null, openGroups, window: axis.window,
+      open: nodeId ?? null, openGroups, order: search.sort, window: axis.window,
     })
-  }, [view.nodes, parsed, namespaces, search.state, search.rev, nodeId, openGroups, axis.window])
+  }, [view.nodes, parsed, namespaces, search.state, search.rev, nodeId, openGroups, search.sort, axis.window])
 
   const openNode = useCallback(
     (id: string | undefined) => void navigate({ to: '/nodes/{-$nodeId}' as never, params: { nodeId: id } as never, search: ((s: object) => s) as never }),
@@ -98,7 +97,7 @@ function Nodes({ view }: { view: NodesView }) {
         onRevision={(rev) => setSearch({ rev: search.rev === String(rev) ? '' : String(rev) })}
       />
       {items.length > 0 ? (
-        <NodeTable {...{ items, axis, selected, onToggle }} newestBuild={newestBuild(view.nodes)} onSelect={setSelected} />
+        <NodeTable {...{ items, axis, selected, onToggle }} order={search.sort} onOrder={(sort) => setSearch({ sort })} newestBuild={newestBuild(view.nodes)} onSelect={setSelected} />
       ) : view.nodes.length > 0 ? (
         <EmptyState title="No node matches" why={`${plural(view.nodes.length, 'node')} are known. Widen the expression, the namespaces, or the chosen state.`}>
           <button type="button" className="info-t" onClick={() => setSearch({ q: '', state: '', rev: '', ns: '' })}>
@@ -110,6 +109,10 @@ function Nodes({ view }: { view: NodesView }) {
       )}
     </>
   )
+}
+
+function useStripAxis(nodes: NodesView['nodes'], desired: NodesView['desired'], to: number) {
+  return useMemo(() => stripAxis(nodes, desired, to), [nodes, desired, to])
 }
 
 function toggled(set: ReadonlySet<string>, key: string): Set<string> {

@@ -7,21 +7,21 @@ import type { HealthState, NodeState, NodeStatus } from '@/api/types'
 type Look = {
   word: string
   health: HealthState
-  /** For "3 nodes …" in a sentence. */
+  /** What one node did, for a sentence; {t} is since when. */
   verb: string
   /** What a person does next. */
   next: string
 }
 
 export const STATES: Record<NodeState, Look> = {
-  rejected: { word: 'rejected', health: 'fail', verb: 'refused it', next: 'Read the refusal, then change the object or upgrade the node.' },
-  stale: { word: 'stale, no ACK', health: 'warn', verb: 'did not answer', next: 'The node holds its connection but does not answer: look at its log and load.' },
-  drifted: { word: 'drifted', health: 'warn', verb: 'runs something else', next: 'What it runs differs from what it acknowledged: restart it and keep its dump.' },
-  disconnected: { word: 'disconnected', health: 'idle', verb: 'lost the connection', next: 'Check the process and the way to the configuration port.' },
-  'never-connected': { word: 'never connected', health: 'unknown', verb: 'never connected', next: 'It is seen in traffic or discovery only: check its bootstrap and the server address.' },
+  rejected: { word: 'rejected', health: 'fail', verb: 'refused it {t} ago', next: 'Read the refusal, then change the object or upgrade the node.' },
+  stale: { word: 'stale, no ACK', health: 'warn', verb: 'has not answered for {t}', next: 'The node holds its connection but does not answer: look at its log and load.' },
+  drifted: { word: 'drifted', health: 'warn', verb: 'has run something else for {t}', next: 'What it runs differs from what it acknowledged: restart it and keep its dump.' },
+  disconnected: { word: 'disconnected', health: 'idle', verb: 'lost its connection {t} ago', next: 'Check the process and the way to the configuration port.' },
+  'never-connected': { word: 'never connected', health: 'unknown', verb: 'never connected, seen for {t}', next: 'It is seen in traffic or discovery only: check its bootstrap and the server address.' },
   unsupported: { word: 'unsupported', health: 'unknown', verb: 'cannot take it', next: 'This build speaks no configuration protocol that we serve.' },
-  slow: { word: 'slow', health: 'warn', verb: 'is slow to apply', next: 'It answers, but late: look at its CPU and at the size of what it is sent.' },
-  'in-flight': { word: 'in flight', health: 'ok', verb: 'is on its way', next: 'Nothing: this takes a second or two.' },
+  slow: { word: 'slow', health: 'warn', verb: 'has been slow for {t}', next: 'It answers, but late: look at its CPU and at the size of what it is sent.' },
+  'in-flight': { word: 'in flight', health: 'ok', verb: 'is taking it now', next: 'Nothing: this takes a second or two.' },
   synced: { word: 'synced', health: 'ok', verb: 'runs it', next: '' },
 }
 
@@ -34,6 +34,18 @@ export const isOdd = (n: NodeStatus): boolean => n.state !== 'synced'
 /** worstFirst sorts by state, then by how long it has been wrong, then by name. */
 export function worstFirst(a: NodeStatus, b: NodeStatus): number {
   return (RANK.get(a.state) ?? 99) - (RANK.get(b.state) ?? 99) || b.lag_s - a.lag_s || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+}
+
+export type Order = 'state' | 'node' | 'lag' | 'push'
+
+const byId = (a: NodeStatus, b: NodeStatus) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+
+/** ORDERS are the ways to sort nodes; what was never applied is the longest push. */
+export const ORDERS: Record<Order, (a: NodeStatus, b: NodeStatus) => number> = {
+  state: worstFirst,
+  node: byId,
+  lag: (a, b) => b.lag_s - a.lag_s || byId(a, b),
+  push: (a, b) => (b.push.applied_ms ?? Infinity) - (a.push.applied_ms ?? Infinity) || byId(a, b),
 }
 
 /** oddCount is the number for the navigation: nodes not on the desired configuration. */

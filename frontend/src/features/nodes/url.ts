@@ -5,5 +5,6 @@ import { STATE_ORDER } from './states'
 /** What the address of the Nodes page says besides the open node, which is its path. */
 export const nodesSearch = sharedSearch.extend({
   state: z.enum(['', ...STATE_ORDER]).catch(''),
+  sort: z.enum(['state', 'node', 'lag', 'push']).catch('state'),
   rev: z.string().regex(/^\d*$/).catch(''),
 })

@@ -104,11 +104,12 @@ export function Convergence({ of: c }: { of: Overview['convergence'] }) {
   const p50 = c.applied_p50_ms === null ? '' : `p50 ${text(duration(c.applied_p50_ms))}`
   const p99 = c.applied_p99_ms === null ? '' : `p99 ${text(duration(c.applied_p99_ms))}`
   return (
-    <Section title={`Rev ${count(c.revision)} runs on ${count(c.synced)} of ${plural(c.nodes, 'node')}`} note={[p50, p99].filter(Boolean).join(', ')}>
+    <Section title={`Rev ${count(c.revision)} runs on ${count(c.synced)} of ${plural(c.nodes, 'node')}`}>
       <div className={styles.meter} role="img" aria-label={`${count(c.synced)} of ${count(c.nodes)} nodes`}>
         <i style={{ flexGrow: c.synced }} />
         {c.nodes > c.synced ? <i data-rest style={{ flexGrow: Math.max(c.nodes - c.synced, c.nodes * 0.01) }} /> : null}
       </div>
+      {p50 || p99 ? <p className="t3">Applied after {[p50, p99].filter(Boolean).join(', ')}.</p> : null}
       <ul>
         {c.not_synced.slice(0, 5).map((n) => (
           <li key={n.id}>

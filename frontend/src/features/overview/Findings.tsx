@@ -26,7 +26,7 @@ export function Findings({ verdict, totals, findings }: { verdict: Verdict; tota
           </div>
           <div>
             <dt>Errors</dt>
-            <dd data-bad={totals.error_ratio >= 0.01 || undefined}>
+            <dd data-bad={totals.error_ratio >= 0.05 ? 'fail' : totals.error_ratio >= 0.01 ? 'warn' : undefined}>
               <Figure of={percent(totals.error_ratio)} />
             </dd>
           </div>

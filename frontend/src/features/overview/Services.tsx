@@ -70,7 +70,7 @@ function Row({ service: s }: { service: OverviewService }) {
         <Figure of={duration(s.p95_ms)} />
       </span>
       <span data-col="spark" className={styles.spark}>
-        <Sparkline values={s.rps_series} tone={state} width={200} height={18} area={state === 'fail' || state === 'warn'} />
+        <Sparkline values={s.rps_series} tone={state} width={140} height={18} area={state === 'fail' || state === 'warn'} />
       </span>
     </>
   )

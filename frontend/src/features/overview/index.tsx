@@ -1,8 +1,8 @@
 import { useOverview } from '@/api/overview'
 import { useStaleness } from '@/api/resource'
 import type { Overview } from '@/api/types'
-import { plural } from '@/lib/format'
-import { useFoot } from '@/lib/shell'
+import { count, plural } from '@/lib/format'
+import { useFindSlot, useFoot } from '@/lib/shell'
 import { namespacesOf, sharedSearch, useUrlState } from '@/lib/url'
 import { EmptyState } from '@/ui/EmptyState'
 import { Skeleton } from '@/ui/Skeleton'
@@ -12,6 +12,8 @@ import { Findings } from './Findings'
 import styles from './index.module.css'
 import { Services } from './Services'
 import { verdict, within } from './summary'
+
+const NO_FIELDS = [] as const
 
 /** The Overview page: what is wrong, why, and where to look. */
 export function OverviewPage() {
@@ -35,7 +37,11 @@ export function OverviewPage() {
 function Whole({ of: o }: { of: Overview }) {
   const [search] = useUrlState(sharedSearch)
   const chosen = namespacesOf(search.ns)
-  const shown = within(o, chosen)
+  const shown = within(o, chosen, search.q)
+  useFindSlot({
+    label: 'Find', placeholder: 'words of a service or namespace', fields: NO_FIELDS, error: '',
+    note: search.q ? `${count(shown.services.length)} of ${plural(o.services.length, 'service')}` : plural(o.services.length, 'service'),
+  })
   useFoot(`${plural(o.services.length, 'service')}, ${plural(o.coverage.workloads, 'workload')}, ${plural(o.cost.proxies, 'proxy', 'proxies')}`, '')
   if (o.services.length === 0 && o.coverage.workloads === 0 && o.findings.length === 0) {
     return (

@@ -29,6 +29,7 @@ describe('within', () => {
   it('sorts worst first and keeps the chosen namespaces', () => {
     expect(within(o, []).services.map((s) => s.name)).toEqual(['b', 'c', 'a'])
     expect(within(o, ['front']).services.map((s) => s.name)).toEqual(['c'])
+    expect(within(o, [], 'CIN b').services.map((s) => s.name)).toEqual(['b'])
     expect(within(o, ['cinema']).edges.map((e) => e.source)).toEqual(['workload:cinema/x'])
   })
 })

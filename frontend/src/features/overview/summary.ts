@@ -24,16 +24,18 @@ export function verdict(services: readonly OverviewService[]): Verdict {
   return { state: 'ok', text: n === 1 ? 'The one service is healthy' : `All ${count(n)} services are healthy`, sub: rest }
 }
 
-/** within keeps what belongs to the chosen namespaces; none chosen means all. */
-export function within(o: Overview, namespaces: readonly string[]): { services: OverviewService[]; namespaces: NamespaceItem[]; edges: Overview['error_edges'] } {
+/** within keeps what belongs to the chosen namespaces and has the words of q; neither means all. */
+export function within(o: Overview, namespaces: readonly string[], q = ''): { services: OverviewService[]; namespaces: NamespaceItem[]; edges: Overview['error_edges'] } {
   const keep = new Set(namespaces)
   const all = keep.size === 0
   // An edge's ends are written "kind:namespace/name".
+  const words = q.toLowerCase().split(/\s+/)
+  const found = (...texts: string[]) => words.every((w) => texts.some((t) => t.toLowerCase().includes(w)))
   const inside = (id: string) => keep.has(id.slice(id.indexOf(':') + 1).split('/')[0] ?? '')
   return {
-    services: o.services.filter((s) => all || keep.has(s.namespace)).sort(byHealth),
+    services: o.services.filter((s) => (all || keep.has(s.namespace)) && found(s.name, s.namespace)).sort(byHealth),
     namespaces: o.namespaces.filter((n) => all || keep.has(n.name)).sort(byHealth),
-    edges: o.error_edges.filter((e) => all || inside(e.source) || inside(e.target)),
+    edges: o.error_edges.filter((e) => (all || inside(e.source) || inside(e.target)) && found(e.source, e.target)),
   }
 }
 

@@ -1,5 +1,5 @@
 import { useWidth } from '@/ui/charts/measure'
-import { linear } from '@/ui/charts/scale'
+import { linear, roundMs } from '@/ui/charts/scale'
 import { duration, middle, text } from '@/lib/format'
 import type { AttemptAxis, Try } from './attempts'
 import styles from './AttemptChart.module.css'
@@ -24,7 +24,7 @@ export function AttemptChart({ axis, failed }: { axis: AttemptAxis; failed: bool
             <g key={t}>
               <path d={`M${x(t)} 16V${height - 4}`} className={styles.grid} />
               <text x={x(t)} y="10" textAnchor={i > 0 && x(t) > width - RIGHT - 16 ? 'end' : 'middle'} className={styles.axis}>
-                {t === 0 ? '0' : text(duration(t))}
+                {roundMs(t)}
               </text>
             </g>
           ))}

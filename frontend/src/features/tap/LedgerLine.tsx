@@ -28,7 +28,7 @@ export function Ledger({ snapshot, now, endsAt, running }: { snapshot: TapSnapsh
         </div>
       </div>
       <p className={styles.session}>
-        session {span((now - snapshot.startedAt) / 1000)}
+        session {span((now - snapshot.startedAt) / 1000)},{' '}
         <br />
         {running ? `ends in ${span((endsAt - now) / 1000)}` : 'not running'}
       </p>

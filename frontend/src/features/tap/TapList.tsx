@@ -2,8 +2,8 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useLayoutEffect, useRef, useState } from 'react'
 import type { KeyboardEvent } from 'react'
 import { useWidth } from '@/ui/charts/measure'
-import { niceMax } from '@/ui/charts/scale'
-import { count, duration, plural, text } from '@/lib/format'
+import { niceMax, roundMs } from '@/ui/charts/scale'
+import { count, plural } from '@/lib/format'
 import { cx } from '@/lib/cx'
 import { curlCommand } from './export'
 import type { Row, TapRing, TapSnapshot } from './ring'
@@ -30,6 +30,8 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
   const numberOf = (i: number) => front - 1 - i
   const rowAt = (i: number): Row | undefined => ring.row(i + newer)
   const openAt = open === null ? -1 : front - 1 - open
+  // Its functions are called here and handed to nobody.
+  // oxlint-disable-next-line react/incompatible-library
   const virtual = useVirtualizer({
     count: shown,
     getScrollElement: () => scroller.current,
@@ -89,7 +91,7 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
         <span data-col="status">Status</span>
         <span data-col="by">Answered by</span>
         <span data-col="attempts">Attempts</span>
-        <span data-col="duration">Duration, to {text(duration(scale))}</span>
+        <span data-col="duration">Duration, to {roundMs(scale)}</span>
         <span data-col="size" className="num">
           In, out
         </span>

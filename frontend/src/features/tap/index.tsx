@@ -49,7 +49,7 @@ export function TapPage() {
       />
       <Ledger snapshot={snapshot} now={now} endsAt={tap.endsAt} running={tap.running} />
       <Interruption running={tap.running} />
-      {snapshot.rows > 0 ? <TapList ring={ring} snapshot={snapshot} filter={filter} /> : <Nothing tap={tap} now={now} filter={filter} onWiden={() => setSearch({ q: '', ns: '' })} />}
+      {snapshot.rows > 0 ? <TapList key={tap.key} ring={ring} snapshot={snapshot} filter={filter} /> : <Nothing tap={tap} now={now} filter={filter} onWiden={() => setSearch({ q: '', ns: '' })} />}
     </div>
   )
 }

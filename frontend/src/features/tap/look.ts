@@ -20,7 +20,7 @@ export function statusWord(e: TapEvent): string {
 
 /** The response flags of Envoy in a few plain words. */
 const FLAGS: Record<string, string> = {
-  UH: 'no healthy endpoint', UF: 'could not connect', UO: 'circuit breaker: pool full', NR: 'no route matched',
+  UH: 'no healthy endpoint', UF: 'could not connect', UO: 'pool or queue full', NR: 'no route matched',
   NC: 'route names an unknown cluster', URX: 'retries used up', UT: 'no answer in time', UC: 'upstream closed the connection',
   UR: 'upstream reset the stream', UPE: 'upstream broke the protocol', DC: 'client went away', DPE: 'client broke the protocol',
   DI: 'delay injected', FI: 'fault injected', RL: 'rate limited', LR: 'reset by this proxy', SI: 'stream idle too long',

@@ -51,7 +51,7 @@ export class TapRing {
   readonly capacity: number
   readonly hold: number
   readonly #now: () => number
-  #rows: (Row | undefined)[]
+  readonly #rows: (Row | undefined)[]
   #head = 0 // index of the next write
   #size = 0
   #events = 0 // event rows among size
@@ -65,7 +65,7 @@ export class TapRing {
   #session = NO_LEDGER
   #sidecars: number | null = null
   #pausedAt: number | null = null
-  #startedAt: number
+  readonly #startedAt: number
   #lastEventAt: number | null = null
   #longest = 0
   #snapshot: TapSnapshot | null = null
@@ -120,19 +120,6 @@ export class TapRing {
     this.#held = []
     this.#droppedNow = 0
     this.#pausedAt = null
-    this.#changed()
-  }
-
-  /** Starts anew: another filter is another session with another ledger. */
-  clear(): void {
-    this.#rows = Array.from({ length: this.capacity })
-    this.#head = this.#size = this.#events = this.#received = this.#aged = this.#dropped = this.#droppedNow = this.#added = this.#longest = 0
-    this.#held = []
-    this.#before = this.#session = NO_LEDGER
-    this.#sidecars = null
-    this.#pausedAt = null
-    this.#lastEventAt = null
-    this.#startedAt = this.#now()
     this.#changed()
   }
 

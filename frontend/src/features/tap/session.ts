@@ -1,15 +1,49 @@
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
+import { useEffect, useMemo, useState, useSyncExternalStore } from 'react'
+import type { LiveClient } from '@/api/live'
 import { useLiveClient } from '@/api/live-context'
 import type { ApiErrorBody, TapFrame } from '@/api/types'
+import { Store } from '@/lib/store'
 import { TapRing } from './ring'
 import type { TapSnapshot } from './ring'
 
 export const TTL_S = 1800
 
 export type TapParams = { filter: string; limit: number; headers: boolean }
+
+/** How a session ended: by the server's word, or with an error. Both empty while it runs. */
+type Outcome = { error: ApiErrorBody | null; ended: string }
+const RUNNING: Outcome = { error: null, ended: '' }
+
+/** TapSession is one question to the sidecars, with its own rows and its own ledger. */
+class TapSession {
+  readonly ring = new TapRing()
+  readonly outcome = new Store<Outcome>(RUNNING)
+
+  constructor(
+    readonly params: TapParams,
+    readonly key: string,
+  ) {}
+
+  open(client: LiveClient): () => void {
+    const { filter, limit, headers } = this.params
+    return client.subscribe(
+      'tap',
+      { filter, limit_per_s: limit, headers, ttl_s: TTL_S },
+      {
+        event: (data) => this.ring.push(data as TapFrame),
+        gap: (lost) => this.ring.gap(lost),
+        error: (error) => this.outcome.set({ ...this.outcome.get(), error }),
+        end: (reason) => this.outcome.set({ ...this.outcome.get(), ended: reason || 'the server ended it' }),
+      },
+    )
+  }
+}
+
 export type TapState = {
   ring: TapRing
   snapshot: TapSnapshot
+  /** Changes with each session: what a list keeps of one says nothing of the next. */
+  key: string
   running: boolean
   error: ApiErrorBody | null
   /** Why the server ended the session; empty while it runs or when we ended it. */
@@ -22,46 +56,31 @@ export type TapState = {
 
 /**
  * useTap holds one tap session while the page is shown. Another filter, limit
- * or choice of headers is another session and another ledger.
+ * or choice of headers is another session.
  */
 export function useTap({ filter, limit, headers }: TapParams): TapState {
   const client = useLiveClient()
-  const ring = useRef<TapRing>(null)
-  ring.current ??= new TapRing()
-  const own = ring.current
-  const [wanted, setWanted] = useState(true)
   const [round, setRound] = useState(0)
-  const [over, setOver] = useState<{ error: ApiErrorBody | null; ended: string }>({ error: null, ended: '' })
+  const [stopped, setStopped] = useState<TapSession | null>(null)
+  const session = useMemo(() => new TapSession({ filter, limit, headers }, `${round} ${limit} ${headers} ${filter}`), [filter, limit, headers, round])
+  const wanted = stopped !== session
+  useEffect(() => (wanted ? session.open(client) : undefined), [client, session, wanted])
 
-  useEffect(() => {
-    if (!wanted) return
-    own.clear()
-    setOver({ error: null, ended: '' })
-    const params = { filter, limit_per_s: limit, headers, ttl_s: TTL_S }
-    return client.subscribe('tap', params, {
-      event: (data) => own.push(data as TapFrame),
-      gap: (lost) => own.gap(lost),
-      error: (error) => setOver((o) => ({ ...o, error })),
-      end: (reason) => setOver((o) => ({ ...o, ended: reason || 'ended' })),
-    })
-  }, [client, own, wanted, round, filter, limit, headers])
-
-  const snapshot = useSyncExternalStore(own.subscribe, own.snapshot)
-  const running = wanted && over.error === null && over.ended === ''
+  const { ring, outcome, key } = session
+  const snapshot = useSyncExternalStore(ring.subscribe, ring.snapshot)
+  const { error, ended } = useSyncExternalStore(outcome.subscribe, outcome.get)
   return {
-    ring: own,
+    ring,
     snapshot,
-    running,
-    error: over.error,
-    ended: over.ended,
+    key,
+    running: wanted && error === null && ended === '',
+    error,
+    ended,
     endsAt: snapshot.startedAt + TTL_S * 1000,
-    start: () => {
-      setWanted(true)
-      setRound((r) => r + 1)
-    },
+    start: () => setRound((r) => r + 1),
     stop: () => {
-      own.resume()
-      setWanted(false)
+      ring.resume()
+      setStopped(session)
     },
   }
 }

@@ -27,8 +27,7 @@ export function useFollow(added: number, rows: number) {
   )
   const release = useCallback(() => setHeld(FREE), [])
 
-  // A cleared list starts counting anew.
-  const front = held.at === null || held.at > added ? added : held.at
+  const front = held.at ?? added
   const newer = added - front
   return { front, newer, shown: Math.max(0, rows - newer), hold, release }
 }

@@ -3,7 +3,7 @@ import type { PointerEvent } from 'react'
 import { Canvas } from '@/ui/charts/Canvas'
 import type { Paint } from '@/ui/charts/Canvas'
 import { linear } from '@/ui/charts/scale'
-import { CRITICAL, ERROR } from './tree'
+import { CRITICAL, ORIGIN } from './tree'
 import type { SpanTree } from './tree'
 import { zoomed } from './zoom'
 import type { View } from './zoom'
@@ -28,10 +28,10 @@ export function Minimap({ tree, view, rows, onView, onRow }: MinimapProps) {
       const x = linear(0, tree.duration_us, PAD, width - PAD)
       const lane = Math.min(4, (HEIGHT - 4) / Math.max(1, tree.size))
       const thick = Math.max(1, lane - 0.6)
-      // Errors last, so that no line of a large trace hides them.
+      // Where it failed comes last, so that no line of a large trace hides them.
       for (const pass of [0, 1] as const) {
         for (let i = 0; i < tree.size; i++) {
-          const failed = (tree.flags[i]! & ERROR) !== 0
+          const failed = (tree.flags[i]! & ORIGIN) !== 0
           if (failed !== (pass === 1)) continue
           const s = tree.spans[i]!
           ctx.fillStyle = failed ? p.fail : tree.flags[i]! & CRITICAL ? p['data-4'] : p['data-2']

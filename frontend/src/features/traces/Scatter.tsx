@@ -4,7 +4,7 @@ import type { TraceSummary } from '@/api/types'
 import { Canvas } from '@/ui/charts/Canvas'
 import { useWidth } from '@/ui/charts/measure'
 import type { Paint } from '@/ui/charts/Canvas'
-import { timeTicks } from '@/ui/charts/scale'
+import { roundMs, timeTicks } from '@/ui/charts/scale'
 import { duration, plural, text } from '@/lib/format'
 import { clock } from '@/lib/time'
 import styles from './Scatter.module.css'
@@ -12,7 +12,7 @@ import { brushed, nearest, plotOf, scalesOf } from './scatter'
 import type { Brush, Point } from './scatter'
 
 const HEIGHT = 148
-const PAD = { left: 46, right: 14, top: 10, bottom: 20 }
+const PAD = { left: 58, right: 14, top: 10, bottom: 20 }
 
 type ScatterProps = {
   traces: readonly TraceSummary[]
@@ -40,7 +40,7 @@ export function Scatter({ traces, hovered, onHover, onOpen, onBrush }: ScatterPr
         ctx.fillStyle = p.hair
         ctx.fillRect(frame.left, Math.round(y(t)), frame.right - frame.left, 1)
         ctx.fillStyle = p['text-3']
-        ctx.fillText(text(duration(t)), frame.left - 6, y(t))
+        ctx.fillText(roundMs(t), frame.left - 6, y(t))
       }
       ctx.textAlign = 'center'
       for (const t of plot.points.length > 0 ? timeTicks(plot.from, plot.to, Math.max(2, Math.floor(width / 110))) : []) {

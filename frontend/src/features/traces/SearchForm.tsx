@@ -1,4 +1,4 @@
-import { useEffect, useId, useState } from 'react'
+import { useId, useState } from 'react'
 import type { FormEvent, ReactNode } from 'react'
 import { useTraceOperations, useTraceServices } from '@/api/traces'
 import { Button } from '@/ui/Button'
@@ -81,7 +81,12 @@ function Field({ label, children }: { label: string; children: (id: string) => R
 /** A text that is committed by Enter or by leaving it, so that half a number searches nothing. */
 function Text({ id, label, value, placeholder, width, pattern, onCommit }: { id?: string; label?: string; value: string; placeholder: string; width: number; pattern: string; onCommit: (v: string) => void }) {
   const [draft, setDraft] = useState(value)
-  useEffect(() => setDraft(value), [value])
+  const [seen, setSeen] = useState(value)
+  // The address may change by itself: Back, a brush on the chart, a cleared search.
+  if (value !== seen) {
+    setSeen(value)
+    setDraft(value)
+  }
   const valid = draft === '' || new RegExp(`^(?:${pattern})$`).test(draft)
   const commit = () => valid && draft !== value && onCommit(draft)
   return (

@@ -10,6 +10,7 @@ import { Button } from '@/ui/Button'
 import { EmptyState } from '@/ui/EmptyState'
 import { Segmented } from '@/ui/Segmented'
 import { Skeleton } from '@/ui/Skeleton'
+import { matches } from './find'
 import styles from './index.module.css'
 import { ResultList } from './ResultList'
 import { Scatter } from './Scatter'
@@ -31,9 +32,9 @@ export function SearchPage() {
   // Asked again every few seconds: an unchanged answer keeps its identity, so this list does too.
   const traces = useMemo(() => {
     const within = new Set(namespaces.split(',').filter(Boolean))
-    const list = (data?.traces ?? []).filter((t) => within.size === 0 || inNamespaces(t.service, within))
+    const list = (data?.traces ?? []).filter((t) => (within.size === 0 || inNamespaces(t.service, within)) && matches(t, search.q))
     return sorted(list, order)
-  }, [data, order, namespaces])
+  }, [data, order, namespaces, search.q])
   useFoot(data ? `${plural(data.total_scanned, 'trace')} looked at${data.complete ? '' : ', the search stopped at its limit'}` : '', '')
 
   return (
@@ -75,7 +76,7 @@ export function SearchPage() {
       ) : !data || (isFetching && data.traces.length === 0 && data.total_scanned === 0) ? (
         <Skeleton rows={12} label="Searching traces" />
       ) : (
-        <Nothing data={data} narrowing={narrowed(search).map((n) => n.text)} onClear={() => setSearch({ ...NOTHING, ns: '' }, { push: true })} />
+        <Nothing data={data} narrowing={[...narrowed(search).map((n) => n.text), ...(search.q ? [`“${search.q}”`] : [])]} onClear={() => setSearch({ ...NOTHING, ns: '', q: '' }, { push: true })} />
       )}
     </>
   )

@@ -11,7 +11,6 @@ import type { View } from './zoom'
 
 type SpanRowProps = { tree: SpanTree; index: number; folded: boolean; view: View; onFold: (index: number, fold: boolean) => void }
 
-const INDENT = 12
 const DEEPEST = 16
 
 /** One span: who did what, and when. Memoised, because scrolling draws only new rows. */
@@ -26,7 +25,7 @@ export const SpanRow = memo(function SpanRow({ tree, index, folded, view, onFold
   const same = parent >= 0 && tree.spans[parent]!.service === s.service
   return (
     <>
-      <span role="gridcell" className={styles.name} style={{ paddingLeft: 6 + Math.min(depth, DEEPEST) * INDENT }}>
+      <span role="gridcell" className={styles.name} style={{ paddingLeft: `calc(6px + ${Math.min(depth, DEEPEST)} * var(--indent))` }}>
         <Guides depth={Math.min(depth, DEEPEST)} />
         {hasChildren(tree, index) ? (
           <button
@@ -58,7 +57,9 @@ export const SpanRow = memo(function SpanRow({ tree, index, folded, view, onFold
         ) : null}
       </span>
       <span role="gridcell" className={styles.track}>
-        <Bar tree={tree} index={index} view={view} />
+        <span className={styles.plot}>
+          <Bar tree={tree} index={index} view={view} />
+        </span>
       </span>
     </>
   )
@@ -66,7 +67,7 @@ export const SpanRow = memo(function SpanRow({ tree, index, folded, view, onFold
 
 function Guides({ depth }: { depth: number }) {
   if (depth === 0) return null
-  return <span className={styles.guides} style={{ width: depth * INDENT }} aria-hidden="true" />
+  return <span className={styles.guides} style={{ width: `calc(${depth} * var(--indent))` }} aria-hidden="true" />
 }
 
 function Bar({ tree, index, view }: { tree: SpanTree; index: number; view: View }) {
@@ -85,10 +86,9 @@ function Bar({ tree, index, view }: { tree: SpanTree; index: number; view: View 
   }
   const left = Math.max(0, a)
   const width = Math.max(0, Math.min(100, b) - left)
-  const code = flags & ERROR ? statusOf(s) : ''
-  // The words stand where there is room: after the bar, or before it near the right edge.
-  const before = left + width > 82 && left > 24
-  const within = left + width > 82 && !before
+  const cause = flags & ORIGIN ? [statusOf(s), s.message].filter(Boolean).join(' ') || 'failed' : ''
+  // A duration has room after every bar; a cause needs more, and goes before the bar near the right edge.
+  const before = cause !== '' && left + width > 62 && left > 30
   return (
     <>
       <i
@@ -100,13 +100,14 @@ function Bar({ tree, index, view }: { tree: SpanTree; index: number; view: View 
         const x = ((e.at_us - view.from) / span) * 100
         return x >= 0 && x <= 100 ? <i key={i} className={styles.event} style={{ left: `${x}%` }} title={e.name} /> : null
       })}
-      <span
-        className={styles.words}
-        data-within={within || undefined}
-        style={before ? { right: `${100 - left}%` } : within ? { right: `${100 - left - width}%` } : { left: `${left + width}%` }}
-      >
+      {before ? (
+        <span className={styles.words} style={{ right: `${100 - left}%` }}>
+          <b className="fail-t">{cause}</b>
+        </span>
+      ) : null}
+      <span className={styles.words} style={{ left: `${left + width}%` }}>
         {words}
-        {flags & ORIGIN ? <b className="fail-t">{[code, s.message].filter(Boolean).join(' ') || 'failed'}</b> : null}
+        {cause && !before ? <b className="fail-t">{cause}</b> : null}
       </span>
     </>
   )

@@ -13,10 +13,11 @@ import { EmptyState } from '@/ui/EmptyState'
 import { HealthGlyph } from '@/ui/Health'
 import { Skeleton } from '@/ui/Skeleton'
 import { causeOf, headline, shares } from './finding'
+import { Folding } from './folding'
 import styles from './index.module.css'
 import { Minimap } from './Minimap'
 import { SpanPanel } from './SpanPanel'
-import { buildTree, foldQuiet, reveal } from './tree'
+import { buildTree } from './tree'
 import type { SpanTree } from './tree'
 import { tracesSearch } from './url'
 import { Waterfall } from './Waterfall'
@@ -46,27 +47,18 @@ export function TracePage({ traceId }: { traceId: string }) {
 
 function Opened({ trace }: { trace: Trace }) {
   const tree = useMemo(() => buildTree(trace), [trace])
-  const folded = useMemo(() => new Uint8Array(tree.size), [tree])
-  const [version, setVersion] = useState(0)
+  const folding = useMemo(() => new Folding(tree), [tree])
   const [view, setView] = useState<View>({ from: 0, to: tree.duration_us })
   const [rows, setRows] = useState({ from: 0, to: tree.size - 1 })
   const [search, setSearch] = useUrlState(tracesSearch)
   const selected = search.span ? (tree.index.get(search.span) ?? null) : null
 
-  const changed = useCallback(() => setVersion((v) => v + 1), [])
   const select = useCallback(
     (i: number | null) => {
-      if (i !== null && reveal(tree, folded, i)) changed()
+      if (i !== null) folding.reveal(i)
       setSearch({ span: i === null ? '' : tree.spans[i]!.span_id })
     },
-    [tree, folded, changed, setSearch],
-  )
-  const fold = useCallback(
-    (i: number, on: boolean) => {
-      folded[i] = on ? 1 : 0
-      changed()
-    },
-    [folded, changed],
+    [tree, folding, setSearch],
   )
   const nextError = useCallback(() => {
     if (tree.origins.length === 0) return announce('This trace has no error')
@@ -85,22 +77,10 @@ function Opened({ trace }: { trace: Trace }) {
         <Button small disabled={tree.origins.length === 0} onClick={nextError}>
           Next error <kbd>N</kbd>
         </Button>
-        <Button
-          small
-          onClick={() => {
-            foldQuiet(tree, folded)
-            changed()
-          }}
-        >
+        <Button small onClick={() => folding.quiet()}>
           Fold what is quiet
         </Button>
-        <Button
-          small
-          onClick={() => {
-            folded.fill(0)
-            changed()
-          }}
-        >
+        <Button small onClick={() => folding.none()}>
           Unfold all
         </Button>
         {whole ? null : (
@@ -114,7 +94,7 @@ function Opened({ trace }: { trace: Trace }) {
         <Minimap tree={tree} view={view} rows={rows} onView={setView} onRow={select} />
       </div>
       <div className={styles.split}>
-        <Waterfall {...{ tree, folded, version, view, selected, onRows }} onSelect={select} onFold={fold} onNextError={nextError} />
+        <Waterfall {...{ tree, folding, view, selected, onRows }} onSelect={select} onNextError={nextError} />
         {selected === null ? null : <SpanPanel tree={tree} index={selected} traceId={trace.trace_id} onSelect={select} />}
       </div>
     </>

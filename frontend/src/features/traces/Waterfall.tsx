@@ -1,9 +1,10 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useMemo, useRef } from 'react'
+import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import type { KeyboardEvent } from 'react'
 import { useWidth } from '@/ui/charts/measure'
+import { roundMs } from '@/ui/charts/scale'
 import { cx } from '@/lib/cx'
-import { duration, text } from '@/lib/format'
+import type { Folding } from './folding'
 import { SpanRow } from './SpanRow'
 import { hasChildren, visibleRows } from './tree'
 import type { SpanTree } from './tree'
@@ -15,24 +16,26 @@ export const ROW = 24
 
 type WaterfallProps = {
   tree: SpanTree
-  folded: Uint8Array
-  /** Grows with each change of folded, which is changed in place. */
-  version: number
+  folding: Folding
   view: View
   selected: number | null
   onSelect: (index: number | null) => void
-  onFold: (index: number, fold: boolean) => void
   onNextError: () => void
   onRows: (from: number, to: number) => void
 }
 
 /** The spans as rows on one time axis: fixed heights, virtual, foldable. */
-export function Waterfall({ tree, folded, version, view, selected, onSelect, onFold, onNextError, onRows }: WaterfallProps) {
+export function Waterfall({ tree, folding, view, selected, onSelect, onNextError, onRows }: WaterfallProps) {
+  const { folded } = folding
+  const version = useSyncExternalStore(folding.subscribe, folding.version)
+  const onFold = useCallback((i: number, on: boolean) => folding.fold(i, on), [folding])
   const scroller = useRef<HTMLDivElement>(null)
   const buffer = useMemo(() => new Uint32Array(tree.size), [tree])
   // version stands for what changed inside folded
   // oxlint-disable-next-line react-hooks/exhaustive-deps
   const count = useMemo(() => visibleRows(tree, folded, buffer), [tree, folded, buffer, version])
+  // Its functions are called here and handed to nobody.
+  // oxlint-disable-next-line react/incompatible-library
   const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 })
   const items = virtual.getVirtualItems()
   const first = items.length > 0 ? buffer[items[0]!.index]! : 0
@@ -128,7 +131,7 @@ function Axis({ view }: { view: View }) {
           const x = ((t - view.from) / span) * 100
           return (
             <i key={t} style={{ left: `${x}%` }} data-last={x > 94 || undefined}>
-              {t === 0 ? '0' : text(duration(t / 1000))}
+              {roundMs(t / 1000)}
             </i>
           )
         })}

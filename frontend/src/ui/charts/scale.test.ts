@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { decades, linear, log, niceMax, timeTicks } from './scale'
+import { decades, linear, log, niceMax, roundMs, timeTicks } from './scale'
 
 describe('linear', () => {
   it('maps and inverts', () => {
@@ -48,4 +48,10 @@ describe('decades and niceMax', () => {
   it.each([
     [0, 1], [0.7, 1], [1.2, 2], [2.3, 2.5], [4.1, 5], [51, 100], [2.5, 2.5],
   ])('rounds %d up to %d', (v, want) => expect(niceMax(v)).toBeCloseTo(want))
+})
+
+describe('roundMs', () => {
+  it.each([
+    [0, '0'], [0.02, '20\u2009µs'], [0.5, '0.5\u2009ms'], [250, '250\u2009ms'], [1500, '1.5\u2009s'], [2000, '2\u2009s'], [120_000, '2\u2009min'],
+  ])('%d is %s', (ms, want) => expect(roundMs(ms)).toBe(want))
 })

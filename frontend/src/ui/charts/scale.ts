@@ -76,3 +76,10 @@ export function niceMax(value: number): number {
   const steps = [1, 2, 2.5, 5, 10]
   return (steps.find((s) => m <= s + 1e-9) ?? 10) * p
 }
+
+/** roundMs writes a round duration of an axis: "0", "20 ms", "1.5 s", without the zeros that a measured one carries. */
+export function roundMs(ms: number): string {
+  if (ms === 0) return '0'
+  const [n, unit] = ms >= 60_000 ? [ms / 60_000, 'min'] : ms >= 1000 ? [ms / 1000, 's'] : ms >= 0.1 ? [ms, 'ms'] : [ms * 1000, 'µs']
+  return `${Number(n.toPrecision(3))}\u2009${unit}`
+}
