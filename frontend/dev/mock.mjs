@@ -46,7 +46,7 @@ function api(url, res) {
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
 
 function file(path, res) {
-  const name = extname(path) === '' ? 'index.html' : path.slice(1)
+  const name = extname(path) in types ? path.slice(1) : 'index.html'
   try {
     let body = readFileSync(join(dist, name))
     if (name === 'index.html') {

@@ -35,7 +35,7 @@ export function parseSearch(text: string): Search {
 /**
  * Writes strings back; empty and undefined values leave the address. What an
  * expression is made of stays readable: only what would end or split the
- * query is escaped.
+ * query is escaped, and what browsers escape themselves.
  */
 export function stringifySearch(search: Record<string, unknown>): string {
   const parts = Object.entries(search)
@@ -45,7 +45,7 @@ export function stringifySearch(search: Record<string, unknown>): string {
 }
 
 function encodeValue(value: string): string {
-  return encodeURIComponent(value).replace(/%20/g, '+').replace(/%(2F|3A|2C|3E|3C|3D|21|28|29|40|7E|5E|2A)/gi, (c) =>
+  return encodeURIComponent(value).replace(/%20/g, '+').replace(/%(2F|3A|2C|3D|21|28|29|40|7E|2A)/gi, (c) =>
     decodeURIComponent(c),
   )
 }
