@@ -9,7 +9,7 @@ const chromium = process.env.CHROMIUM ?? (existsSync('/usr/bin/chromium') ? '/us
 
 export default defineConfig({
   testDir: '.',
-  outputDir: '../test-results',
+  outputDir: '../../test-results',
   fullyParallel: false,
   workers: 1,
   timeout: 20_000,

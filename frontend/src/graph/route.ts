@@ -23,16 +23,27 @@ export function routeEdges(edges: Iterable<GraphEdge>, positions: ReadonlyMap<st
     const b = positions.get(edge.target)
     if (a && b && edge.source !== edge.target) ends.push({ edge, ...sides(a, b) })
   }
-  const offsets = spread(ends, positions)
   const obstacles = new Obstacles(positions)
+  // Twice: where an edge takes a detour, its place on the card's side is the
+  // one it comes from, not the one where its other end stands.
+  const first = trace(ends, positions, obstacles, new Map())
+  const detours = new Map([...first].flatMap(([id, { lane }]) => (lane ? [[id, lane.y] as const] : [])))
+  const last = detours.size === 0 ? first : trace(ends, positions, obstacles, detours)
+  return new Map([...last].map(([id, { path }]) => [id, polyline(path)]))
+}
+
+type Traced = { path: Point[]; lane: Lane | null }
+
+function trace(ends: Ends[], positions: ReadonlyMap<string, Point>, obstacles: Obstacles, detours: ReadonlyMap<string, number>): Map<string, Traced> {
+  const offsets = spread(ends, positions, detours)
   const lanes: Lane[] = []
-  const routes = new Map<string, Polyline>()
+  const traced = new Map<string, Traced>()
   for (const end of ends) {
     const start = port(positions.get(end.edge.source)!, end.from, offsets.get(`${end.edge.id} from`) ?? 0)
     const stop = port(positions.get(end.edge.target)!, end.to, offsets.get(`${end.edge.id} to`) ?? 0)
-    routes.set(end.edge.id, polyline(around(start, stop, end, obstacles, lanes)))
+    traced.set(end.edge.id, around(start, stop, end, obstacles, lanes))
   }
-  return routes
+  return traced
 }
 
 /** Which sides face each other: right to left where there is room, else top and bottom. */
@@ -43,17 +54,21 @@ function sides(a: Point, b: Point): { from: Side; to: Side } {
 }
 
 /** Edges that share a side stand apart on it, in the order of where they go. */
-function spread(ends: Ends[], positions: ReadonlyMap<string, Point>): Map<string, number> {
+function spread(
+  ends: Ends[],
+  positions: ReadonlyMap<string, Point>,
+  detours: ReadonlyMap<string, number>,
+): Map<string, number> {
   const perSide = new Map<string, { key: string; order: number }[]>()
-  const add = (node: string, side: Side, key: string, other: Point) => {
+  const add = (node: string, side: Side, key: string, other: Point, detour: number | undefined) => {
     const name = `${node} ${side}`
     const list = perSide.get(name) ?? []
-    list.push({ key, order: side === 'left' || side === 'right' ? other.y : other.x })
+    list.push({ key, order: side === 'left' || side === 'right' ? (detour ?? other.y + card.h / 2) : other.x })
     perSide.set(name, list)
   }
   for (const { edge, from, to } of ends) {
-    add(edge.source, from, `${edge.id} from`, positions.get(edge.target)!)
-    add(edge.target, to, `${edge.id} to`, positions.get(edge.source)!)
+    add(edge.source, from, `${edge.id} from`, positions.get(edge.target)!, detours.get(edge.id))
+    add(edge.target, to, `${edge.id} to`, positions.get(edge.source)!, detours.get(edge.id))
   }
   const offsets = new Map<string, number>()
   for (const [name, list] of perSide) {
@@ -85,10 +100,10 @@ const laneGap = 8
 const upwardPenalty = 90 // above a card stand badges and the box's title
 
 /** The straight curve, or when cards stand in the way the best of some detours. */
-function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lanes: Lane[]): Point[] {
+function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lanes: Lane[]): Traced {
   const direct = curve(start, stop, end.from, end.to)
   const blockers = obstacles.hitBy(direct, end.edge)
-  if (blockers.length === 0 || end.from === 'top' || end.from === 'bottom') return direct
+  if (blockers.length === 0 || end.from === 'top' || end.from === 'bottom') return { path: direct, lane: null }
   const towards = end.from === 'right' ? 1 : -1
   const left = Math.min(...blockers.map((r) => r.x)) - 18
   const right = Math.max(...blockers.map((r) => r.x + r.w)) + 18
@@ -96,7 +111,7 @@ function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lane
   const from = towards * Math.max(towards * near, towards * start.x + 14)
   const to = towards * Math.min(towards * far, towards * stop.x - 14)
   let best = { path: direct, cost: cost(direct, blockers.length), lane: null as Lane | null }
-  if (towards * (to - from) < 0) return direct
+  if (towards * (to - from) < 0) return { path: direct, lane: null }
   for (const level of levels(blockers)) {
     const lane = { y: level.y, x1: Math.min(from, to), x2: Math.max(from, to) }
     while (lanes.some((l) => Math.abs(l.y - lane.y) < laneGap - 1 && l.x1 < lane.x2 && lane.x1 < l.x2)) lane.y += laneGap * level.away
@@ -110,7 +125,7 @@ function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lane
     if (c < best.cost) best = { path, cost: c, lane }
   }
   if (best.lane) lanes.push(best.lane)
-  return best.path
+  return best
 }
 
 function levels(blockers: Rect[]): { y: number; away: 1 | -1 }[] {
