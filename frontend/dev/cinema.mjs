@@ -196,6 +196,21 @@ export function cinema(story) {
     return { at: now(), epoch, seq: 1, desired: { number: 128, at: new Date(begun - 788_000).toISOString(), by: 'petra', source: 'directory', summary: 'DestinationRule booking/payments', objects: [], hash: '9f3a1c7e' }, summary: { nodes: list.length, synced, by_state: {}, by_revision: [] }, spread: { revision: 128, accepted_at: now(), sent_ms: [], acked_ms: [], applied_ms: [], waiting: 0 }, nodes: list }
   }
 
+  function overview() {
+    const g = graph()
+    const bad = g.edges.filter((e) => e.health.state === 'fail' || e.health.state === 'warn')
+    const v = nodesView()
+    return {
+      at: now(),
+      findings: bad.map((e) => ({ severity: e.health.state, text: `${e.source.split('/')[1] ?? e.source} → ${e.target.split('/')[1] ?? e.target}: ${e.health.reasons[0]?.text ?? ''}`, link: `/graph?sel=${encodeURIComponent(e.id)}` })),
+      totals: g.totals, namespaces: rest('namespaces', {}).items,
+      services: g.nodes.map((n) => ({ id: n.id, namespace: n.namespace, name: n.name, health: n.health, rps: n.in.rps, error_ratio: n.in.error_ratio, p95_ms: n.in.p95_ms, rps_series: n.rps_series })).sort((a, b) => (a.health.state === 'fail' ? -1 : 0) - (b.health.state === 'fail' ? -1 : 0)),
+      error_edges: bad.slice(0, 5), coverage: { workloads: 11, meshed: 11, unmeshed: [] },
+      convergence: { revision: 128, nodes: v.summary.nodes, synced: v.summary.synced, applied_p50_ms: 44, applied_p99_ms: 61, not_synced: v.nodes.filter((n) => n.state !== 'synced').map((n) => ({ id: n.id, state: n.state, reason: n.reason })) },
+      cost: { proxies: v.summary.nodes, cpu_cores: 0.21, memory_bytes: 231e6, added_p50_ms: 0.4, added_p99_ms: 1.9, cpu_us_per_request: 92 },
+    }
+  }
+
   function traces() {
     const one = (i, errors, ms) => ({ trace_id: `a41f${i}77be09c2${i}`.padEnd(32, '0'), service: 'web', operation: 'POST /buy', start: new Date(Date.now() - i * 4000).toISOString(), duration_ms: ms, spans: 9 + i, errors, status: errors ? 503 : 200, services: [{ name: 'web', spans: 2, errors: 0 }, { name: 'tickets', spans: 4, errors }, { name: 'payments', spans: 3, errors: 0 }] })
     return { traces: story === 'empty' ? [] : [one(1, 3, 4060), one(2, 1, 2510), one(3, 0, 1860), one(4, 0, 412)], total_scanned: 114, complete: true }
@@ -203,6 +218,7 @@ export function cinema(story) {
 
   function rest(path, query) {
     if (path === 'graph') return graph({ ...query, q: query.q })
+    if (path === 'overview') return overview()
     if (path === 'timeline') return timeline(query)
     if (path === 'nodes') return nodesView()
     if (path === 'traces') return traces()
@@ -217,7 +233,7 @@ export function cinema(story) {
   return {
     epoch, now, tick, rest,
     check: (_channel, params) => (params?.q?.endsWith('(') ? { code: 'invalid', message: 'at the end: an expression is missing', hint: 'close the parenthesis' } : null),
-    snapshot: (channel, params) => (channel === 'graph' ? graph(params) : channel === 'nodes' ? nodesView() : {}),
+    snapshot: (channel, params) => (channel === 'graph' ? graph(params) : channel === 'nodes' ? nodesView() : channel === 'overview' ? overview() : {}),
     delta: (channel, params) => {
       if (channel === 'graph') {
         const g = graph(params)
@@ -227,6 +243,7 @@ export function cinema(story) {
         const v = nodesView()
         return { nodes: [], gone: [], desired: v.desired, summary: v.summary, spread: v.spread }
       }
+      if (channel === 'overview') return overview()
       return { events: [], ledger: { matched: 0, delivered: 0, sampled_out: 0, dropped_sidecar: 0, dropped_server: 0, dropped_socket: 0 }, sidecars: 0 }
     },
   }
