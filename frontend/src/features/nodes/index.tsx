@@ -1,5 +1,6 @@
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useCallback, useMemo, useState } from 'react'
+import { useConnection } from '@/api/live-context'
 import { useNodes } from '@/api/nodes'
 import { useStaleness } from '@/api/resource'
 import type { NodesView } from '@/api/types'
@@ -26,6 +27,7 @@ export { oddCount } from './states'
 export function NodesPage() {
   const live = useNodes()
   const stale = useStaleness(live.receivedAt)
+  const { state } = useConnection()
   if (!live.data) {
     return (
       <div className={styles.page}>
@@ -39,7 +41,7 @@ export function NodesPage() {
   }
   return (
     <div className={styles.page}>
-      <Stale ageSeconds={stale}>
+      <Stale ageSeconds={stale} reason={state === 'open' ? 'no update comes' : 'reconnecting'}>
         <Nodes view={live.data} />
       </Stale>
     </div>
@@ -86,6 +88,14 @@ function Nodes({ view }: { view: NodesView }) {
   })
   useFoot(`${plural(view.summary.nodes, 'node')}, ${count(view.summary.synced)} on the desired configuration`, '↑↓ rows   → open   ← close')
 
+  if (view.nodes.length === 0) {
+    return (
+      <EmptyState
+        title="No node has asked for configuration"
+        why="Sidecars appear here when they connect to the configuration port (15010 by default), or when they are seen in traffic. Start one with sidelight proxy --server HOST:15010."
+      />
+    )
+  }
   return (
     <>
       <Band
@@ -98,14 +108,12 @@ function Nodes({ view }: { view: NodesView }) {
       />
       {items.length > 0 ? (
         <NodeTable {...{ items, axis, selected, onToggle }} order={search.sort} onOrder={(sort) => setSearch({ sort })} newestBuild={newestBuild(view.nodes)} onSelect={setSelected} />
-      ) : view.nodes.length > 0 ? (
+      ) : (
         <EmptyState title="No node matches" why={`${plural(view.nodes.length, 'node')} are known. Widen the expression, the namespaces, or the chosen state.`}>
           <button type="button" className="info-t" onClick={() => setSearch({ q: '', state: '', rev: '', ns: '' })}>
             Show all nodes
           </button>
         </EmptyState>
-      ) : (
-        <EmptyState title="No node has asked for configuration" why="Sidecars appear here when they connect to the configuration port (15010 by default), or when they are seen in traffic. Start one with sidelight proxy --server HOST:15010." />
       )}
     </>
   )

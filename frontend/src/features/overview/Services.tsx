@@ -8,18 +8,20 @@ import { HealthGlyph } from '@/ui/Health'
 import { Sparkline } from '@/ui/Sparkline'
 import styles from './Services.module.css'
 
-const HEALTHY_SHOWN = 12
+const HEALTHY_SHOWN = 20
 
 /** All services, failing first with the reason; the healthy ones follow as far as there is a use. */
 export function Services({ services }: { services: readonly OverviewService[] }) {
   const [all, setAll] = useState(false)
   const odd = services.filter((s) => s.health.state === 'fail' || s.health.state === 'warn').length
-  const room = all ? services.length : Math.min(services.length, Math.max(odd, odd + HEALTHY_SHOWN))
+  const enough = odd + HEALTHY_SHOWN
+  // A button for one more row would take as much room as that row.
+  const room = all || services.length <= enough + 3 ? services.length : enough
   return (
     <section className={styles.services} aria-label="Services">
       <div className={cx(styles.cols, styles.head)}>
         <span>Service</span>
-        <span data-col="why">Why</span>
+        <span data-col="why">{odd > 0 ? 'Why' : ''}</span>
         <span className="num">Rate</span>
         <span className="num">Errors</span>
         <span data-col="p95" className="num">

@@ -1,3 +1,4 @@
+import { useConnection } from '@/api/live-context'
 import { useOverview } from '@/api/overview'
 import { useStaleness } from '@/api/resource'
 import type { Overview } from '@/api/types'
@@ -19,10 +20,11 @@ const NO_FIELDS = [] as const
 export function OverviewPage() {
   const live = useOverview()
   const stale = useStaleness(live.receivedAt, 3500)
+  const { state } = useConnection()
   return (
     <div className={styles.page}>
       {live.data ? (
-        <Stale ageSeconds={stale}>
+        <Stale ageSeconds={stale} reason={state === 'open' ? 'no update comes' : 'reconnecting'}>
           <Whole of={live.data} />
         </Stale>
       ) : live.error ? (

@@ -25,7 +25,11 @@ export function SearchPage() {
   const navigate = useNavigate()
   const [hovered, setHovered] = useState<string | null>(null)
   const [order, setOrder] = useState<Order>('newest')
-  const { data, error, isFetching, refetch } = useTraces(queryOf(search), isLive(search) ? 5000 : false)
+  const { data, error: failed, isFetching, refetch } = useTraces(queryOf(search), isLive(search) ? 5000 : false)
+  // A new try forgets why the last one failed; the page does not, until something came.
+  const [error, setError] = useState<Error | null>(null)
+  if (failed && failed !== error) setError(failed)
+  if (!failed && error && data && !isFetching) setError(null)
   const open = (traceId: string) => void navigate({ to: '/traces/{-$traceId}', params: { traceId }, search: ((s: object) => s) as never })
   const namespaces = namespacesOf(search.ns).join(',')
 
