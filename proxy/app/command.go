@@ -99,6 +99,10 @@ func (f *flags) run(ctx context.Context, stderr io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	trim := time.AfterFunc(startPagesAfter, func() {
+		f.Logger.Debug("gave start-up pages back", "bytes", dropStartPages())
+	})
+	defer trim.Stop()
 	// A second signal ends the process at once.
 	defer context.AfterFunc(ctx, stop)()
 	return a.Run(ctx)
@@ -220,12 +224,15 @@ func parseFault(text string) (xds.Fault, error) {
 // there is one sidecar per workload. GOGC and GOMEMLIMIT, when set, win.
 func limitMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+		debug.SetGCPercent(50)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softMemoryLimit)
 	}
 }
+
+// startPagesAfter is when the first configuration has usually come.
+const startPagesAfter = 3 * time.Second
 
 // softMemoryLimit is where collection becomes eager. It is no hard bound: a
 // sidecar with thousands of open streams takes what they need.

@@ -35,6 +35,7 @@ type Engine struct {
 	ownMetadata []string // header values, shared by all requests
 	ownID       []string
 	proxyName   string
+	authorities *authorities
 
 	state  atomic.Pointer[state]
 	active atomic.Int64
@@ -68,6 +69,7 @@ func NewEngine(o Options) (*Engine, error) {
 		ownMetadata: []string{metadata},
 		ownID:       []string{o.NodeID},
 		proxyName:   proxyName(o),
+		authorities: newAuthorities(o.Workload.Namespace),
 	}
 	e.self = e.peers.intern(Peer{Workload: o.Workload, NodeID: o.NodeID})
 	e.state.Store(&state{})

@@ -142,8 +142,11 @@ func (s *stream) toCluster(st *state, f *route.Forward, path string) {
 		return
 	}
 	s.upstream = u
-	if u.service.Host != "" {
+	switch {
+	case u.service.Host != "":
 		s.x.Service = u.service
+	case s.cfg.Direction == listen.Inbound:
+		s.x.Service = s.e.authorities.service(s.r.Host)
 	}
 	if s.upgrade != "" && u.config.HTTP2 {
 		s.reply(localReply{status: http.StatusForbidden, details: DetailsUpgradeFailed})

@@ -15,10 +15,12 @@ const (
 	reasonExport    = "export_failed"
 )
 
+// A batch of 40 spans stays below 32 KiB encoded. Above, gRPC's buffer pool
+// gives out a megabyte at a time, and a sidecar has few to spare.
 const (
 	spanQueueSize  = 1024
-	spanBatchSize  = 256
-	spanBatchWait  = 500 * time.Millisecond
+	spanBatchSize  = 40
+	spanBatchWait  = 250 * time.Millisecond
 	spanTries      = 3
 	spanTryTimeout = 5 * time.Second
 	spanRetryWait  = time.Second
