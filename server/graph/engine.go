@@ -1,11 +1,13 @@
 package graph
 
 import (
+	"cmp"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
-	"github.com/sidelight-mesh/sidelight/mesh/expr"
 )
 
 // Options bound the engine. Zero values mean the defaults.
@@ -18,55 +20,300 @@ type Options struct {
 	History     time.Duration // how long the ten-second slots reach back; 1 h
 }
 
-// Query chooses a view.
-type Query struct {
-	Group      Group         // ByWorkload when empty
-	Namespaces []string      // edges that touch any of them; empty: all
-	Window     time.Duration // 30 s when 0
-	Find       *expr.Expr    // from ParseFind; marks, never removes
+func (o Options) withDefaults() Options {
+	for v, d := range map[*int]int{&o.MaxEdges: 50_000, &o.MaxOutcomes: 8192, &o.MaxBuckets: 4096, &o.StaleAfter: 3} {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	if o.History <= 0 {
+		o.History = time.Hour
+	}
+	return o
 }
 
 // Engine holds the rings. All methods are safe for concurrent use.
 type Engine struct {
-	mu  sync.Mutex
-	opt Options
+	mu        sync.Mutex
+	opt       Options
+	seq       uint64
+	ring      ring
+	outcomes  *outcomes
+	buckets   *buckets
+	edges     *edges
+	targets   map[string]*target
+	facts     Facts
+	factsSeq  uint64
+	stats     Stats
+	scratch   scratch
+	forgotten int64 // second of the last clean-up
+
+	counts []entry64 // of the delta being added
 }
 
 // New makes an empty engine.
-func New(opt Options) *Engine { return &Engine{opt: opt} }
-
-// Add takes one scrape of one target.
-func (e *Engine) Add(b mesh.EdgeBatch) {}
-
-// SetFacts replaces what is known from other parts.
-func (e *Engine) SetFacts(f Facts) {}
-
-// View computes the graph as it was known at a time within the last hour.
-func (e *Engine) View(q Query, at time.Time) View {
-	return View{At: at, Nodes: []Node{}, Edges: []Edge{}, Stale: []Stale{}}
+func New(opt Options) *Engine {
+	e := &Engine{opt: opt.withDefaults(), targets: make(map[string]*target)}
+	e.outcomes = newOutcomes(e.opt.MaxOutcomes)
+	e.buckets = newBuckets(e.opt.MaxBuckets)
+	e.edges = newEdges(e.opt.MaxEdges)
+	k := newKeys(e.outcomes.room(), e.opt.MaxBuckets)
+	e.ring = ring{
+		history: int64(e.opt.History / time.Second), keys: k, fold: newSums(k),
+		wide: func(b uint32) uint32 { return e.buckets.wide[b] },
+	}
+	e.scratch = scratch{client: newSums(k), server: newSums(k), lead: newSums(k)}
+	return e
 }
-
-// Timeline gives the whole mesh's requests and errors until a time. The caller
-// passes the markers in.
-func (e *Engine) Timeline(window time.Duration, until time.Time, markers []Marker) Timeline {
-	return Timeline{From: until.Add(-window), RPS: []float64{}, ErrorsPerS: []float64{}, Markers: markers}
-}
-
-// ForgetTarget drops a scrape target that is gone for good, so that it is no
-// longer stale. It reports whether there was one.
-func (e *Engine) ForgetTarget(address string) bool { return false }
 
 // Stats counts what the engine took and what it had to drop.
 type Stats struct {
 	Batches, Deltas  uint64
 	Edges, Targets   int
-	Requests, Errors float64 // main figures, since the start
+	Requests, Errors float64 // each request once, since the start
 	DroppedEdges     uint64  // deltas of edges over the limit
-	DroppedOutcomes  uint64  // counted under "other"
-	DroppedBuckets   uint64  // histogram buckets counted in wider ones
+	FoldedOutcomes   uint64  // counted with less detail
+	FoldedBuckets    uint64  // counted in a near bucket
 	Late             uint64  // deltas older than the rings
-	Invalid          uint64  // deltas or batches that made no sense
+	Invalid          uint64  // batches and deltas that made no sense
 }
 
 // Stats gives the counters.
-func (e *Engine) Stats() Stats { return Stats{} }
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	s.Edges, s.Targets = len(e.edges.pairs), len(e.targets)
+	return s
+}
+
+// SetFacts replaces what is known from other parts.
+func (e *Engine) SetFacts(f Facts) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.facts = f
+	e.factsSeq++
+	e.seq++
+}
+
+// ForgetTarget drops a scrape target that is gone for good, so that it is no
+// longer stale. What it counted stays. It reports whether there was one.
+func (e *Engine) ForgetTarget(address string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.targets[address]
+	if t == nil {
+		return false
+	}
+	e.seq++
+	e.drop(t)
+	return true
+}
+
+func (e *Engine) drop(t *target) {
+	t.gone = true
+	delete(e.targets, t.address)
+	if t.of != nil {
+		t.of.targets = slices.DeleteFunc(t.of.targets, func(o *target) bool { return o == t })
+	}
+}
+
+// The times that a batch may carry: anything else is a broken clock.
+const (
+	earliestTime = 1e9  // 2001
+	latestTime   = 1e10 // 2286
+)
+
+// Add takes one scrape of one target.
+func (e *Engine) Add(b mesh.EdgeBatch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seq++
+	e.stats.Batches++
+	at := seconds(b.At)
+	if b.At.IsZero() || at < earliestTime || at > latestTime || b.Target == "" {
+		e.stats.Invalid++
+		return
+	}
+	t := e.target(&b, at)
+	covers := e.scraped(t, &b, at)
+	for i := range b.Deltas {
+		e.addDelta(t, &b.Deltas[i], covers)
+	}
+	if now := int64(at); now-e.forgotten >= coarseSeconds {
+		e.forgotten = now
+		e.ring.reach(at)
+		e.cleanUp()
+	}
+}
+
+// cleanUp drops what fell out of the history.
+func (e *Engine) cleanUp() {
+	before := e.ring.head - e.ring.history - fineFrames
+	e.edges.forget(before)
+	for _, t := range e.targets {
+		if max(t.lastSeen, t.lastUp) < float64(before) {
+			e.drop(t)
+		}
+	}
+}
+
+func (e *Engine) target(b *mesh.EdgeBatch, at float64) *target {
+	t := e.targets[b.Target]
+	if t == nil {
+		t = &target{address: b.Target, since: at}
+		e.targets[b.Target] = t
+	}
+	if b.Node != "" {
+		t.node = b.Node
+	}
+	if !b.Workload.IsUnknown() {
+		if w := e.edges.workload(b.Workload); w != t.of {
+			if t.of != nil {
+				t.of.targets = slices.DeleteFunc(t.of.targets, func(o *target) bool { return o == t })
+			}
+			t.of = w
+			w.targets = append(w.targets, t)
+			w.reports = true
+			e.edges.changed++
+		}
+	}
+	return t
+}
+
+// young is how far back the counts of a first scrape are taken to reach: it
+// has some only when the target's process started just before.
+const young = 2.0
+
+// scraped notes how a scrape went and gives the time that its counts cover.
+func (e *Engine) scraped(t *target, b *mesh.EdgeBatch, at float64) span {
+	t.lastSeen = max(t.lastSeen, at)
+	if !b.Up {
+		if at >= t.lastUp {
+			t.up, t.failure = false, b.Error
+		}
+		return span{at - 1, at}
+	}
+	covers := b.Interval.Seconds()
+	switch {
+	case covers > 0 && covers < e.opt.History.Seconds():
+		if t.lastUp == 0 {
+			t.since = at - covers
+		}
+		t.interval = b.Interval
+		if t.lastUp > 0 && !t.up {
+			t.interval = min(t.interval, e.usualInterval(t)) // it spans scrapes that failed
+		}
+	case t.lastUp == 0 && len(b.Deltas) > 0:
+		covers = young
+		t.since = at - young
+	case t.lastUp == 0:
+		t.since, covers = at, 1
+	default:
+		covers = 1
+	}
+	if at >= t.lastUp {
+		t.lastUp, t.up, t.failure = at, true, ""
+	}
+	return span{at - covers, at}
+}
+
+// usualInterval is the shortest interval among the other targets, for one that
+// has just come back.
+func (e *Engine) usualInterval(back *target) time.Duration {
+	usual := time.Duration(math.MaxInt64)
+	for _, t := range e.targets {
+		if t != back && t.interval > 0 {
+			usual = min(usual, t.interval)
+		}
+	}
+	return usual
+}
+
+func (e *Engine) addDelta(t *target, d *mesh.EdgeDelta, covers span) {
+	e.stats.Deltas++
+	if d.Key.Protocol == "" || d.Key.Reporter == "" {
+		e.stats.Invalid++
+		return
+	}
+	second := int64(math.Ceil(covers.to)) - 1
+	s := e.edges.find(d.Key, second)
+	if s == nil {
+		e.stats.DroppedEdges++
+		return
+	}
+	if math.IsNaN(d.ActiveConnections) || d.ActiveConnections < 0 || math.IsInf(d.ActiveConnections, 0) {
+		e.stats.Invalid++
+		return
+	}
+	s.from(t, d.ActiveConnections)
+	requests, ok := e.collect(d)
+	if !ok {
+		e.stats.Invalid++
+		return
+	}
+	s.pair.last = max(s.pair.last, second)
+	if len(e.counts) == 0 {
+		return
+	}
+	if !e.ring.put(s.id, covers, e.counts, requests) {
+		e.stats.Late++
+		return
+	}
+	if s.key.Reporter == mesh.FromSource || len(s.pair.client) == 0 {
+		for _, c := range e.counts[:requests] {
+			e.stats.Requests += c.n
+			if o := &e.outcomes.list[c.key]; o.failed && s.key.Protocol != mesh.TCP {
+				e.stats.Errors += c.n
+			}
+		}
+	}
+}
+
+// collect turns a delta into ring entries, requests first. It reports false
+// when a number is none.
+func (e *Engine) collect(d *mesh.EdgeDelta) (requests int, ok bool) {
+	e.counts = e.counts[:0]
+	ok = true
+	put := func(key uint32, n float64) {
+		if math.IsNaN(n) || math.IsInf(n, 0) || n < 0 || n > 1e15 {
+			ok = false
+			return
+		}
+		if n > 0 {
+			e.counts = append(e.counts, entry64{key: key, n: n})
+		}
+	}
+	outcomes := func(base uint32, counts map[mesh.Outcome]float64) {
+		for o, n := range counts {
+			id, folded := e.outcomes.id(o)
+			if folded {
+				e.stats.FoldedOutcomes++
+			}
+			put(base+id, n)
+		}
+	}
+	k := &e.ring.keys
+	outcomes(0, d.Requests)
+	requests = len(e.counts)
+	outcomes(k.responses, d.Responses)
+	for _, b := range d.Latency.Buckets {
+		id, folded, real := e.buckets.id(bounds{b.Lower, b.Upper})
+		if folded {
+			e.stats.FoldedBuckets++
+		}
+		if !real {
+			return 0, false
+		}
+		put(k.buckets+id, b.Count)
+	}
+	put(k.plain+sumAttempts, d.Attempts)
+	put(k.plain+sumNewConnections, d.NewConnections)
+	put(k.plain+sumOpened, d.TCPOpened)
+	put(k.plain+sumClosed, d.TCPClosed)
+	put(k.plain+sumSent, d.SentBytes)
+	put(k.plain+sumReceived, d.ReceivedBytes)
+	// Maps come in any order; the rings are to be the same for the same input.
+	slices.SortFunc(e.counts, func(a, b entry64) int { return cmp.Compare(a.key, b.key) })
+	return requests, ok
+}

@@ -1,6 +1,15 @@
 package graph
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
 
 // HealthState is how well a node or edge does.
 type HealthState string
@@ -38,7 +47,287 @@ type Health struct {
 
 // Reason says in a plain sentence what is wrong.
 type Reason struct {
-	Code  string    `json:"code"` // 5xx, 4xx, no_response, grpc, tcp, config, no_data, sides_differ
+	Code  string    `json:"code"` // 5xx, 4xx, no_response, grpc, tcp, config, no_data
 	Text  string    `json:"text"`
 	Since time.Time `json:"since,omitzero"`
 }
+
+// rule is when a class of answers is a matter of health: Kiali's defaults, as
+// operators know them. Ratios are of the requests of that protocol.
+type rule struct {
+	class      class
+	code       string
+	warn, fail float64 // from here; warn 0: any; warn < 0: never
+	what       string
+}
+
+var rules = []rule{
+	{class5xx, "5xx", 0, 0.10, "answered 5xx"},
+	{classNone, "no_response", -1, 0.10, "got no answer"},
+	{classGRPC, "grpc", -1, 0.10, "ended with a gRPC error"},
+	{class4xx, "4xx", 0.10, 0.20, "answered 4xx"},
+	{classTCP, "tcp", 0, 0.10, "failed"},
+}
+
+// verdict judges a ratio.
+func (r *rule) verdict(ratio float64) HealthState {
+	switch {
+	case ratio >= r.fail:
+		return Fail
+	case ratio > 0 && r.warn >= 0 && ratio >= r.warn:
+		return Warn
+	}
+	return OK
+}
+
+// of gives the ratio of a class.
+func (t *tally) of(c class) float64 {
+	all := t.total
+	switch c {
+	case classGRPC:
+		all = t.grpc
+	case classTCP:
+		all = max(t.opened, t.by[classTCP])
+	}
+	if all == 0 {
+		return 0
+	}
+	return min(t.by[c]/all, 1)
+}
+
+// judged is a broken rule.
+type judged struct {
+	rule  *rule
+	state HealthState
+	ratio float64
+}
+
+// judge lists the broken rules, worst first.
+func (t *tally) judge() []judged {
+	var out []judged
+	for i := range rules {
+		ratio := t.of(rules[i].class)
+		if s := rules[i].verdict(ratio); s != OK {
+			out = append(out, judged{&rules[i], s, ratio})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b judged) int { return cmp.Compare(b.state.Severity(), a.state.Severity()) })
+	return out
+}
+
+// idle reports whether nothing was counted in the window.
+func (f *figures) idle() bool {
+	return f.tally.total == 0 && f.tally.opened == 0 && f.tally.by[classTCP] == 0 &&
+		f.plain[sumSent] == 0 && f.plain[sumReceived] == 0 && f.active == 0
+}
+
+// edgeHealth judges an edge by its main figures.
+func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
+	if !g.live {
+		return noData(v.silence(g))
+	}
+	if g.lead.idle() {
+		return Health{Idle, []Reason{}}
+	}
+	h := Health{OK, []Reason{}}
+	what := "requests"
+	if g.protocol == mesh.TCP {
+		what = "connections"
+	}
+	for _, j := range g.lead.tally.judge() {
+		text := fmt.Sprintf("%s of %s %s", percent(j.ratio), what, j.rule.what)
+		if most := mostOf(j.rule.class, list); most != "" {
+			text += ", most of them " + most
+		}
+		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, []*gathered{g}, leading)})
+	}
+	return h
+}
+
+func noData(text string) Health {
+	return Health{UnknownData, []Reason{{Code: "no_data", Text: text}}}
+}
+
+func (v *viewing) silence(g *gathered) string {
+	if g.latest == nil {
+		return "no data: nothing that counts this edge is scraped"
+	}
+	return g.latest.silence(v.clock.at)
+}
+
+func (h *Health) add(s HealthState, r Reason) {
+	h.Reasons = append(h.Reasons, r)
+	if s.Severity() > h.State.Severity() {
+		h.State = s
+	}
+}
+
+// mostOf describes the most frequent error answer of a class. list is sorted.
+func mostOf(c class, list []Answer) string {
+	for _, a := range list {
+		o := readOutcome(mesh.Outcome{Code: a.Code, GRPC: a.GRPC, Flags: a.Flags})
+		if o.class != c && (c != classTCP || !o.tcpFail) {
+			continue
+		}
+		var b strings.Builder
+		switch c {
+		case classGRPC:
+			b.WriteString("gRPC " + strings.TrimPrefix(o.code, "grpc:"))
+		case classNone, classTCP:
+		default:
+			b.WriteString(strconv.Itoa(a.Code))
+		}
+		for _, f := range o.flags {
+			space(&b, f)
+			if m := mesh.FlagMeaning(mesh.Flag(f)); m != "" {
+				b.WriteString(" (" + m + ")")
+			}
+		}
+		switch a.By {
+		case mesh.AnsweredByProxy:
+			space(&b, "by the proxy")
+		case mesh.AnsweredByUpstream:
+			space(&b, "by the service")
+		}
+		if a.Object != "" {
+			b.WriteString(", from " + a.Object)
+		}
+		return b.String()
+	}
+	return ""
+}
+
+func space(b *strings.Builder, s string) {
+	if b.Len() > 0 {
+		b.WriteByte(' ')
+	}
+	b.WriteString(s)
+}
+
+func percent(ratio float64) string {
+	p := ratio * 100
+	if p > 0 && p < 0.1 {
+		return "under 0.1 %"
+	}
+	return strconv.FormatFloat(float64(int(p*10+0.5))/10, 'f', -1, 64) + " %"
+}
+
+// nodeHealth judges a node by its own answers, its configuration and whether
+// its sources give data.
+func (v *viewing) nodeHealth(n *gatheredNode) Health {
+	h := Health{Idle, []Reason{}}
+	var all tally
+	live := false
+	for _, g := range n.in {
+		if !g.live {
+			continue
+		}
+		live = true
+		all.add(own(g).tally)
+		if !g.lead.idle() {
+			h.State = OK
+		}
+	}
+	for _, g := range n.out {
+		live = live || g.live
+		if g.live && !g.lead.idle() && h.State == Idle {
+			h.State = OK
+		}
+	}
+	for _, j := range all.judge() {
+		text := fmt.Sprintf("%s of what it was asked %s", percent(j.ratio), j.rule.what)
+		if worst := worstCaller(n.in, j.rule.class); worst != "" {
+			text += ", most of it from " + worst
+		}
+		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, n.in, answering)})
+	}
+	for _, f := range n.facts {
+		if r, bad := configReason(f); bad {
+			h.add(Warn, r)
+		}
+	}
+	v.judgeSources(n, live, &h)
+	return h
+}
+
+// own gives an edge as the called workload counted it; what its callers'
+// proxies decided alone is not its answer. Where it does not count, the caller
+// must do.
+func own(g *gathered) *figures {
+	if g.server != nil {
+		return g.server
+	}
+	return g.lead
+}
+
+func worstCaller(edges []*gathered, c class) string {
+	if len(edges) < 2 {
+		return ""
+	}
+	var worst *gathered
+	for _, g := range edges {
+		n := own(g).tally.by[c]
+		if !g.live || n == 0 {
+			continue
+		}
+		if worst == nil || n > own(worst).tally.by[c] || n == own(worst).tally.by[c] && g.id < worst.id {
+			worst = g
+		}
+	}
+	if worst == nil {
+		return ""
+	}
+	return worst.source.name
+}
+
+// configReason tells of a workload whose sidecar does not run what it should.
+func configReason(f WorkloadFacts) (Reason, bool) {
+	if f.Config == nil {
+		return Reason{}, false
+	}
+	switch f.Config.State {
+	case "synced", "in-flight", "slow":
+		return Reason{}, false
+	}
+	text := f.ConfigReason
+	if text == "" {
+		text = "configuration " + f.Config.State
+	}
+	return Reason{"config", f.Workload.Name + ": " + text, f.ConfigSince}, true
+}
+
+// judgeSources tells of scrape targets of the node that are silent. With all
+// of them silent nothing is known of it.
+func (v *viewing) judgeSources(n *gatheredNode, live bool, h *Health) {
+	var silent []*target
+	total := 0
+	for _, w := range n.workloads {
+		for _, t := range w.targets {
+			total++
+			if t.silent(v.clock.at, v.clock.intervals) {
+				silent = append(silent, t)
+			}
+		}
+	}
+	if len(silent) == 0 {
+		if !live && len(n.in)+len(n.out) > 0 {
+			*h = noData(v.silence(slices.Concat(n.in, n.out)[0]))
+		}
+		return
+	}
+	latest := slices.MaxFunc(silent, func(a, b *target) int {
+		return cmp.Or(cmp.Compare(a.lastUp, b.lastUp), strings.Compare(b.address, a.address))
+	})
+	if len(silent) < total {
+		h.add(Warn, Reason{"no_data", fmt.Sprintf("%d of %d sources give no data: %s", len(silent), total, latest.reason(v.clock.at)), instant(latest.lastUp)})
+		return
+	}
+	reason := noData(latest.reason(v.clock.at)).Reasons[0]
+	reason.Since = instant(latest.lastUp)
+	h.State = UnknownData
+	h.Reasons = append([]Reason{reason}, h.Reasons...)
+}
+
+// leading and answering choose whose counts date a reason.
+func leading(g *gathered) *figures   { return g.lead }
+func answering(g *gathered) *figures { return own(g) }

@@ -1,9 +1,18 @@
 package graph
 
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
 // NamespaceSummary is one namespace in the overview.
 type NamespaceSummary struct {
 	Name       string  `json:"name"`
-	Health     Health  `json:"health"`
+	Health     Health  `json:"health"` // of its worst workload
 	Workloads  int     `json:"workloads"`
 	Meshed     int     `json:"meshed"`
 	RPS        float64 `json:"rps"`
@@ -36,17 +45,226 @@ type Finding struct {
 	Link     string      `json:"link"` // a path in the UI
 }
 
-// Namespaces sums a workload view up, worst first.
-func Namespaces(workloads View) []NamespaceSummary { return []NamespaceSummary{} }
+// maxReasons bounds the reasons that a summary takes over from its parts.
+const maxReasons = 3
 
-// Services lists the services of a service view, failing first.
-func Services(services View) []ServiceSummary { return []ServiceSummary{} }
+// Namespaces sums a workload view up, worst first, then by name.
+func Namespaces(workloads View) []NamespaceSummary {
+	byName := make(map[string]*NamespaceSummary)
+	failed := make(map[string]float64)
+	for i := range workloads.Nodes {
+		n := &workloads.Nodes[i]
+		if n.Namespace == "" || n.Kind != KindWorkload && n.Kind != KindService {
+			continue
+		}
+		s := byName[n.Namespace]
+		if s == nil {
+			s = &NamespaceSummary{Name: n.Namespace, Health: Health{Idle, []Reason{}}}
+			byName[n.Namespace] = s
+		}
+		if n.Kind == KindWorkload {
+			s.Workloads++
+			if n.Meshed {
+				s.Meshed++
+			}
+		}
+		s.RPS += n.In.RPS
+		failed[n.Namespace] += n.In.RPS * n.In.ErrorRatio
+		s.Health.take(n)
+	}
+	out := make([]NamespaceSummary, 0, len(byName))
+	for name, s := range byName {
+		if s.RPS > 0 {
+			s.ErrorRatio = round(failed[name] / s.RPS)
+		}
+		s.RPS = round(s.RPS)
+		if len(s.Health.Reasons) > maxReasons {
+			more := len(s.Health.Reasons) - maxReasons
+			s.Health.Reasons = append(s.Health.Reasons[:maxReasons:maxReasons],
+				Reason{Code: "more", Text: fmt.Sprintf("and %d more", more)})
+		}
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b NamespaceSummary) int {
+		return cmp.Or(cmp.Compare(b.Health.State.Severity(), a.Health.State.Severity()), strings.Compare(a.Name, b.Name))
+	})
+	return out
+}
 
-// ErrorEdges gives the n edges with most errors a second.
-func ErrorEdges(workloads View, n int) []Edge { return []Edge{} }
+// take makes h as bad as one of its parts is, for the same reasons.
+func (h *Health) take(n *Node) {
+	worse := n.Health.State.Severity() - h.State.Severity()
+	if worse > 0 {
+		h.State = n.Health.State
+	}
+	added := make([]Reason, 0, len(n.Health.Reasons))
+	for _, r := range n.Health.Reasons {
+		if r.Code != "config" { // names its workload itself
+			r.Text = n.Name + ": " + r.Text
+		}
+		added = append(added, r)
+	}
+	if worse > 0 {
+		h.Reasons = append(added, h.Reasons...)
+	} else {
+		h.Reasons = append(h.Reasons, added...)
+	}
+}
+
+// Services lists the services of a service view: failing first, then by
+// traffic.
+func Services(services View) []ServiceSummary {
+	out := []ServiceSummary{}
+	for i := range services.Nodes {
+		n := &services.Nodes[i]
+		if n.Kind != KindService {
+			continue
+		}
+		out = append(out, ServiceSummary{
+			ID: n.ID, Namespace: n.Namespace, Name: n.Name, Health: n.Health,
+			RPS: n.In.RPS, ErrorRatio: n.In.ErrorRatio, P95MS: n.In.P95MS, RPSSeries: n.RPSSeries,
+		})
+	}
+	slices.SortFunc(out, func(a, b ServiceSummary) int {
+		return cmp.Or(cmp.Compare(b.Health.State.Severity(), a.Health.State.Severity()),
+			cmp.Compare(b.RPS, a.RPS), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// ErrorEdges gives the n edges with most errors a second; those without any
+// are left out.
+func ErrorEdges(workloads View, n int) []Edge {
+	out := []Edge{}
+	for i := range workloads.Edges {
+		if workloads.Edges[i].ErrorRatio > 0 {
+			out = append(out, workloads.Edges[i])
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Edge) int { return cmp.Compare(errorRate(&b), errorRate(&a)) })
+	return out[:min(n, len(out))]
+}
+
+// errorRate is an edge's errors a second, of connections where it has no
+// requests.
+func errorRate(e *Edge) float64 {
+	return e.ErrorRatio * max(e.RPS, e.NewConnectionsPerS)
+}
 
 // CoverageOf counts the workloads of a workload view.
-func CoverageOf(workloads View) Coverage { return Coverage{Unmeshed: []string{}} }
+func CoverageOf(workloads View) Coverage {
+	c := Coverage{Unmeshed: []string{}}
+	for i := range workloads.Nodes {
+		n := &workloads.Nodes[i]
+		if n.Kind != KindWorkload {
+			continue
+		}
+		c.Workloads++
+		if n.Meshed {
+			c.Meshed++
+		} else {
+			c.Unmeshed = append(c.Unmeshed, strings.TrimPrefix(n.ID, "workload:"))
+		}
+	}
+	return c
+}
 
-// Findings puts what is wrong in a workload view into sentences, worst first.
-func Findings(workloads View) []Finding { return []Finding{} }
+// Findings puts what is wrong with the traffic of a workload view into
+// sentences, worst first: failing edges, and workloads without data. What is
+// wrong with configuration, server/skew tells.
+func Findings(workloads View) []Finding {
+	type ranked struct {
+		Finding
+		weight float64
+	}
+	names := make(map[string]string, len(workloads.Nodes))
+	var found []ranked
+	for i := range workloads.Nodes {
+		n := &workloads.Nodes[i]
+		names[n.ID] = n.Name
+		for _, r := range n.Health.Reasons {
+			if r.Code == "no_data" {
+				found = append(found, ranked{Finding{Warn, n.Name + ": " + r.Text, link(n.ID)}, 0})
+			}
+		}
+	}
+	for i := range workloads.Edges {
+		e := &workloads.Edges[i]
+		if e.Health.State != Warn && e.Health.State != Fail {
+			continue
+		}
+		text := fmt.Sprintf("%s → %s: %s", names[e.Source], names[e.Target], sentence(e, names[e.Source]))
+		found = append(found, ranked{Finding{e.Health.State, text, link(e.ID)}, errorRate(e)})
+	}
+	slices.SortStableFunc(found, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.Severity.Severity(), a.Severity.Severity()), cmp.Compare(b.weight, a.weight),
+			strings.Compare(a.Text, b.Text))
+	})
+	out := make([]Finding, len(found))
+	for i := range found {
+		out[i] = found[i].Finding
+	}
+	return out
+}
+
+// sentence says what is wrong with an edge and who answers so.
+func sentence(e *Edge, source string) string {
+	if e.Protocol == "tcp" || len(e.Health.Reasons) == 0 || e.Health.Reasons[0].Code == "4xx" {
+		if len(e.Health.Reasons) > 0 {
+			return e.Health.Reasons[0].Text
+		}
+		return string(e.Health.State)
+	}
+	text := percent(e.ErrorRatio) + " errors"
+	var all, proxy float64
+	for _, a := range e.Answers {
+		if a.Code >= 400 && a.Code < 500 && a.GRPC == "" {
+			continue // not an error of the ratio
+		}
+		all += a.RPS
+		if a.By == "proxy" {
+			proxy += a.RPS
+		}
+	}
+	switch {
+	case all == 0:
+		return text
+	case proxy == 0 && e.AnsweredBy.Upstream > 0:
+		return text + ", all answered by the service"
+	case proxy == 0:
+		return text
+	}
+	who := "a proxy"
+	if e.ServerSide == nil {
+		who = "the proxy of " + source
+	}
+	return text + ", " + percent(proxy/all) + " of them answered by " + who + why(e)
+}
+
+// why gives the reason of the most frequent answer by a proxy.
+func why(e *Edge) string {
+	for _, a := range e.Answers {
+		if a.By != "proxy" {
+			continue
+		}
+		o := answerText(a)
+		if a.Object != "" {
+			o += ", from " + a.Object
+		}
+		return o
+	}
+	return ""
+}
+
+func answerText(a Answer) string {
+	text := ": " + strconv.Itoa(a.Code)
+	if a.Flags != "-" && a.Flags != "" {
+		text += " " + a.Flags
+	}
+	if a.Details != "" {
+		text += " " + a.Details
+	}
+	return text
+}
+
+func link(id string) string { return "/graph?sel=" + url.QueryEscape(id) }

@@ -165,7 +165,7 @@ type Answer struct {
 	Code    int     `json:"code"`
 	GRPC    string  `json:"grpc,omitempty"`
 	Flags   string  `json:"flags"`
-	By      string  `json:"by"`      // upstream | proxy
+	By      string  `json:"by"`      // upstream | proxy; "" where the mesh does not tell
 	Details string  `json:"details"` // why the proxy answered
 	Object  string  `json:"object"`  // the configuration object that made it
 	RPS     float64 `json:"rps"`

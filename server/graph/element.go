@@ -1,0 +1,222 @@
+package graph
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// edge makes an edge of the view.
+func (v *viewing) edge(g *gathered) Edge {
+	f := g.lead
+	out := Edge{
+		ID: g.id, Source: g.source.id, Target: g.target.id, Protocol: g.protocol,
+		RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()),
+		P50MS: f.quantiles.p50, P95MS: f.quantiles.p95, P99MS: f.quantiles.p99,
+		Codes: make(map[string]float64), Flags: make(map[string]float64),
+		Mirrored:      g.mirrored,
+		SentBytesPerS: round(f.plain[sumSent]), ReceivedBytesPerS: round(f.plain[sumReceived]),
+		ActiveConnections: f.active,
+		RPSSeries:         g.rps, ErrorSeries: g.failed,
+		ClientSide: g.client.side(), ServerSide: g.server.side(),
+		Weight: v.splits.weight(g),
+	}
+	roundAll(g.rps)
+	roundAll(g.failed)
+	if g.service.Host != "" {
+		service := v.service(g.service)
+		out.Service = &service
+	}
+	if g.securable > 0 {
+		out.MTLSRatio = round(g.secured / g.securable)
+	}
+	v.connections(g, &out)
+	for _, r := range f.requests {
+		if g.protocol != mesh.TCP {
+			out.Codes[r.code] += r.rate
+		}
+		for _, flag := range r.flags {
+			out.Flags[flag] += r.rate
+		}
+	}
+	if len(f.requests) == 0 {
+		for _, r := range f.responses {
+			for _, flag := range r.flags {
+				out.Flags[flag] += r.rate
+			}
+		}
+	}
+	roundMap(out.Codes)
+	roundMap(out.Flags)
+	out.AnsweredBy, out.Answers = answers(g)
+	out.Health = v.edgeHealth(g, out.Answers)
+	return out
+}
+
+// service completes a service's names by the registry.
+func (v *viewing) service(s mesh.Service) mesh.Service {
+	if f, ok := v.engine.facts.Services[s.Host]; ok {
+		if f.Service.Name != "" {
+			s.Name = f.Service.Name
+		}
+		if f.Service.Namespace != "" {
+			s.Namespace = f.Service.Namespace
+		}
+	}
+	if s.Name == "" {
+		s.Name = s.Host
+	}
+	return s
+}
+
+// connections fills in what only the client's side can tell of requests: how
+// many tries they took and how many connections they were made over.
+func (v *viewing) connections(g *gathered, out *Edge) {
+	if g.protocol == mesh.TCP {
+		out.NewConnectionsPerS = round(g.lead.plain[sumOpened])
+		return
+	}
+	c := g.client
+	if c == nil {
+		return
+	}
+	if c.tally.total > 0 && c.plain[sumAttempts] > 0 {
+		out.AttemptsPerRequest = round(c.plain[sumAttempts] / c.tally.total)
+	}
+	if opened := c.plain[sumNewConnections]; opened > 0 {
+		out.NewConnectionsPerS = round(opened)
+		per := round(c.tally.total / opened)
+		out.RequestsPerConnection = &per
+	}
+}
+
+func (f *figures) side() *Side {
+	if f == nil {
+		return nil
+	}
+	q := f.quantiles
+	return &Side{RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()), P50MS: q.p50, P95MS: q.p95, P99MS: q.p99}
+}
+
+func roundMap(m map[string]float64) {
+	for k, x := range m {
+		m[k] = round(x)
+	}
+}
+
+// maxAnswers bounds the error answers shown of an edge.
+const maxAnswers = 10
+
+// answers says who answered an edge's requests, and lists the error answers,
+// most frequent first.
+//
+// Two proxies stand on the way. To the client's, an answer that the server's
+// proxy made looks like the service's own; the server's proxy knows better.
+// So what the client's side counts as answered upstream is split by what the
+// server's side says of answers with the same status. What the client's proxy
+// answered never reached the server and is missing there rightly.
+func answers(g *gathered) (AnsweredBy, []Answer) {
+	list := g.lead.responses
+	if len(list) == 0 {
+		list = guessed(g.lead.requests)
+	}
+	if g.client != nil && g.server != nil && g.lead != g.server {
+		list = attribute(list, g.server.responses)
+	}
+	var by AnsweredBy
+	found := make([]Answer, 0, len(list))
+	for _, r := range list {
+		switch r.AnsweredBy {
+		case mesh.AnsweredByUpstream:
+			by.Upstream += r.rate
+		case mesh.AnsweredByProxy:
+			by.Proxy += r.rate
+		}
+		if failing := r.isError() && g.protocol != mesh.TCP || g.protocol == mesh.TCP && r.tcpFail; failing {
+			found = append(found, Answer{
+				Code: r.Code, GRPC: r.GRPC, Flags: r.Flags, By: r.AnsweredBy,
+				Details: r.Details, Object: r.Object, RPS: round(r.rate),
+			})
+		}
+	}
+	slices.SortFunc(found, func(a, b Answer) int {
+		return cmp.Or(cmp.Compare(b.RPS, a.RPS), cmp.Compare(a.Code, b.Code), strings.Compare(a.GRPC, b.GRPC),
+			strings.Compare(a.Flags, b.Flags), strings.Compare(a.By, b.By),
+			strings.Compare(a.Details, b.Details), strings.Compare(a.Object, b.Object))
+	})
+	if len(found) > maxAnswers {
+		found = slices.Clip(found[:maxAnswers])
+	}
+	return AnsweredBy{round(by.Upstream), round(by.Proxy)}, found
+}
+
+// status is what both sides of an edge see of an answer.
+type status struct {
+	code int
+	grpc string
+}
+
+// attribute takes from the client side's upstream answers what the server's
+// proxy says that it made itself.
+func attribute(client, server []outcomeRate) []outcomeRate {
+	upstream := make(map[status]float64)
+	for _, r := range client {
+		if r.AnsweredBy != mesh.AnsweredByProxy {
+			upstream[status{r.Code, grpcNumber(r.GRPC)}] += r.rate
+		}
+	}
+	taken := make(map[status]float64)
+	var out []outcomeRate
+	for _, r := range server {
+		if r.AnsweredBy != mesh.AnsweredByProxy {
+			continue
+		}
+		st := status{r.Code, grpcNumber(r.GRPC)}
+		// The client's retries make the server answer more than the client
+		// counts; only what it counts is to be split.
+		rate := min(r.rate, upstream[st]-taken[st])
+		if rate > 0 {
+			taken[st] += rate
+			out = append(out, outcomeRate{r.outcome, rate})
+		}
+	}
+	for _, r := range client {
+		if r.AnsweredBy != mesh.AnsweredByProxy {
+			st := status{r.Code, grpcNumber(r.GRPC)}
+			left := upstream[st] - taken[st]
+			if left < 1e-9*upstream[st] {
+				continue
+			}
+			r.rate *= left / upstream[st]
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// proxyFlags are set only where a proxy made the answer itself. URX and UR are
+// not among them: a service's own last answer may carry them.
+var proxyFlags = []mesh.Flag{
+	mesh.FlagNoHealthyUpstream, mesh.FlagUpstreamConnectionFailure, mesh.FlagUpstreamOverflow,
+	mesh.FlagNoRouteFound, mesh.FlagNoClusterFound, mesh.FlagUpstreamRequestTimeout,
+	mesh.FlagUpstreamConnectionTerm, mesh.FlagUpstreamProtocolError, mesh.FlagFaultInjected,
+	mesh.FlagRateLimited, mesh.FlagUnauthorized, mesh.FlagOverload, mesh.FlagDNSFailure,
+}
+
+// guessed makes responses of requests where the mesh tells no more than the
+// standard metrics do. An answer without flags may be anybody's (a denial sets
+// none): then nobody is named.
+func guessed(requests []outcomeRate) []outcomeRate {
+	out := make([]outcomeRate, 0, len(requests))
+	for _, r := range requests {
+		if slices.ContainsFunc(r.flags, func(f string) bool { return slices.Contains(proxyFlags, mesh.Flag(f)) }) {
+			o := *r.outcome
+			o.AnsweredBy = mesh.AnsweredByProxy
+			r.outcome = &o
+		}
+		out = append(out, r)
+	}
+	return out
+}

@@ -1,0 +1,330 @@
+package graph
+
+import (
+	"slices"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// seriesSeconds is how far the series of views look back, at a value a second.
+const seriesSeconds = 60
+
+// gathered is one edge of a view while it is added up from its pairs. Rates
+// are per second.
+type gathered struct {
+	id             string
+	source, target *gatheredNode
+	protocol       mesh.Protocol
+	pairs          []*pair
+
+	client, server *figures // nil where that side does not report
+	lead           *figures // the one of them that the main figures come from, or a mix
+	service        mesh.Service
+	latest         *target // of silent pairs: whose data came last
+	live           bool    // some pair has a side that reports
+	end            int64   // the newest second read
+	secured        float64
+	securable      float64
+	rps, failed    []float64
+	mirrored       bool
+}
+
+// figures are the sums of one side.
+type figures struct {
+	requests  []outcomeRate
+	responses []outcomeRate
+	plain     [plainSums]float64
+	active    float64
+	buckets   []mesh.Bucket // by bounds
+	tally     tally
+	quantiles quantiles
+}
+
+type outcomeRate struct {
+	*outcome
+	rate float64
+}
+
+// tally counts answers by what health asks for.
+type tally struct {
+	total, failed float64
+	by            [classTCP + 1]float64
+	grpc, http    float64 // requests of each protocol
+	opened        float64 // TCP connections
+}
+
+func (t *tally) add(o tally) {
+	t.total += o.total
+	t.failed += o.failed
+	for i := range t.by {
+		t.by[i] += o.by[i]
+	}
+	t.grpc += o.grpc
+	t.http += o.http
+	t.opened += o.opened
+}
+
+func (t *tally) errorRatio() float64 {
+	of := t.total
+	if t.opened > 0 {
+		of += max(t.opened, t.by[classTCP])
+	}
+	if of == 0 {
+		return 0
+	}
+	return min((t.failed+t.by[classTCP])/of, 1)
+}
+
+// gather adds up an edge's pairs over the window.
+func (v *viewing) gather(g *gathered) {
+	sc := &v.engine.scratch
+	mixed, leadClient := false, false
+	var activeClient, activeServer, activeLead float64
+	busiest := -1.0
+	for i, p := range g.pairs {
+		r := v.clock.read(p, v.window, v.engine.ring.base)
+		if g.end == 0 || r.to < g.end {
+			g.end = r.to
+		}
+		leads := r.client || !r.server && len(p.client) > 0
+		if i > 0 && leads != leadClient {
+			mixed = true
+		}
+		leadClient = leads
+		g.note(p, r)
+		clientRate := v.side(p.client, r, sc.client, g, false)
+		serverRate := v.side(p.server, r, sc.server, g, true)
+		ac, as := v.active(p.client), v.active(p.server)
+		activeClient, activeServer = activeClient+ac, activeServer+as
+		rate := serverRate
+		if leads {
+			rate = clientRate
+			activeLead += ac
+		} else {
+			activeLead += as
+		}
+		v.follow(p, leads, r.to, g)
+		v.splits.count(p, rate)
+		if rate > busiest && p.service.Host != "" {
+			busiest, g.service = rate, p.service
+		}
+	}
+	client, server := v.figuresOf(sc.client, g.protocol), v.figuresOf(sc.server, g.protocol)
+	client.active, server.active = activeClient, activeServer
+	switch {
+	case mixed:
+		g.lead = v.mix(g)
+		g.lead.active = activeLead
+	case leadClient:
+		g.lead = client
+	default:
+		g.lead = server
+	}
+	if g.client != nil {
+		g.client = client
+	}
+	if g.server != nil {
+		g.server = server
+	}
+	sc.client.reset()
+	sc.server.reset()
+}
+
+// note remembers which sides report.
+func (g *gathered) note(p *pair, r reading) {
+	if r.client {
+		g.client = &figures{}
+	}
+	if r.server {
+		g.server = &figures{}
+	}
+	g.live = g.live || r.client || r.server
+	if r.silent != nil && (g.latest == nil || r.silent.lastUp > g.latest.lastUp) {
+		g.latest = r.silent
+	}
+}
+
+// mix adds the leading sides of pairs that differ in which side leads.
+func (v *viewing) mix(g *gathered) *figures {
+	into := v.engine.scratch.lead
+	defer into.reset()
+	for _, p := range g.pairs {
+		r := v.clock.read(p, v.window, v.engine.ring.base)
+		side := p.server
+		if r.client || !r.server && len(p.client) > 0 {
+			side = p.client
+		}
+		for _, s := range side {
+			v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
+		}
+	}
+	return v.figuresOf(into, g.protocol)
+}
+
+// side adds one side of a pair. It gives the side's request rate. The server's
+// word on security counts, the client's only where the server does not report.
+func (v *viewing) side(side []*series, r reading, into *sums, g *gathered, server bool) float64 {
+	ring := &v.engine.ring
+	total := 0.0
+	for _, s := range side {
+		weight := 0.0
+		ring.each(s.id, r.from, r.to, func(_ int64, entries []entry, requests int) {
+			for i, e := range entries {
+				n := float64(e.n) * r.scale
+				into.add(e.key, n)
+				if i < requests || e.key == ring.keys.plain+sumOpened {
+					weight += n
+				}
+			}
+		})
+		if server == r.server {
+			g.securable += weight
+			if s.key.Security == "mutual_tls" {
+				g.secured += weight
+			}
+		}
+		total += weight
+	}
+	return total
+}
+
+// active adds up open connections, leaving out what silent targets said.
+func (v *viewing) active(side []*series) float64 {
+	n := 0.0
+	for _, s := range side {
+		for _, in := range s.inputs {
+			if !in.from.silent(v.clock.at, v.clock.intervals) {
+				n += in.active
+			}
+		}
+	}
+	return n
+}
+
+// follow adds a pair's requests and errors second by second.
+func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
+	side := p.server
+	if client {
+		side = p.client
+	}
+	if p.protocol == mesh.TCP {
+		return
+	}
+	list := v.engine.outcomes.list
+	base := v.engine.ring.base
+	for _, s := range side {
+		v.engine.ring.each(s.id, end-seriesSeconds, end, func(second int64, entries []entry, requests int) {
+			var all, failed float64
+			for _, e := range entries[:requests] {
+				all += float64(e.n)
+				if list[e.key].failed {
+					failed += float64(e.n)
+				}
+			}
+			at, width := seriesSeconds-int(end-second), 1
+			if second < base { // old seconds are kept by tens
+				width = coarseSeconds
+			}
+			for i := max(at, 0); i < min(at+width, seriesSeconds); i++ {
+				g.rps[i] += all / float64(width)
+				g.failed[i] += failed / float64(width)
+			}
+		})
+	}
+}
+
+// figuresOf reads sums out.
+func (v *viewing) figuresOf(s *sums, protocol mesh.Protocol) *figures {
+	f := &figures{}
+	k := &v.engine.ring.keys
+	slices.Sort(s.touched)
+	list := v.engine.outcomes.list
+	first := -1
+	for i, key := range s.touched {
+		n := s.v[key]
+		if n == 0 || i > 0 && key == s.touched[i-1] {
+			continue
+		}
+		switch {
+		case key < k.responses:
+			f.requests = append(f.requests, outcomeRate{&list[key], n})
+			f.tally.count(&list[key], n, protocol)
+		case key < k.buckets:
+			f.responses = append(f.responses, outcomeRate{&list[key-k.responses], n})
+		case key < k.plain:
+			if first < 0 {
+				first = i
+			}
+		default:
+			f.plain[key-k.plain] = n
+		}
+	}
+	if protocol == mesh.TCP {
+		f.tally.opened = f.plain[sumOpened]
+		if len(f.requests) == 0 {
+			for _, r := range f.responses {
+				f.tally.count(r.outcome, r.rate, protocol)
+			}
+		}
+	}
+	if first >= 0 {
+		f.buckets = v.bucketsOf(s, s.touched[first:])
+		f.quantiles = quantilesOf(f.buckets)
+	}
+	return f
+}
+
+func (t *tally) count(o *outcome, n float64, protocol mesh.Protocol) {
+	if protocol == mesh.TCP {
+		if o.tcpFail {
+			t.by[classTCP] += n
+		}
+		return
+	}
+	t.total += n
+	if o.failed {
+		t.failed += n
+	}
+	if protocol == mesh.GRPC {
+		t.grpc += n
+	} else {
+		t.http += n
+	}
+	t.by[o.class] += n
+}
+
+// bucketsOf gives the latency buckets among sorted keys, by bounds.
+func (v *viewing) bucketsOf(s *sums, touched []uint32) []mesh.Bucket {
+	k, b := &v.engine.ring.keys, v.engine.buckets
+	ids := v.ids[:0]
+	for i, key := range touched {
+		if key >= k.plain {
+			break
+		}
+		if s.v[key] > 0 && (i == 0 || key != touched[i-1]) {
+			ids = append(ids, key-k.buckets)
+		}
+	}
+	v.ids = ids
+	slices.SortFunc(ids, func(x, y uint32) int { return int(b.rank[x]) - int(b.rank[y]) })
+	out := make([]mesh.Bucket, len(ids))
+	for i, id := range ids {
+		at := b.list[id]
+		out[i] = mesh.Bucket{Lower: at.lower, Upper: at.upper, Count: s.v[k.buckets+id]}
+	}
+	return out
+}
+
+// mergeBuckets adds sorted buckets to sorted buckets.
+func mergeBuckets(lists [][]mesh.Bucket) []mesh.Bucket {
+	switch len(lists) {
+	case 0:
+		return nil
+	case 1:
+		return lists[0]
+	}
+	half := len(lists) / 2
+	h := mesh.Histogram{Buckets: mergeBuckets(lists[:half])}
+	h.Merge(mesh.Histogram{Buckets: mergeBuckets(lists[half:])})
+	return h.Buckets
+}
