@@ -20,7 +20,7 @@ type socket struct {
 
 	server *http.Server
 	feed   *feed
-	ctx    context.Context //nolint:containedctx // ends when the socket is cut; TCP engines watch it
+	ctx    context.Context // ends when the socket is cut; TCP engines watch it
 	cut    context.CancelFunc
 
 	mu    sync.Mutex

@@ -33,7 +33,7 @@ type spanQueue struct {
 	dropped  *prometheus.CounterVec
 	spans    chan sdktrace.ReadOnlySpan
 	flush    chan chan struct{}
-	stop     context.Context //nolint:containedctx // the worker's, ends waiting for a collector that is away
+	stop     context.Context // the worker's, ends waiting for a collector that is away
 	stopNow  context.CancelFunc
 	quit     chan struct{}
 	once     sync.Once
