@@ -108,8 +108,8 @@ function Runs({ view, onRevision }: Pick<BandProps, 'view' | 'onRevision'>) {
 
 function barColour(r: { revision: number; state_note?: string }, desired: number): string {
   if (r.revision === 0) return 'var(--idle)'
-  if (r.revision !== desired || /drift|reject/.test(r.state_note ?? '')) return 'var(--warn)'
-  return 'var(--ok-quiet)'
+  // Without a note nothing keeps these nodes back: what came later did not concern them.
+  return r.state_note && (r.revision !== desired || /drift|reject/.test(r.state_note)) ? 'var(--warn)' : 'var(--ok-quiet)'
 }
 
 const behindNote = (revision: number, desired: number) =>

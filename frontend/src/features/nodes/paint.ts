@@ -39,8 +39,9 @@ function paintOne(ctx: CanvasRenderingContext2D, s: Segment, x: number, w: numbe
         ctx.moveTo(x, Math.round(y + h / 2) + 0.5)
         ctx.lineTo(x + w, Math.round(y + h / 2) + 0.5)
       })
-    case 'never-connected':
     case 'unsupported':
+      return fillHatch(ctx, x, y, w, h, { ink: p.warn, ground: p['warn-wash'], lean: 1, weight: 1.6 })
+    case 'never-connected':
       if (h < 8) return dashes(ctx, p.idle, [3, 3], () => { ctx.moveTo(x, y + h / 2); ctx.lineTo(x + w, y + h / 2) })
       return dashes(ctx, p.idle, [3, 3], () => ctx.rect(x + 0.5, y + 0.5, Math.max(0, w - 1), h - 1))
   }

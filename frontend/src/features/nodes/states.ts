@@ -15,13 +15,13 @@ type Look = {
 
 export const STATES: Record<NodeState, Look> = {
   rejected: { word: 'rejected', health: 'fail', verb: 'refused it {t} ago', next: 'Read the refusal, then change the object or upgrade the node.' },
-  stale: { word: 'stale, no ACK', health: 'warn', verb: 'has not answered for {t}', next: 'The node holds its connection but does not answer: look at its log and load.' },
   drifted: { word: 'drifted', health: 'warn', verb: 'has run something else for {t}', next: 'What it runs differs from what it acknowledged: restart it and keep its dump.' },
+  stale: { word: 'stale, no ACK', health: 'warn', verb: 'has not answered for {t}', next: 'The node holds its connection but does not answer: look at its log and load.' },
+  unsupported: { word: 'unsupported', health: 'warn', verb: 'cannot take it', next: 'Its build cannot do what it was sent: upgrade the node, or keep the object from it.' },
   disconnected: { word: 'disconnected', health: 'idle', verb: 'lost its connection {t} ago', next: 'Check the process and the way to the configuration port.' },
   'never-connected': { word: 'never connected', health: 'unknown', verb: 'never connected, seen for {t}', next: 'It is seen in traffic or discovery only: check its bootstrap and the server address.' },
-  unsupported: { word: 'unsupported', health: 'unknown', verb: 'cannot take it', next: 'This build speaks no configuration protocol that we serve.' },
   slow: { word: 'slow', health: 'warn', verb: 'has been slow for {t}', next: 'It answers, but late: look at its CPU and at the size of what it is sent.' },
-  'in-flight': { word: 'in flight', health: 'ok', verb: 'is taking it now', next: 'Nothing: this takes a second or two.' },
+  'in-flight': { word: 'in flight', health: 'ok', verb: 'is taking it now', next: 'Nothing to do: this takes a second or two.' },
   synced: { word: 'synced', health: 'ok', verb: 'runs it', next: '' },
 }
 

@@ -7,7 +7,7 @@ import { bytes, count, text } from '@/lib/format'
 import { attemptAxis } from './attempts'
 import { AttemptChart } from './AttemptChart'
 import { CopyButton } from './CopyButton'
-import { curlCommand, quote } from './export'
+import { cliCommand, curlCommand } from './export'
 import { edgeOf, flagsOf, healthOf, statusWord } from './look'
 import styles from './TapDrill.module.css'
 import { Path } from './TapRow'
@@ -106,7 +106,7 @@ function Fields({ of }: { of: readonly TapHeader[] | undefined }) {
 }
 
 function Repeat({ event: e, filter }: { event: TapEvent; filter: string }) {
-  const cli = e.trace_id ? `sidelight tap ${quote(`trace = ${e.trace_id}`)} -o json` : `sidelight tap ${quote(filter || 'error')} -o json`
+  const cli = e.trace_id ? cliCommand(`trace = ${e.trace_id}`, 50, false) : cliCommand(filter || 'error', 50, false)
   const curl = curlCommand(e)
   return (
     <>

@@ -69,7 +69,7 @@ const shortTrace = (id: string) => (id.length > 10 ? `${id.slice(0, 4)}…${id.s
 export function Path({ path }: { path: string }) {
   return pathParts(path).map((p, i) =>
     p.kind === 'hidden' ? (
-      <span key={i} className={styles.hidden} style={{ width: Math.min(64, 12 + p.text.length * 4) }} title="value not shown" />
+      <span key={i} className={styles.hidden} style={{ width: Math.min(64, 12 + p.text.length * 4) }} title={`hashed by the sidecar: ${p.text}; equal values give equal hashes`} />
     ) : (
       <span key={i} className={p.kind === 'query' ? 't3' : undefined}>
         {p.text}

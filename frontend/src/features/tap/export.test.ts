@@ -25,7 +25,7 @@ describe('curlCommand', () => {
 
 describe('cliCommand', () => {
   it('quotes the filter and names only what differs from the default', () => {
-    expect(cliCommand('status >= 400', 100, false)).toBe("sidelight tap 'status >= 400' -o json")
+    expect(cliCommand('status >= 400', 50, false)).toBe("sidelight tap --where 'status >= 400' -o json")
     expect(cliCommand('', 200, true)).toBe('sidelight tap --limit 200 --headers -o json')
   })
 })

@@ -58,13 +58,14 @@ export const quote = (s: string): string => (/^[\w@%+=:,./-]+$/.test(s) ? s : `'
 /** cliCommand is the tap session as a person would type it. */
 export function cliCommand(filter: string, limit: number, headers: boolean): string {
   const parts = ['sidelight tap']
-  if (filter.trim()) parts.push(quote(filter.trim()))
+  if (filter.trim()) parts.push(`--where ${quote(filter.trim())}`)
   if (limit !== DEFAULT_LIMIT) parts.push(`--limit ${limit}`)
   if (headers) parts.push('--headers')
   return [...parts, '-o json'].join(' ')
 }
 
-export const DEFAULT_LIMIT = 100
+/** What the command asks for when it is not told. */
+const DEFAULT_LIMIT = 50
 
 const SKIPPED = new Set([':method', ':path', ':authority', ':scheme', 'host', 'content-length', 'connection', 'transfer-encoding', 'traceparent', 'tracestate', 'x-request-id'])
 

@@ -26,6 +26,7 @@ describe('pathParts', () => {
       { text: '9f3a', kind: 'hidden' },
       { text: '&page=', kind: 'query' },
     ])
+    expect(pathParts('/v1/items?de650d61').at(-1)).toEqual({ text: 'de650d61', kind: 'hidden' })
     expect(pathParts('/plain')).toEqual([{ text: '/plain', kind: 'path' }])
   })
 })

@@ -50,6 +50,11 @@ export function pathParts(path: string): PathPart[] {
   const parts: PathPart[] = [{ text: path.slice(0, cut), kind: 'path' }]
   path.slice(cut + 1).split('&').forEach((pair, i) => {
     const eq = pair.indexOf('=')
+    if (eq < 0 && /^[0-9a-f]{8}$/.test(pair)) {
+      // A part without a name may be the secret itself: the sidecar hashes it whole.
+      parts.push({ text: i === 0 ? '?' : '&', kind: 'query' }, { text: pair, kind: 'hidden' })
+      return
+    }
     const name = eq < 0 ? pair : pair.slice(0, eq + 1)
     parts.push({ text: (i === 0 ? '?' : '&') + name, kind: 'query' })
     if (eq >= 0 && eq + 1 < pair.length) parts.push({ text: pair.slice(eq + 1), kind: 'hidden' })
