@@ -245,25 +245,25 @@ func TestAnswers(t *testing.T) {
 	_, url := serve(t, &parts{rps: 5}, nil)
 	for path, keys := range map[string]string{
 		"/api/v1/graph": "epoch seq at window_s group nodes edges stale totals limits",
-		"/api/v1/graph?group=service&namespaces=a,b&window=1m": "epoch seq at window_s group nodes edges stale totals limits",
-		"/api/v1/timeline?window=10m":                          "from step_s rps errors_per_s markers",
-		"/api/v1/overview":                                     "at findings totals namespaces services error_edges coverage convergence cost",
-		"/api/v1/nodes":                                        "at epoch seq desired summary spread nodes",
-		"/api/v1/nodes/web-1":                                  "id workload kind build state since reason connected revision behind lag_s push history resources connections",
-		"/api/v1/nodes/odd%2F~node":                            "id workload kind build state since reason connected revision behind lag_s push history resources connections",
-		"/api/v1/config/objects":                               "objects",
-		"/api/v1/config/objects/virtualservice/cinema/catalog": "kind api_version namespace name source line yaml revision",
-		"/api/v1/config/revisions":                             "revisions",
-		"/api/v1/config/revisions/7":                           "number at by source summary objects hash",
-		"/api/v1/config/problems":                              "problems",
-		"/api/v1/namespaces":                                   "at items",
-		"/api/v1/workloads":                                    "at items",
-		"/api/v1/services":                                     "at items",
-		"/api/v1/traces":                                       "traces total_scanned complete",
-		"/api/v1/traces/1":                                     "trace_id start duration_ms spans critical_path services problems",
-		"/api/v1/traces/services":                              "services",
-		"/api/v1/traces/operations?service=a":                  "operations",
-		"/api/v1/status":                                       "version started_at uptime_s mode counts losses targets",
+		"/api/v1/graph?group=service&namespaces=a,b&window=1m&q=web": "epoch seq at window_s group nodes edges stale totals limits",
+		"/api/v1/timeline?window=10m":                                "from step_s rps errors_per_s markers",
+		"/api/v1/overview":                                           "at findings totals namespaces services error_edges coverage convergence cost",
+		"/api/v1/nodes":                                              "at epoch seq desired summary spread nodes",
+		"/api/v1/nodes/web-1":                                        "id workload kind build state since reason connected revision behind lag_s push history resources connections",
+		"/api/v1/nodes/odd%2F~node":                                  "id workload kind build state since reason connected revision behind lag_s push history resources connections",
+		"/api/v1/config/objects":                                     "objects",
+		"/api/v1/config/objects/virtualservice/cinema/catalog":       "kind api_version namespace name source line yaml revision",
+		"/api/v1/config/revisions":                                   "revisions",
+		"/api/v1/config/revisions/7":                                 "number at by source summary objects hash",
+		"/api/v1/config/problems":                                    "problems",
+		"/api/v1/namespaces":                                         "at items",
+		"/api/v1/workloads":                                          "at items",
+		"/api/v1/services":                                           "at items",
+		"/api/v1/traces":                                             "traces total_scanned complete",
+		"/api/v1/traces/1":                                           "trace_id start duration_ms spans critical_path services problems",
+		"/api/v1/traces/services":                                    "services",
+		"/api/v1/traces/operations?service=a":                        "operations",
+		"/api/v1/status":                                             "version started_at uptime_s mode counts losses targets",
 	} {
 		resp, body := call(t, "GET", url+path, "")
 		var got map[string]json.RawMessage
@@ -301,9 +301,9 @@ func TestAnswers(t *testing.T) {
 func TestGraphQuery(t *testing.T) {
 	p := &parts{}
 	_, url := serve(t, p, nil)
-	_, body := call(t, "GET", url+"/api/v1/graph?group=app&namespaces=b,a,,a&window=90s", "")
+	_, body := call(t, "GET", url+"/api/v1/graph?group=app&namespaces=b,a,,a&window=90s&q=web", "")
 	q := p.queries[0]
-	if q.Group != graph.ByApp || !slices.Equal(q.Namespaces, []string{"a", "b"}) || q.Window != 90*time.Second {
+	if q.Group != graph.ByApp || !slices.Equal(q.Namespaces, []string{"a", "b"}) || q.Window != 90*time.Second || q.Find == nil {
 		t.Errorf("asked %+v", q)
 	}
 	if !strings.Contains(body, `"stale":[{"source":"collector"`) {

@@ -21,9 +21,10 @@ func factsOf(reg *registry.Registry, objects []*config.Object, nodes skew.NodesV
 	f.Workloads = map[string]graph.WorkloadFacts{}
 	f.addNodes(nodes)
 	f.addServices()
+	routed := f.meshed()
 	for _, o := range objects {
 		if vs := o.VirtualService(); vs != nil {
-			f.addRoutes(o, vs)
+			f.addRoutes(o, vs, routed)
 		}
 	}
 	return f.Facts
@@ -75,6 +76,19 @@ func (f *factsBuilder) addServices() {
 	}
 }
 
+// meshed lists the workloads whose sidecars follow routes: what others send
+// goes where they send it.
+func (f *factsBuilder) meshed() []string {
+	var ids []string
+	for id, w := range f.Workloads {
+		if w.Meshed {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // workload gives an endpoint's workload the cluster that its node names: the
 // registry does not know it, and without it the two would not be one.
 func (f *factsBuilder) workload(w mesh.Workload) mesh.Workload {
@@ -86,7 +100,7 @@ func (f *factsBuilder) workload(w mesh.Workload) mesh.Workload {
 	return w
 }
 
-func (f *factsBuilder) addRoutes(o *config.Object, vs *networking.VirtualService) {
+func (f *factsBuilder) addRoutes(o *config.Object, vs *networking.VirtualService, routed []string) {
 	var splits [][]graph.Share
 	var mirrored []string
 	for _, r := range vs.Http {
@@ -118,7 +132,7 @@ func (f *factsBuilder) addRoutes(o *config.Object, vs *networking.VirtualService
 		// With several weighted routes an edge's share is of no one of them:
 		// which request took which is not in the metrics.
 		if len(splits) == 1 {
-			f.Splits = append(f.Splits, graph.Split{Host: host, Object: o.Key().String(), Shares: splits[0]})
+			f.Splits = append(f.Splits, graph.Split{Host: host, Sources: routed, Object: o.Key().String(), Shares: splits[0]})
 		}
 		if len(mirrored) > 0 {
 			f.Mirrors = append(f.Mirrors, graph.Mirror{Host: host, Workloads: distinct(mirrored)})

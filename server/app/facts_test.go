@@ -71,7 +71,7 @@ func TestFacts(t *testing.T) {
 		t.Errorf("web %+v", web)
 	}
 	if d := cmp.Diff([]graph.Split{{
-		Host: catalog, Object: "VirtualService cinema/catalog",
+		Host: catalog, Sources: []string{"east/cinema/catalog-v1"}, Object: "VirtualService cinema/catalog",
 		Shares: []graph.Share{{Workloads: []string{"east/cinema/catalog-v1"}, Weight: 90}, {Workloads: []string{"west/cinema/catalog-v2"}, Weight: 10}},
 	}}, got.Splits); d != "" {
 		t.Errorf("splits (-want +got):\n%s", d)
