@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/spf13/cobra"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+)
+
+// client speaks to a server's API for the commands that look and change.
+type client struct {
+	address string
+	timeout time.Duration
+}
+
+func (c *client) bind(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&c.address, "address", "http://127.0.0.1:8430", "URL of the server")
+	flags.DurationVar(&c.timeout, "timeout", 10*time.Second, "how long to wait for an answer")
+}
+
+// apiError is the shape of every refusal of the API.
+type apiError struct {
+	Error struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	} `json:"error"`
+	Problems json.RawMessage `json:"problems"`
+}
+
+var errorKinds = map[string]error{
+	"invalid":     mesh.ErrInvalid,
+	"not_found":   mesh.ErrNotFound,
+	"unavailable": mesh.ErrUnavailable,
+	"conflict":    mesh.ErrConflict,
+	"exhausted":   mesh.ErrExhausted,
+}
+
+// maxAnswer bounds what a server can make the command line hold.
+const maxAnswer = 256 << 20
+
+func (c *client) get(ctx context.Context, path string, query url.Values, into any) error {
+	return c.do(ctx, http.MethodGet, path, query, nil, into)
+}
+
+// do sends a request and decodes the answer into "into". A refusal becomes an
+// error of the kind the server named, with its hint.
+func (c *client) do(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
+	target, err := c.url(path, query)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "sidelight/"+version)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/yaml")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if resp.StatusCode >= 300 {
+		return refusal(resp, answer)
+	}
+	if into == nil {
+		return nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("%s does not speak Sidelight's API: %w; check --address", c.address, err)
+	}
+	return nil
+}
+
+func (c *client) url(path string, query url.Values) (*url.URL, error) {
+	base, err := url.Parse(c.address)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, usageError{fmt.Errorf("--address %s: want a URL like http://127.0.0.1:8430", c.address)}
+	}
+	target := base.JoinPath(path)
+	target.RawQuery = query.Encode()
+	return target, nil
+}
+
+func (c *client) unreachable(err error) error {
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s gave no answer within %s: %w; see --timeout", c.address, c.timeout, mesh.ErrUnavailable)
+	case errors.As(err, &op):
+		return fmt.Errorf("no server at %s (%w): %w; start one with `sidelight run`, or name another with --address", c.address, op.Err, mesh.ErrUnavailable)
+	}
+	return fmt.Errorf("ask %s: %w: %w", c.address, mesh.ErrUnavailable, err)
+}
+
+func refusal(resp *http.Response, answer []byte) error {
+	var e apiError
+	if json.Unmarshal(answer, &e) != nil || e.Error.Message == "" {
+		return fmt.Errorf("%s %s: %s", resp.Request.Method, resp.Request.URL, resp.Status)
+	}
+	text := e.Error.Message
+	if e.Error.Hint != "" {
+		text += "; " + e.Error.Hint
+	}
+	if len(e.Problems) > 0 {
+		return problemsError{text: text, problems: e.Problems}
+	}
+	if kind, ok := errorKinds[e.Error.Code]; ok {
+		return refused{text, kind}
+	}
+	return errors.New(text)
+}
+
+// refused keeps the server's own words and the kind that decides the exit code.
+type refused struct {
+	text string
+	kind error
+}
+
+func (r refused) Error() string { return r.text }
+func (r refused) Unwrap() error { return r.kind }
+
+// problemsError is a refused configuration, problem by problem.
+type problemsError struct {
+	text     string
+	problems json.RawMessage
+}
+
+func (p problemsError) Error() string { return p.text }
+func (p problemsError) Unwrap() error { return mesh.ErrInvalid }
+
+// live opens the server's WebSocket.
+func (c *client) live(ctx context.Context) (*websocket.Conn, error) {
+	target, err := c.url("/api/v1/live", nil)
+	if err != nil {
+		return nil, err
+	}
+	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
+	dialer := websocket.Dialer{HandshakeTimeout: c.timeout, Subprotocols: []string{"sidelight.v1"}, EnableCompression: true}
+	conn, resp, err := dialer.DialContext(ctx, target.String(), nil)
+	if resp != nil && resp.Body != nil {
+		defer resp.Body.Close()
+	}
+	if err != nil {
+		if resp != nil {
+			answer, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+			return nil, refusal(resp, answer)
+		}
+		return nil, c.unreachable(err)
+	}
+	return conn, nil
+}

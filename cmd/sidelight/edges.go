@@ -1,0 +1,139 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/graph"
+)
+
+func edgesCommand() *cobra.Command {
+	var (
+		view  viewFlags
+		group string
+	)
+	cmd := &cobra.Command{
+		Use:   "edges",
+		Short: "Show who talks to whom, how it goes and who answered",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains(graph.Groups(), graph.Group(group)) {
+				return usageError{fmt.Errorf("--group %s: want one of %v", group, graph.Groups())}
+			}
+			v, err := view.fetch(cmd, group)
+			if err != nil {
+				return err
+			}
+			if view.json() {
+				return view.writeJSON(cmd.OutOrStdout(), v)
+			}
+			noteStale(cmd, v)
+			return writeEdges(cmd, v, view)
+		},
+	}
+	view.bind(cmd)
+	cmd.Flags().StringVar(&group, "group", "workload", "workload, versioned, app, service or namespace")
+	return cmd
+}
+
+func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
+	names := make(map[string]string, len(v.Nodes))
+	for _, n := range v.Nodes {
+		names[n.ID] = nodeName(n)
+	}
+	edges := slices.Clone(v.Edges)
+	// The worst edge stands first: that is the one somebody looks for.
+	slices.SortStableFunc(edges, func(a, b graph.Edge) int {
+		return cmp.Or(cmp.Compare(b.ErrorRatio, a.ErrorRatio), cmp.Compare(b.RPS, a.RPS))
+	})
+	head := []string{"FROM", "TO", "PROTO", "RPS>", "ERRORS>", "P50>", "P95>", "P99>", "TRIES>", "MTLS>", "WHY"}
+	if flags.wide() {
+		head = append(head, "CLIENT SEES>", "SERVER SEES>", "REQ/CONN>")
+	}
+	t := newTable(head...)
+	for _, e := range edges {
+		if flags.find != "" && !e.Match {
+			continue
+		}
+		row := []string{
+			printable(names[e.Source]), printable(names[e.Target]), string(e.Protocol),
+			rateText(e), percent(e.ErrorRatio), millis(e.P50MS), millis(e.P95MS), millis(e.P99MS),
+			triesText(e), fmt.Sprintf("%.0f%%", e.MTLSRatio*100), why(e),
+		}
+		if flags.wide() {
+			row = append(row, sideText(e.ClientSide), sideText(e.ServerSide), perConnection(e))
+		}
+		t.add(row...)
+	}
+	if len(t.rows) == 0 {
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing to show: no traffic was seen, or nothing matches.")
+		return err
+	}
+	return t.write(cmd.OutOrStdout())
+}
+
+func nodeName(n graph.Node) string {
+	switch n.Kind {
+	case graph.KindUnknown, graph.KindExternal:
+		return n.Name
+	}
+	if n.Namespace == "" || n.Kind == graph.KindNamespace {
+		return n.Name
+	}
+	return n.Namespace + "/" + n.Name
+}
+
+func rateText(e graph.Edge) string {
+	if e.Protocol == mesh.TCP {
+		return fmt.Sprintf("%.0f conn", e.ActiveConnections)
+	}
+	return perSecond(e.RPS)
+}
+
+func triesText(e graph.Edge) string {
+	if e.AttemptsPerRequest == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", e.AttemptsPerRequest)
+}
+
+// why names the most frequent failing answer, and who gave it.
+func why(e graph.Edge) string {
+	if len(e.Answers) == 0 {
+		return ""
+	}
+	a := e.Answers[0]
+	text := fmt.Sprintf("%d", a.Code)
+	if a.GRPC != "" {
+		text = "grpc " + a.GRPC
+	}
+	if a.By != mesh.AnsweredByProxy {
+		return text + " said by the service"
+	}
+	text += " said by the proxy"
+	if meaning := mesh.FlagMeaning(mesh.Flag(firstFlag(a.Flags))); meaning != "" {
+		text += ": " + meaning
+	}
+	if a.Object != "" {
+		text += " (" + a.Object + ")"
+	}
+	return text
+}
+
+func sideText(s *graph.Side) string {
+	if s == nil {
+		return "-"
+	}
+	return perSecond(s.RPS) + " rps " + percent(s.ErrorRatio)
+}
+
+func perConnection(e graph.Edge) string {
+	if e.RequestsPerConnection == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", *e.RequestsPerConnection)
+}

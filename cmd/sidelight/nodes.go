@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sidelight-mesh/sidelight/server/skew"
+)
+
+func nodesCommand() *cobra.Command {
+	var (
+		c     client
+		out   output
+		check bool
+	)
+	cmd := &cobra.Command{
+		Use:   "nodes [NODE]",
+		Short: "Show which configuration runs on which node, and why one lags",
+		Long: `Nodes shows for every sidecar, connected or not, which revision of the
+configuration it really runs, compared by content. With a node's name it shows
+each resource: desired, sent, acknowledged, applied.
+
+With --check the exit code is 1 unless every node runs what it should.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return oneNode(cmd, &c, out, args[0], check)
+			}
+			return allNodes(cmd, &c, out, check)
+		},
+	}
+	c.bind(cmd)
+	out.bind(cmd)
+	cmd.Flags().BoolVar(&check, "check", false, "exit with 1 unless all are synced")
+	return cmd
+}
+
+func allNodes(cmd *cobra.Command, c *client, out output, check bool) error {
+	var view skew.NodesView
+	if err := c.get(cmd.Context(), "/api/v1/nodes", nil, &view); err != nil {
+		return err
+	}
+	if out.json() {
+		if err := out.writeJSON(cmd.OutOrStdout(), view); err != nil {
+			return err
+		}
+	} else if err := writeNodes(cmd.OutOrStdout(), view, out.wide()); err != nil {
+		return err
+	}
+	if behind := view.Summary.Nodes - view.Summary.Synced; check && behind > 0 {
+		return fmt.Errorf("%d of %d nodes do not run the desired configuration", behind, view.Summary.Nodes)
+	}
+	return nil
+}
+
+func writeNodes(w io.Writer, view skew.NodesView, wide bool) error {
+	if view.Desired != nil {
+		fmt.Fprintf(w, "desired: revision %d, %s by %s: %s\n", view.Desired.Number, view.Desired.At.Local().Format("15:04:05"), view.Desired.By, view.Desired.Summary)
+	}
+	fmt.Fprintf(w, "%d of %d nodes run it\n\n", view.Summary.Synced, view.Summary.Nodes)
+	if len(view.Nodes) == 0 {
+		_, err := fmt.Fprintln(w, "No sidecar has connected yet. Start one with --server set to this server's configuration address.")
+		return err
+	}
+	head := []string{"NODE", "STATE", "RUNS>", "BEHIND>", "LAG>", "APPLIED IN>", "BUILD", "WHY"}
+	if wide {
+		head = append(head, "WORKLOAD", "KIND", "SINCE", "ADDRESS")
+	}
+	t := newTable(head...)
+	for _, n := range view.Nodes {
+		why := n.Reason
+		if n.State == skew.Synced {
+			why = ""
+		}
+		row := []string{printable(n.ID), string(n.State), revisionText(n.Revision), strconv.Itoa(n.Behind), age(n.LagS), millis(n.Push.AppliedMS), printable(n.Build), printable(why)}
+		if wide {
+			row = append(row, printable(n.Workload.ID()), n.Kind, n.Since.Local().Format("15:04:05"), dash(n.Address))
+		}
+		t.add(row...)
+	}
+	return t.write(w)
+}
+
+func revisionText(n uint64) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+func oneNode(cmd *cobra.Command, c *client, out output, id string, check bool) error {
+	var node skew.NodeDetail
+	if err := c.get(cmd.Context(), "/api/v1/nodes/"+url.PathEscape(id), nil, &node); err != nil {
+		return err
+	}
+	if out.json() {
+		if err := out.writeJSON(cmd.OutOrStdout(), node); err != nil {
+			return err
+		}
+	} else if err := writeNode(cmd.OutOrStdout(), node); err != nil {
+		return err
+	}
+	if check && node.State != skew.Synced {
+		return fmt.Errorf("%s is %s: %s", node.ID, node.State, node.Reason)
+	}
+	return nil
+}
+
+func writeNode(w io.Writer, n skew.NodeDetail) error {
+	err := pairs(w,
+		[2]string{"node", printable(n.ID)},
+		[2]string{"workload", printable(n.Workload.ID())},
+		[2]string{"build", printable(n.Build)},
+		[2]string{"state", string(n.State) + " since " + n.Since.Local().Format("15:04:05")},
+		[2]string{"why", printable(n.Reason)},
+		[2]string{"runs", fmt.Sprintf("revision %s, %d behind, lag %s", revisionText(n.Revision), n.Behind, age(n.LagS))},
+	)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	t := newTable("TYPE", "RESOURCE", "STATE", "DESIRED", "SENT", "ACKED", "APPLIED", "ERROR")
+	for _, r := range n.Resources {
+		t.add(r.Type, fit(printable(r.Name), 60), string(r.State), dash(r.Desired), dash(r.Sent), dash(r.Acked), dash(r.Applied), printable(r.Error))
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	h := newTable("SINCE", "STATE", "RAN>", "NOTE")
+	for _, tr := range n.History {
+		h.add(tr.At.Local().Format("15:04:05.000"), string(tr.State), revisionText(tr.Revision), printable(tr.Note))
+	}
+	return h.write(w)
+}

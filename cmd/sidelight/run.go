@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	collectorapp "github.com/sidelight-mesh/sidelight/collector/app"
+	"github.com/sidelight-mesh/sidelight/collector/publish"
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
+	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/frontend"
+	"github.com/sidelight-mesh/sidelight/mesh"
+	serverapp "github.com/sidelight-mesh/sidelight/server/app"
+)
+
+func runCommand() *cobra.Command {
+	var (
+		proc      process
+		server    serverFlags
+		collector collectorFlags
+		mode      string
+	)
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run server and collector in one process, with embedded storage",
+		Long: `Run is the usual install: configuration, live graph, tap, traces, API and UI in
+one process that needs no other software. Configuration is read from a watched
+folder; what is stored goes to the data folder. All listeners are on loopback
+unless told otherwise.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return proc.run(cmd, func(ctx context.Context) error {
+				return runBoth(ctx, proc, server, collector, mode)
+			})
+		},
+	}
+	proc.bind(cmd)
+	server.bind(cmd)
+	collector.bind(cmd)
+	cmd.Flags().StringVar(&mode, "mode-name", "run", "what /api/v1/status calls this process")
+	_ = cmd.Flags().MarkHidden("mode-name")
+	return cmd
+}
+
+// runBoth wires the two halves in one process: what the collector scrapes goes
+// straight into the server's graph, and the server's nodes are its targets.
+func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlags, mode string) error {
+	registry := newRegistry()
+	var server *serverapp.App
+	connected := target.Func(func(ctx context.Context, update func([]target.Target)) error {
+		return server.WatchTargets(ctx, func(nodes []serverapp.Target) { update(scrapeTargets(nodes)) })
+	})
+	opts, err := cf.options(proc, registry)
+	if err != nil {
+		return err
+	}
+	opts.Targets = append(opts.Targets, connected)
+	opts.Publish = publish.Func(func(b mesh.EdgeBatch) { server.Publish(b) })
+	collector, err := collectorapp.New(opts)
+	if err != nil {
+		return err
+	}
+	serverOpts := sf.options(proc, registry)
+	serverOpts.Mode = mode
+	serverOpts.StateDir = filepath.Join(cf.dataDir, "state")
+	serverOpts.Traces = collector.Traces()
+	serverOpts.Jaeger = traces.JaegerHandler(collector.Traces())
+	serverOpts.Metrics = scalarQuery{collector.Metrics()}
+	serverOpts.Prometheus = collector.Metrics().Handler()
+	serverOpts.UI = frontend.Handler()
+	serverOpts.Targets = func() []serverapp.TargetStatus { return targetStatus(collector.TargetHealth()) }
+	serverOpts.Losses = func() []serverapp.Loss { return losses(collector.Losses()) }
+	if server, err = serverapp.New(serverOpts); err != nil {
+		return errors.Join(err, collector.Close())
+	}
+	addrs := server.Addrs()
+	proc.log.Info("sidelight runs", "url", "http://"+addrs.API, "admin", addrs.Admin, "config_and_agents", addrs.XDS,
+		"otlp_grpc", collector.Addrs().OTLPGRPC, "otlp_http", collector.Addrs().OTLPHTTP)
+
+	// The server stops first: it reads what the collector stores.
+	storing, stopStoring := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStoring()
+	group, serving := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stopStoring()
+		return server.Run(serving)
+	})
+	group.Go(func() error { return collector.Run(storing) })
+	return group.Wait()
+}
+
+// newRegistry gives the registry of a process's own metrics.
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func scrapeTargets(nodes []serverapp.Target) []target.Target {
+	targets := make([]target.Target, 0, len(nodes))
+	for _, n := range nodes {
+		targets = append(targets, target.Target{Address: n.Address, Node: n.Node, Workload: n.Workload})
+	}
+	return targets
+}
+
+func targetStatus(health []target.Health) []serverapp.TargetStatus {
+	status := make([]serverapp.TargetStatus, 0, len(health))
+	for _, h := range health {
+		status = append(status, serverapp.TargetStatus{
+			Address: h.Address, Node: h.Node, Up: h.Up, Error: h.Error, LastScrape: h.LastScrape, Duration: h.Duration,
+		})
+	}
+	return status
+}
+
+func losses(lost []collectorapp.Loss) []serverapp.Loss {
+	out := make([]serverapp.Loss, 0, len(lost))
+	for _, l := range lost {
+		out = append(out, serverapp.Loss{Where: l.Where, What: l.What, Count: l.Count, Hint: l.Hint})
+	}
+	return out
+}

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/spf13/cobra"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/expr"
+)
+
+// tapOptions are the flags of `sidelight tap`.
+type tapOptions struct {
+	where    string
+	limit    int
+	headers  bool
+	duration time.Duration
+	count    int
+}
+
+func tapCommand() *cobra.Command {
+	var (
+		c    client
+		out  output
+		opts tapOptions
+	)
+	cmd := &cobra.Command{
+		Use:   "tap [NAMESPACE/WORKLOAD]",
+		Short: "Show live requests as the sidecars see them end",
+		Long: `Tap shows live requests. The filter is decided in the sidecars when the response
+ends, so it can speak of the response, too:
+
+  sidelight tap booking/tickets --where 'status >= 500 or duration > 400ms'
+
+Credentials are redacted and query values hashed. At the end it says what was
+matched, shown and lost.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				opts.where = narrow(args[0], opts.where)
+			}
+			if _, err := expr.Parse(opts.where, expr.TapSchema()); err != nil {
+				return usageError{fmt.Errorf("--where %s: %w", opts.where, err)}
+			}
+			return runTap(cmd, &c, out, opts)
+		},
+	}
+	c.bind(cmd)
+	out.bind(cmd)
+	flags := cmd.Flags()
+	flags.StringVarP(&opts.where, "where", "w", "", "filter expression; all traffic without it")
+	flags.IntVar(&opts.limit, "limit", 50, "requests a second at most, over all sidecars")
+	flags.BoolVar(&opts.headers, "headers", false, "show headers, redacted (with -o json)")
+	flags.DurationVar(&opts.duration, "duration", 0, "end after this time; 0 = at Ctrl-C")
+	flags.IntVarP(&opts.count, "count", "n", 0, "end after so many requests; 0 = no limit")
+	return cmd
+}
+
+// narrow restricts a filter to what goes out of or into one workload.
+func narrow(workload, where string) string {
+	side := fmt.Sprintf("(from = %q or to = %q)", workload, workload)
+	if where == "" {
+		return side
+	}
+	return side + " and (" + where + ")"
+}
+
+// tapFrame is one message of the live socket, as far as tap needs it.
+type tapFrame struct {
+	Type string `json:"type"`
+	Data struct {
+		Events   []mesh.TapEvent `json:"events"`
+		Ledger   mesh.TapLedger  `json:"ledger"`
+		Sidecars int             `json:"sidecars"`
+	} `json:"data"`
+	Reason string `json:"reason"`
+	Error  struct {
+		Message string `json:"message"`
+		Hint    string `json:"hint"`
+	} `json:"error"`
+}
+
+func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
+	ctx := cmd.Context()
+	if opts.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opts.duration)
+		defer cancel()
+	}
+	conn, err := c.live(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer hangUp()
+	err = conn.WriteJSON(map[string]any{"op": "subscribe", "id": "tap", "channel": "tap", "params": map[string]any{
+		"filter": opts.where, "limit_per_s": opts.limit, "headers": opts.headers,
+	}})
+	if err != nil {
+		return fmt.Errorf("start the tap: %w", err)
+	}
+	printer := tapPrinter{w: cmd.OutOrStdout(), json: out.json(), wide: out.wide()}
+	last, err := readTap(conn, &printer, opts.count)
+	if ctx.Err() != nil {
+		err = nil
+	}
+	if !out.json() && last != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), ledgerLine(last.Data.Ledger, last.Data.Sidecars))
+	}
+	return err
+}
+
+// readTap prints what comes until the stream or the wanted count ends, and
+// gives the last frame that carried a ledger.
+func readTap(conn *websocket.Conn, printer *tapPrinter, count int) (*tapFrame, error) {
+	var last *tapFrame
+	shown := 0
+	for {
+		var frame tapFrame
+		if err := conn.ReadJSON(&frame); err != nil {
+			return last, fmt.Errorf("the stream ended: %w: %w", mesh.ErrUnavailable, err)
+		}
+		switch frame.Type {
+		case "error":
+			return last, errors.New(strings.TrimSuffix(frame.Error.Message+"; "+frame.Error.Hint, "; "))
+		case "end":
+			return last, fmt.Errorf("the session ended: %s", frame.Reason)
+		case "event":
+			last = &frame
+			for _, ev := range frame.Data.Events {
+				if err := printer.print(ev); err != nil {
+					return last, err
+				}
+				if shown++; shown == count {
+					return last, nil
+				}
+			}
+		}
+	}
+}
+
+type tapPrinter struct {
+	w          io.Writer
+	json, wide bool
+	begun      bool
+}
+
+func (p *tapPrinter) print(ev mesh.TapEvent) error {
+	if p.json {
+		return json.NewEncoder(p.w).Encode(ev)
+	}
+	if !p.begun {
+		p.begun = true
+		fmt.Fprintf(p.w, "%-12s  %-42s  %-34s  %-8s  %-26s  %3s  %8s  %s\n", "TIME", "FROM → TO", "REQUEST", "STATUS", "ANSWERED BY", "TRY", "TIME", "TRACE")
+	}
+	who := ev.AnsweredBy
+	if why := mesh.FlagMeaning(mesh.Flag(firstFlag(ev.Flags))); why != "" && ev.AnsweredBy == mesh.AnsweredByProxy {
+		who += ": " + why
+	}
+	_, err := fmt.Fprintf(p.w, "%-12s  %-42s  %-34s  %-8s  %-26s  %3d  %8s  %s\n",
+		ev.At.Local().Format("15:04:05.000"),
+		fit(printable(ev.Source.ID()+" → "+destinationName(ev)), 42),
+		fit(printable(requestName(ev)), 34),
+		statusName(ev), fit(who, 26), len(ev.Attempts), millis(&ev.DurationMS), ev.TraceID)
+	if err != nil || !p.wide {
+		return err
+	}
+	for i, a := range ev.Attempts {
+		if _, err := fmt.Fprintf(p.w, "              attempt %d  %s  %s  at +%s for %s  %s\n",
+			i+1, a.Endpoint, dash(a.Workload), millis(&a.StartMS), millis(&a.DurationMS), attemptResult(a)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func attemptResult(a mesh.Attempt) string {
+	if a.Status == 0 {
+		return printable(a.Flags + " " + a.Reason)
+	}
+	return printable(fmt.Sprintf("%d %s", a.Status, a.Reason))
+}
+
+func destinationName(ev mesh.TapEvent) string {
+	if !ev.Destination.IsUnknown() {
+		return ev.Destination.ID()
+	}
+	return dash(ev.Service.Host)
+}
+
+func requestName(ev mesh.TapEvent) string {
+	if ev.Protocol == mesh.TCP {
+		return "TCP"
+	}
+	return ev.Method + " " + ev.Path
+}
+
+func statusName(ev mesh.TapEvent) string {
+	s := fmt.Sprint(ev.Status)
+	if ev.Protocol == mesh.TCP {
+		s = "closed"
+	}
+	if ev.GRPCStatus != "" {
+		s = "grpc " + ev.GRPCStatus
+	}
+	if ev.Flags != "-" && ev.Flags != "" {
+		s += " " + firstFlag(ev.Flags)
+	}
+	return s
+}
+
+func firstFlag(flags string) string {
+	first, _, _ := strings.Cut(flags, ",")
+	return first
+}
+
+// fit cuts the middle out of a text that is too long: ends tell names apart.
+func fit(s string, width int) string {
+	runes := []rune(s)
+	if len(runes) <= width {
+		return s
+	}
+	head := (width - 1) / 2
+	return string(runes[:head]) + "…" + string(runes[len(runes)-(width-1-head):])
+}
+
+func ledgerLine(l mesh.TapLedger, sidecars int) string {
+	return fmt.Sprintf("%d sidecars: matched %d = shown %d + over the limit %d + dropped at sidecars %d + at the server %d + on the socket %d",
+		sidecars, l.Matched, l.Delivered, l.SampledOut, l.DroppedSidecar, l.DroppedServer, l.DroppedSocket)
+}

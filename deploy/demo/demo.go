@@ -1,0 +1,277 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Options says how to run a demo.
+type Options struct {
+	Scenario Scenario
+	Duration time.Duration // 0 = until ctx ends
+	Port     int           // of the UI and API; 0 = the first free one from 8430 on
+	Rate     float64       // visitors a second; default 20
+
+	Program string // the sidelight binary
+	Sidecar string // the sidelight-proxy binary; "" = Program with "proxy"
+
+	// LoadStats is a file that the load generator adds its own counts to.
+	LoadStats string
+
+	Counts bool              // take a tap session, too, and give the counts of all at the end
+	Ready  func(url string)  // called when the graph is live
+	Say    func(text string) // one line about what goes on
+	Logger *slog.Logger
+}
+
+// Times of the demo's life.
+const (
+	liveWithin = 30 * time.Second // until the graph must be whole
+	stopWithin = 2500 * time.Millisecond
+)
+
+// Run plays the demo until its duration or ctx ends, and gives the counts that
+// the server reached when opts.Counts asks for them. Whatever happens, when it
+// returns no process of the demo runs and its folder is gone.
+func Run(ctx context.Context, opts Options) (_ *Counts, err error) {
+	if opts.Rate == 0 {
+		opts.Rate = 20
+	}
+	d := &run{opts: opts, instances: cinema(), ports: newPortSource()}
+	if err := d.choosePorts(); err != nil {
+		return nil, err
+	}
+	if err := d.makeFolder(); err != nil {
+		return nil, err
+	}
+	d.group = newGroup(d.folder("logs"))
+	defer func() {
+		d.group.stop(stopWithin)
+		err = errors.Join(err, removeFolder(d.dir), d.janitor.Close())
+	}()
+	if err := d.startAll(); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	if err := d.awaitLive(ctx); err != nil {
+		return nil, err
+	}
+	opts.Say(fmt.Sprintf("graph is live after %.1f s", time.Since(begin).Seconds()))
+	opts.Ready(d.url())
+	return d.playOut(ctx)
+}
+
+type run struct {
+	opts      Options
+	instances []*Instance
+	ports     *portSource
+	dir       string
+	group     *group
+	janitor   io.Closer
+
+	api, admin, grpc, otlpGRPC, otlpHTTP int
+}
+
+func (d *run) url() string { return "http://" + loopback(d.api) }
+
+func (d *run) folder(name string) string { return filepath.Join(d.dir, name) }
+
+func (d *run) choosePorts() error {
+	if err := d.chooseAPIPort(); err != nil {
+		return err
+	}
+	for _, port := range []*int{&d.admin, &d.grpc, &d.otlpGRPC, &d.otlpHTTP} {
+		var err error
+		if *port, err = d.ports.take(); err != nil {
+			return err
+		}
+	}
+	return d.ports.assign(d.instances)
+}
+
+// chooseAPIPort takes the port that was asked for or says who could be in the
+// way; without a wish, the first free one from the default on.
+func (d *run) chooseAPIPort() error {
+	if d.opts.Port != 0 {
+		if !portFree(d.opts.Port) {
+			return fmt.Errorf("--port %d: something else listens there; choose another port, or leave the flag out to get a free one", d.opts.Port)
+		}
+		d.api = d.opts.Port
+		return nil
+	}
+	const first, tries = 8430, 50
+	for port := first; port < first+tries; port++ {
+		if !portFree(port) {
+			continue
+		}
+		if port != first {
+			d.opts.Say(fmt.Sprintf("port %d is taken, using %d", first, port))
+		}
+		d.api = port
+		return nil
+	}
+	return fmt.Errorf("no free port between %d and %d; name one with --port", first, first+tries-1)
+}
+
+// makeFolder makes the demo's one folder, writes the configuration, and starts
+// the janitor, which removes the folder should this process be killed.
+func (d *run) makeFolder() error {
+	dir, err := os.MkdirTemp("", "sidelight-demo-")
+	if err != nil {
+		return fmt.Errorf("make the demo's folder: %w", err)
+	}
+	d.dir = dir
+	if err := os.WriteFile(d.folder(marker), nil, 0o600); err != nil {
+		return fmt.Errorf("make the demo's folder: %w", err)
+	}
+	for _, name := range []string{"config", "data", "logs", "state"} {
+		if err := os.Mkdir(d.folder(name), 0o700); err != nil {
+			return errors.Join(fmt.Errorf("make the demo's folder: %w", err), removeFolder(dir))
+		}
+	}
+	if d.janitor, err = startJanitor(d.opts.Program, dir); err != nil {
+		return errors.Join(err, removeFolder(dir))
+	}
+	return writeConfig(d.folder("config"), d.instances)
+}
+
+func (d *run) startAll() error {
+	if err := d.startServer(); err != nil {
+		return err
+	}
+	for _, i := range d.instances {
+		if i.Meshed {
+			if err := d.startSidecar(i); err != nil {
+				return err
+			}
+		}
+	}
+	for _, i := range d.instances {
+		if err := d.startApplication(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *run) startServer() error {
+	return d.group.start("sidelight", d.opts.Program, "run",
+		"--config-dir", d.folder("config"),
+		"--data-dir", d.folder("data"),
+		"--api", loopback(d.api),
+		"--admin", loopback(d.admin),
+		"--grpc", loopback(d.grpc),
+		"--otlp-grpc", loopback(d.otlpGRPC),
+		"--otlp-http", loopback(d.otlpHTTP),
+		"--scrape-interval", "1s",
+		"--mode-name", "demo",
+		"--parent-pid", strconv.Itoa(os.Getpid()))
+}
+
+func (d *run) startSidecar(i *Instance) error {
+	args := []string{
+		"--node-id", i.NodeID(),
+		"--workload", i.Workload,
+		"--namespace", i.Namespace,
+		"--app-name", i.App,
+		"--version-label", i.Version,
+		"--service-account", i.App,
+		"--server", loopback(d.grpc),
+		"--collector", loopback(d.otlpGRPC),
+		"--outbound", loopback(i.ports.outbound),
+		"--admin", loopback(i.ports.admin),
+		"--metrics", loopback(i.ports.metrics),
+		"--health", loopback(i.ports.health),
+		"--state-dir", filepath.Join(d.folder("state"), i.Name()),
+		"--drain-time", "500ms",
+		"--parent-pid", strconv.Itoa(os.Getpid()),
+	}
+	if i.Port != 0 {
+		args = append(args, "--inbound", fmt.Sprintf("%s=%s/%s/%d", loopback(i.ports.inbound), loopback(i.ports.app), i.Proto, i.Port))
+	}
+	if i.TCPTo != "" {
+		args = append(args, "--tcp-outbound", fmt.Sprintf("%s=%s:%d", loopback(i.ports.tcpOutbound), i.TCPTo, notificationsPort))
+	}
+	if i.Gateway {
+		args = append(args, "--kind", "gateway")
+	}
+	if fault := d.opts.Scenario.Faults[i.NodeID()]; fault != "" {
+		args = append(args, "--fault", fault)
+	}
+	if d.opts.Sidecar == "" {
+		return d.group.start("sidecar-"+i.Name(), d.opts.Program, append([]string{"proxy"}, args...)...)
+	}
+	return d.group.start("sidecar-"+i.Name(), d.opts.Sidecar, args...)
+}
+
+func (d *run) startApplication(i *Instance) error {
+	args := []string{
+		"demo", "service",
+		"--role", i.Role,
+		"--version", i.Version,
+		"--listen", loopback(i.ports.app),
+	}
+	if i.Meshed {
+		args = append(args, "--sidecar", loopback(i.ports.outbound))
+	}
+	if i.TCPTo != "" {
+		args = append(args, "--tcp", loopback(i.ports.tcpOutbound))
+	}
+	switch i.Role {
+	case "report-cron":
+		args = append(args, "--direct", loopback(d.inboundOf("catalog-v1")))
+	case "load":
+		args = append(args, "--rate", strconv.FormatFloat(d.opts.Rate, 'f', -1, 64))
+		if d.opts.LoadStats != "" {
+			args = append(args, "--stats", d.opts.LoadStats)
+		}
+	}
+	return d.group.start("app-"+i.Name(), d.opts.Program, args...)
+}
+
+func (d *run) inboundOf(workload string) int {
+	for _, i := range d.instances {
+		if i.Workload == workload {
+			return i.ports.inbound
+		}
+	}
+	panic("BUG: the cinema has no workload " + workload)
+}
+
+// playOut plays the scenario until the end and then collects the counts.
+func (d *run) playOut(ctx context.Context) (*Counts, error) {
+	whole := ctx
+	if d.opts.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.opts.Duration)
+		defer cancel()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	played := make(chan error, 1)
+	go func() { played <- d.opts.Scenario.play(ctx, d.folder("config"), d.opts.Say) }()
+	tapped := make(chan error, 1)
+	if d.opts.Counts {
+		go func() { tapped <- watchTap(ctx, d.api) }()
+	} else {
+		close(tapped)
+	}
+	var ended error
+	select {
+	case <-ctx.Done():
+	case ended = <-d.group.failed:
+	}
+	var counts *Counts
+	if d.opts.Counts && ended == nil && whole.Err() == nil {
+		counts, ended = fetchCounts(whole, d.url())
+	}
+	cancel()
+	return counts, errors.Join(ended, <-played, <-tapped)
+}

@@ -1,0 +1,170 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Counts is what the server counted, as GET /api/v1/status gives it.
+type Counts struct {
+	Services    int    `json:"services"`
+	Workloads   int    `json:"workloads"`
+	Proxies     int    `json:"proxies"`
+	Edges       int    `json:"edges"`
+	Requests    uint64 `json:"requests"`
+	Errors      uint64 `json:"errors"`
+	Spans       uint64 `json:"spans"`
+	Traces      uint64 `json:"traces"`
+	TapEvents   uint64 `json:"tap_events"`
+	Revisions   uint64 `json:"revisions"`
+	NodesSynced int    `json:"nodes_synced"`
+	Dropped     uint64 `json:"dropped"`
+}
+
+func fetchCounts(ctx context.Context, url string) (*Counts, error) {
+	var status struct{ Counts Counts }
+	if err := getJSON(ctx, url+"/api/v1/status", &status); err != nil {
+		return nil, err
+	}
+	return &status.Counts, nil
+}
+
+// awaitLive waits until every edge of the cinema is in the graph.
+func (d *run) awaitLive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, liveWithin)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var missing []string
+	for {
+		select {
+		case err := <-d.group.failed:
+			return err
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
+			return fmt.Errorf("the graph is not whole after %s; still missing %s", liveWithin, strings.Join(missing, ", "))
+		case <-tick.C:
+		}
+		var err error
+		if missing, err = d.missingEdges(ctx); err == nil && len(missing) == 0 {
+			return nil
+		}
+	}
+}
+
+func (d *run) missingEdges(ctx context.Context) ([]string, error) {
+	var view struct {
+		Nodes []struct{ ID, Name string }
+		Edges []struct {
+			Source, Target string
+			RPS            float64
+			Active         float64 `json:"active_connections"`
+			Sent           float64 `json:"sent_bytes_per_s"`
+		}
+	}
+	if err := getJSON(ctx, d.url()+"/api/v1/graph?group=workload", &view); err != nil {
+		return []string{"the server's answer"}, err
+	}
+	names := make(map[string]string, len(view.Nodes))
+	for _, n := range view.Nodes {
+		names[n.ID] = n.Name
+	}
+	seen := make(map[[2]string]bool, len(view.Edges))
+	for _, e := range view.Edges {
+		if e.RPS > 0 || e.Active > 0 || e.Sent > 0 {
+			seen[[2]string{names[e.Source], names[e.Target]}] = true
+		}
+	}
+	var missing []string
+	for _, e := range edges() {
+		if !seen[e] {
+			missing = append(missing, e[0]+" → "+e[1])
+		}
+	}
+	return missing, nil
+}
+
+func getJSON(ctx context.Context, url string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into)
+}
+
+// watchTap holds one tap session for all traffic open, as a viewer would, so
+// that the counts of a demo cover that path, too.
+func watchTap(ctx context.Context, port int) error {
+	dialer := websocket.Dialer{HandshakeTimeout: 2 * time.Second, Subprotocols: []string{"sidelight.v1"}}
+	conn, resp, err := dialer.DialContext(ctx, "ws://"+loopback(port)+"/api/v1/live", nil)
+	if err != nil {
+		return fmt.Errorf("tap the demo: %w", err)
+	}
+	defer resp.Body.Close()
+	defer conn.Close()
+	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer hangUp()
+	subscribe := map[string]any{"op": "subscribe", "id": "demo", "channel": "tap", "params": map[string]any{"filter": "", "limit_per_s": 100}}
+	if err := conn.WriteJSON(subscribe); err != nil {
+		return fmt.Errorf("tap the demo: %w", err)
+	}
+	for {
+		if _, _, err := conn.ReadMessage(); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("tap the demo: %w", err)
+		}
+	}
+}
+
+// startJanitor starts the process that outlives this one should it be killed.
+func startJanitor(program, dir string) (io.Closer, error) {
+	cmd := exec.Command(program, "demo", "janitor", "--dir", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the janitor: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the janitor: %w", err)
+	}
+	return janitor{stdin, cmd}, nil
+}
+
+type janitor struct {
+	stdin io.Closer
+	cmd   *exec.Cmd
+}
+
+// Close lets the janitor go and waits for it.
+func (j janitor) Close() error {
+	if err := j.stdin.Close(); err != nil {
+		return fmt.Errorf("stop the janitor: %w", err)
+	}
+	return j.cmd.Wait()
+}
