@@ -53,7 +53,7 @@ export function placeLabels({ model, boxes, positions, routes, metric, lit }: La
       lines,
       tone: edge.health.state,
       hit: model.finding && edge.match === true,
-      split: edge.weight !== undefined && edge.health.state === 'ok',
+      split: splits(edge) && edge.health.state === 'ok',
     })
   }
   return labels
@@ -65,9 +65,14 @@ function importance(edge: GraphEdge, model: Model, lit: ReadonlySet<string>): nu
   if (edge.health.state === 'fail') return 5
   if (model.finding) return 4
   if (edge.health.state === 'warn') return 3
-  if (edge.weight) return 2
+  if (splits(edge)) return 2
   const a = model.groupOf.get(edge.source)
-  return edge.rps > 0 && a !== model.groupOf.get(edge.target) ? 1 : 0
+  return (edge.rps > 0 || edge.active_connections > 0) && a !== model.groupOf.get(edge.target) ? 1 : 0
+}
+
+/** Who splits is the caller's proxy: without it nobody chose by weight. */
+function splits(edge: GraphEdge): boolean {
+  return edge.weight !== undefined && edge.client_side !== null
 }
 
 /** What the label says under the metric chosen; a failing edge always says its errors. */
@@ -75,10 +80,10 @@ export function words(edge: GraphEdge, metric: Metric, full: boolean): string[] 
   const state = edge.health.state
   const bad = state === 'fail' || state === 'warn'
   const http = edge.protocol !== 'tcp'
-  const rate = http ? `${figure(edge.rps)} rps` : `${figure(edge.new_connections_per_s)} conn/s`
+  const rate = http ? `${figure(edge.rps)} rps` : `${figure(edge.active_connections)} conn`
   const errors = text(percent(edge.error_ratio))
   const p95 = edge.p95_ms === null ? [] : [text(duration(edge.p95_ms))]
-  const split = edge.weight ? [text(percent(edge.weight.actual)).replace('.0', '')] : []
+  const split = splits(edge) ? [text(percent(edge.weight?.actual)).replace('.0', '')] : []
   if (full) return [rate, ...(http ? [errors, ...p95] : [])]
   if (bad && edge.error_ratio >= 0.005) return [metric === 'rate' || metric === 'errors' ? rate : metricWord(edge, metric), errors].filter(Boolean)
   if (metric === 'rate') return split.length > 0 ? split : bad && p95.length > 0 ? p95 : [rate]
@@ -95,7 +100,7 @@ function metricWord(edge: GraphEdge, metric: Metric): string {
     case 'bytes':
       return `${text(bytes(edge.sent_bytes_per_s + edge.received_bytes_per_s))}/s`
     case 'rate':
-      return `${figure(edge.rps)} rps`
+      return edge.protocol === 'tcp' ? `${figure(edge.active_connections)} conn` : `${figure(edge.rps)} rps`
   }
 }
 

@@ -18,6 +18,8 @@ export type Model = {
   hidden: { nodes: number; edges: number }
   /** An expression is at work: elements without a match are dimmed. */
   finding: boolean
+  /** Some edge is mutual TLS: only then plaintext is worth a mark. */
+  secured: boolean
   /** Changes when elements come or go, not when their figures change. */
   structure: string
 }
@@ -58,6 +60,7 @@ export function buildModel(view: Pick<GraphView, 'nodes' | 'edges' | 'matched'>,
     groups: groupsOf(nodes, incoming, outgoing, groupOf),
     hidden: { nodes: view.nodes.length - nodes.size, edges: view.edges.length - edges.size },
     finding: finding && !hideMatches,
+    secured: [...edges.values()].some((e) => e.mtls_ratio > 0.5),
     structure: `${[...nodes.keys()].sort().join('\n')}\n\n${[...edges.keys()].sort().join('\n')}`,
   }
 }

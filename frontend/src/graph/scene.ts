@@ -52,22 +52,21 @@ export function edgeFlow(rps: number): EdgeStyle['flow'] {
 
 export function edgeStyle(edge: GraphEdge, model: Model, marks: Marks): EdgeStyle {
   const { state } = edge.health
-  const plain = edge.mtls_ratio < 0.5 && state === 'ok'
-  const mirrored = edge.mirrored
+  const plain = model.secured && edge.mtls_ratio < 0.5
   const lit = marks.selected === edge.id || marks.focused === edge.id
   const near = marks.hovered === edge.id || touches(edge, marks)
-  const width = edgeWidth(edge.rps)
+  const width = edgeWidth(edge.protocol === 'tcp' ? edge.active_connections : edge.rps)
   return {
-    tone: edgeTone(edge),
-    width: state === 'fail' ? width + 0.8 : plain && edge.protocol === 'tcp' ? Math.min(width, 1.5) : width,
-    dash: mirrored ? [1.5, 4] : (dashes[state] ?? null),
-    flow: state === 'ok' || state === 'warn' ? edgeFlow(edge.rps) : null,
+    tone: edgeTone(edge, plain),
+    width: state === 'fail' ? width + 0.8 : width,
+    dash: edge.mirrored ? [1.5, 4] : (dashes[state] ?? null),
+    flow: state === 'ok' || state === 'warn' ? edgeFlow(edge.protocol === 'tcp' ? edge.active_connections : edge.rps) : null,
     alpha: model.finding && !edge.match && !lit && !near ? dimmed : 1,
     halo: lit,
   }
 }
 
-function edgeTone(edge: GraphEdge): Tone {
+function edgeTone(edge: GraphEdge, plain: boolean): Tone {
   if (edge.mirrored) return 'data3'
   switch (edge.health.state) {
     case 'fail':
@@ -75,7 +74,7 @@ function edgeTone(edge: GraphEdge): Tone {
     case 'warn':
       return 'warn'
     case 'ok':
-      return edge.mtls_ratio < 0.5 ? 'idle' : 'okQuiet'
+      return plain ? 'idle' : 'okQuiet'
     default:
       return 'idle'
   }

@@ -33,7 +33,12 @@ describe('names', () => {
 })
 
 describe('findings', () => {
-  const failing = { error_ratio: 0.214, answered_by: { proxy: 3, upstream: 1 } }
+  const answer = { code: 503, flags: 'UO', details: '', object: '' }
+  const failing = {
+    error_ratio: 0.214,
+    answered_by: { proxy: 3, upstream: 40 },
+    answers: [{ ...answer, by: 'proxy' as const, rps: 3 }, { ...answer, by: 'upstream' as const, rps: 1 }],
+  }
   it('give share, length and who answered', () => {
     const e = edge('cinema/tickets', 'cinema/payments', { ...failing, health: { state: 'fail', reasons: [{ code: 'error_ratio', text: 'errors', since: '2026-11-21T12:00:00Z' }] } })
     const finding = edgeFinding(e, buildModel(cinema()), now)

@@ -127,14 +127,22 @@ export function edgeFinding(edge: GraphEdge, model: Model, now: number): Finding
     }
   }
   if (state === 'fail' || state === 'warn') {
-    const errors = edge.answered_by.proxy + edge.answered_by.upstream
-    const byProxy = errors > 0 ? edge.answered_by.proxy / errors : 0
+    const failed = failedBy(edge)
+    const errors = failed.proxy + failed.upstream
+    const byProxy = errors > 0 ? failed.proxy / errors : 0
     const strong = edge.error_ratio >= 0.001 && reason?.code !== 'latency' ? `${text(percent(edge.error_ratio))} errors${since}.` : `${reason?.text ?? 'Degraded'}${since}.`
     return { tone: state, strong, rest: errors > 0 ? whoAnswered(byProxy, from, nodeTitle(model, edge.target)) : '' }
   }
   if (state === 'idle') return { tone: state, strong: 'No requests in this window.', rest: '' }
   const p95 = edge.p95_ms === null ? '' : ` p95 ${text(duration(edge.p95_ms))}.`
   return { tone: state, strong: `${figure(edge.rps)} requests a second, ${text(percent(edge.error_ratio))} errors.`, rest: p95.trim() }
+}
+
+/** Who gave the failed answers, per second. `answers` lists errors only; `answered_by` counts all. */
+export function failedBy(edge: GraphEdge): { proxy: number; upstream: number } {
+  const by = { proxy: 0, upstream: 0 }
+  for (const answer of edge.answers) by[answer.by] += answer.rps
+  return by
 }
 
 function whoAnswered(byProxy: number, from: string, to: string): string {

@@ -20,7 +20,7 @@ export type FindSlot = {
   /** Applied with Enter only, not while typing. */
   onEnter?: boolean
 }
-export type FieldHelp = { name: string; help: string; values?: readonly string[] }
+export type FieldHelp = { name: string; help: string; aliases?: readonly string[]; values?: readonly string[] }
 export type FootSlot = { left: string; keys: string }
 
 type Shell = {

@@ -35,7 +35,7 @@ export function FindField() {
     setText(applied)
   }
 
-  const names = useMemo(() => new Set(slot.fields.map((f) => f.name)), [slot.fields])
+  const names = useMemo(() => new Set(slot.fields.flatMap((f) => [f.name, ...(f.aliases ?? [])])), [slot.fields])
   const reading = useMemo(() => readExpression(text, names), [text, names])
   const apply = (value: string) => {
     if (value === applied) return

@@ -1,7 +1,7 @@
 import type { Marker, Timeline } from '@/api/types'
-import { figure } from '@/lib/format'
+import { figure, middle } from '@/lib/format'
 import { clockShort, tickStep } from '@/lib/time'
-import type { TrackScale } from './scale'
+import { clusterMarkers, type TrackScale } from './scale'
 
 /** Paints the time bar's track: axis, errors, markers with words, the playhead. */
 
@@ -83,7 +83,8 @@ function errors(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Job
   if (points.length < 2 || timeline.errors_per_s.every((v) => v < 0.005)) return
   c.save()
   c.beginPath()
-  c.rect(inset.left, 0, size.w - inset.left - inset.right, size.h)
+  // What is zero lies on the axis: the axis alone shows it.
+  c.rect(inset.left, 0, size.w - inset.left - inset.right, base - 0.8)
   c.clip()
   c.beginPath()
   points.forEach((p, i) => (i === 0 ? c.moveTo(p.x, p.y) : c.lineTo(p.x, p.y)))
@@ -104,20 +105,21 @@ function errors(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Job
 
 /** Marks beneath the line; words where there is room, the newest first. */
 function markers(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Job, base: number, top: number, low: boolean): void {
-  const seen = timeline.markers
-    .map((m) => ({ m, x: Math.round(scale.x(Date.parse(m.at))) + 0.5 }))
-    .filter(({ x }) => x >= inset.left && x <= size.w - inset.right)
-    .sort((a, b) => a.x - b.x)
-  for (const { m, x } of seen) {
-    c.strokeStyle = m.kind === 'config' ? ink.info : m.kind === 'alert' ? ink.fail : ink.lineStrong
+  const clusters = clusterMarkers(timeline.markers, (m) => Math.round(scale.x(Date.parse(m.at))) + 0.5).filter(
+    ({ x }) => x >= inset.left && x <= size.w - inset.right,
+  )
+  for (const { marker, x } of clusters) {
+    c.strokeStyle = marker.kind === 'config' ? ink.info : marker.kind === 'alert' ? ink.fail : ink.lineStrong
+    c.lineWidth = 1
     line(c, x, top, x, base + (low ? 0 : 4))
   }
   if (low) return
-  const marks: [number, number][] = seen.map(({ x }) => [x - 5, x + 5])
+  const marks: [number, number][] = clusters.map(({ x }) => [x - 5, x + 5])
   const taken: [number, number][] = []
-  for (const { m, x } of seen.toReversed()) {
-    mark(c, m, x, base + 8.5, ink)
-    const width = c.measureText(m.text).width
+  for (const { marker, x, more } of clusters.toReversed()) {
+    mark(c, marker, x, base + 8.5, ink)
+    const words = more > 0 ? `${middle(marker.text, 30)} +${more}` : middle(marker.text, 34)
+    const width = c.measureText(words).width
     for (const [from, to, align] of [
       [x + 8, x + 8 + width, 'left'],
       [x - 8 - width, x - 8, 'right'],
@@ -126,7 +128,7 @@ function markers(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Jo
       taken.push([from, to])
       c.fillStyle = ink.text2
       c.textAlign = align
-      c.fillText(m.text, align === 'left' ? from : to, base + 12.5)
+      c.fillText(words, align === 'left' ? from : to, base + 12.5)
       break
     }
   }

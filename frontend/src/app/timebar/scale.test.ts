@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Timeline } from '@/api/types'
 import { frozenLink } from '../link'
-import { nearestMarker, scaleOf } from './scale'
+import { clusterMarkers, nearestMarker, scaleOf } from './scale'
 
 const inset = { left: 10, right: 10 }
 const from = Date.parse('2026-11-21T12:00:00Z')
@@ -37,6 +37,14 @@ describe('nearestMarker', () => {
     ]
     expect(nearestMarker(markers, scale, scale.x(from + 600_000) + 3)?.text).toBe('rev 1')
     expect(nearestMarker(markers, scale, 500)).toBeNull()
+  })
+})
+
+describe('clusterMarkers', () => {
+  const marker = (second: number, kind: 'config' | 'start') => ({ at: new Date(from + second * 1000).toISOString(), kind, text: `${kind} ${second}` })
+  it('joins what lies together, the weightiest in front', () => {
+    const clusters = clusterMarkers([marker(2, 'start'), marker(0, 'start'), marker(4, 'config'), marker(60, 'start')], (m) => (Date.parse(m.at) - from) / 1000)
+    expect(clusters.map((c) => [c.marker.text, c.x, c.more])).toEqual([['config 4', 4, 2], ['start 60', 60, 0]])
   })
 })
 

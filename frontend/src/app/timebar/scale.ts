@@ -38,3 +38,27 @@ export function nearestMarker(markers: readonly Marker[], scale: TrackScale, x: 
   }
   return best
 }
+
+export type MarkerCluster = { marker: Marker; x: number; more: number }
+
+const order: Record<Marker['kind'], number> = { alert: 0, config: 1, stop: 2, start: 3 }
+const near = 9
+
+/** Marks that would lie on each other become one: the weightiest, and how many more. */
+export function clusterMarkers(markers: readonly Marker[], x: (m: Marker) => number): MarkerCluster[] {
+  const clusters: MarkerCluster[] = []
+  for (const marker of markers.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))) {
+    const at = x(marker)
+    const last = clusters.at(-1)
+    if (!last || at - last.x > near) {
+      clusters.push({ marker, x: at, more: 0 })
+      continue
+    }
+    last.more++
+    if (order[marker.kind] < order[last.marker.kind]) {
+      last.marker = marker
+      last.x = at
+    }
+  }
+  return clusters
+}

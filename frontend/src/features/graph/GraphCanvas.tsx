@@ -64,7 +64,7 @@ export function GraphCanvas({
 
   return (
     <section className={styles.canvas} aria-label="Service graph" ref={host}>
-      <Overlay ref={world} model={model} picture={picture} selected={selected} focused={focused} metric={metric} />
+      <Overlay ref={world} model={model} picture={picture} selected={selected} focused={focused} metric={metric} level={level} />
       <Mirror
         model={model}
         picture={picture}

@@ -11,11 +11,12 @@ import { clock } from '@/lib/time'
 import { namespacesOf, useUrlState } from '@/lib/url'
 import { Skeleton } from '@/ui/Skeleton'
 import { StaleNote } from '@/ui/Stale'
+import { findFields } from './fields'
 import { GraphCanvas } from './GraphCanvas'
 import { GraphEmpty, GraphWaiting } from './GraphEmpty'
 import styles from './GraphPage.module.css'
 import { GraphTools } from './GraphTools'
-import { findFields, graphSearch, graphWindowSeconds } from './url'
+import { graphSearch, graphWindowSeconds } from './url'
 import { useGraphKeys } from './useGraphKeys'
 
 const GraphTable = lazy(() => import('./GraphTable').then((m) => ({ default: m.GraphTable })))

@@ -36,8 +36,6 @@ export const NodeCard = memo(function NodeCard({
   const { state } = node.health
   const { name, version } = shortName(node)
   const badges = badgesOf(node, model)
-  const called = (model.incoming.get(node.id) ?? []).length > 0
-  const traffic = called ? node.in : node.out
   const lock = lockOf(node, model)
   return (
     <div
@@ -59,7 +57,7 @@ export const NodeCard = memo(function NodeCard({
         {version === '' ? null : <span className={styles.version}>{version}</span>}
       </div>
       <div className={styles.how}>
-        {called || node.out.rps > 0 ? <Figure of={{ value: figure(traffic.rps), unit: called ? 'rps' : 'rps out' }} /> : <span className="t3">no traffic</span>}
+        <First node={node} model={model} />
         <Second node={node} model={model} metric={metric} />
         {lock === null ? null : (
           <span className={styles.lock}>
@@ -78,6 +76,18 @@ export const NodeCard = memo(function NodeCard({
     </div>
   )
 })
+
+/** The first figure: what comes in, else what goes out; connections where there are no requests. */
+function First({ node, model }: { node: GraphNode; model: Model }) {
+  const into = model.incoming.get(node.id) ?? []
+  if (into.length > 0 && into.every((e) => e.protocol === 'tcp')) {
+    // Both sides may count the same connection: the larger count is the better one.
+    const open = Math.max(...into.map((e) => e.active_connections))
+    return <Figure of={{ value: figure(open), unit: open === 1 ? 'connection' : 'connections' }} />
+  }
+  if (into.length > 0) return <Figure of={{ value: figure(node.in.rps), unit: 'rps' }} />
+  return node.out.rps > 0 ? <Figure of={{ value: figure(node.out.rps), unit: 'rps out' }} /> : <span className="t3">no traffic</span>
+}
 
 /** The second figure: errors, unless another measure is chosen or errors tell nothing. */
 function Second({ node, model, metric }: { node: GraphNode; model: Model; metric: Metric }) {
@@ -109,6 +119,6 @@ function sparkPath(series: readonly number[]): string {
 /** Closed when all that comes in is mutual TLS; null where nobody can say. */
 function lockOf(node: GraphNode, model: Model): boolean | null {
   const into = model.incoming.get(node.id) ?? []
-  if (!node.meshed || into.length === 0) return null
+  if (!model.secured || !node.meshed || into.length === 0) return null
   return into.every((e) => e.mtls_ratio > 0.995)
 }

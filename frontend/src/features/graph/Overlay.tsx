@@ -20,6 +20,7 @@ export function Overlay({
   selected,
   focused,
   metric,
+  level,
 }: {
   ref: RefObject<HTMLDivElement | null>
   model: Model
@@ -27,13 +28,14 @@ export function Overlay({
   selected: string | null
   focused: string | null
   metric: Metric
+  level: string
 }) {
   const marks = { selected, focused, hovered: null }
   return (
     <div className={styles.world} ref={ref} aria-hidden="true">
       {model.groups.map((group) => {
         const box = picture.boxes.get(group.id)
-        return box ? <GroupTitle key={group.id} group={group} x={box.x} y={box.y} w={box.w} /> : null
+        return box ? <GroupTitle key={group.id} group={group} noun={level === 'service' ? 'service' : 'workload'} x={box.x} y={box.y} w={box.w} /> : null
       })}
       {picture.cards ? picture.labels.map((label) => <EdgeLabel key={label.id} label={label} />) : null}
       {picture.cards
@@ -60,8 +62,7 @@ export function Overlay({
   )
 }
 
-function GroupTitle({ group, x, y, w }: { group: Group; x: number; y: number; w: number }) {
-  const noun = group.outside ? 'host' : 'workload'
+function GroupTitle({ group, noun, x, y, w }: { group: Group; noun: string; x: number; y: number; w: number }) {
   return (
     <header className={styles.group} style={{ translate: `${x}px ${y}px`, width: `calc(${w}px / var(--up, 1))` }}>
       {group.outside ? null : <HealthGlyph state={group.health} size={12} decorative />}

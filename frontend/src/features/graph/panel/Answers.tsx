@@ -1,5 +1,5 @@
 import type { GraphEdge } from '@/api/types'
-import { flagWord } from '@/graph/words'
+import { failedBy, flagWord } from '@/graph/words'
 import { cx } from '@/lib/cx'
 import { percent, perSecond } from '@/lib/format'
 import { Figure } from '@/ui/Figure'
@@ -8,10 +8,10 @@ import styles from './Answers.module.css'
 
 /** Who answered the failed requests: hatched where a proxy did, plain where the service said so. */
 export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to: string }) {
-  const { proxy, upstream } = edge.answered_by
+  const { proxy, upstream } = failedBy(edge)
   const errors = proxy + upstream
-  if (errors <= 0 && edge.answers.length === 0) return null
-  const share = errors > 0 ? proxy / errors : 0
+  if (errors <= 0) return null
+  const share = proxy / errors
   return (
     <Section title="Who answered" note={<Figure of={{ value: perSecond(errors).value, unit: 'errors/s' }} />}>
       <div className={styles.bar}>
@@ -36,7 +36,7 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
               {a.grpc ? `gRPC ${a.grpc}` : a.code === 0 ? 'no answer' : a.code} {a.flags === '-' ? '' : a.flags}
             </b>
             <Figure of={perSecond(a.rps)} className="num" />
-            <span className="cut" title={a.details}>
+            <span className="cut" title={[reason(a.by, a.flags, a.details, to), a.details].filter(Boolean).join(' · ')}>
               {reason(a.by, a.flags, a.details, to)}
             </span>
             {a.object === '' ? null : <span className={cx(styles.object, 'cut')}>{a.object}</span>}
@@ -48,7 +48,7 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
 }
 
 function reason(by: string, flags: string, details: string, to: string): string {
-  if (by === 'upstream') return `${to} said so`
+  if (by === 'upstream') return [`${to} said so`, flagWord(flags)].filter(Boolean).join(', ')
   return flagWord(flags) || details.replace(/_/g, ' ') || 'the proxy said so'
 }
 

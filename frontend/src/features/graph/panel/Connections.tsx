@@ -6,6 +6,7 @@ import styles from './Connections.module.css'
 
 /** What both reporters saw, side by side, and what the difference means. */
 export function Sides({ edge, from, to }: { edge: GraphEdge; from: string; to: string }) {
+  const { client_side: client, server_side: server } = edge
   const rows: { label: string; of: (side: EdgeSide) => Measure }[] = [
     { label: 'Rate', of: (s) => rate(s.rps) },
     { label: 'Errors', of: (s) => percent(s.error_ratio) },
@@ -21,25 +22,29 @@ export function Sides({ edge, from, to }: { edge: GraphEdge; from: string; to: s
           <tr>
             <th scope="col" />
             <th scope="col" className="cut">
-              proxy of {from}
+              {client ? `proxy of ${from}` : from}
             </th>
             <th scope="col" className="cut">
-              proxy of {to}
+              {server ? `proxy of ${to}` : to}
             </th>
           </tr>
         </thead>
         <tbody>
-          {shown.map((row) => (
+          {shown.map((row, i) => (
             <tr key={row.label}>
               <th scope="row">{row.label}</th>
-              <td>{edge.client_side ? <Figure of={row.of(edge.client_side)} /> : <span className="t3">does not report</span>}</td>
-              <td>{edge.server_side ? <Figure of={row.of(edge.server_side)} /> : <span className="t3">does not report</span>}</td>
+              <td>{client ? <Figure of={row.of(client)} /> : <Silent first={i === 0} />}</td>
+              <td>{server ? <Figure of={row.of(server)} /> : <Silent first={i === 0} />}</td>
             </tr>
           ))}
         </tbody>
       </table>
     </Section>
   )
+}
+
+function Silent({ first }: { first: boolean }) {
+  return <span className="t3">{first ? 'does not report' : '–'}</span>
 }
 
 function agreement(edge: GraphEdge, to: string): string {

@@ -83,7 +83,7 @@ export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelP
           </Section>
           <Answers edge={edge} from={from} to={to} />
           <Attempts edge={edge} />
-          {edge.weight ? (
+          {edge.weight && edge.client_side ? (
             <Section title="Split" note="share of the route's requests">
               <p className="t2">
                 Configured {text(percent(edge.weight.configured))}, gets <b className="strong">{text(percent(edge.weight.actual))}</b>.
