@@ -16,7 +16,7 @@ demo: build ## build, then run the online cinema and say the URL to open
 	bin/sidelight demo
 
 build: ui ## build bin/sidelight (UI inside) and bin/sidelight-proxy
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sidelight ./cmd/sidelight-proxy
+	CGO_ENABLED=0 $(GO) build -trimpath -tags grpcnotrace -ldflags '$(LDFLAGS)' -o bin/ ./cmd/sidelight ./cmd/sidelight-proxy
 
 ui: node_modules/.package-lock.json ## build the UI that is embedded
 	npm run --silent build -w frontend
@@ -31,13 +31,14 @@ test-go: ## Go tests, with the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /deploy/e2e)
 
 test-ui: node_modules/.package-lock.json ## frontend unit tests
+	npm run --silent typecheck -w frontend
 	npm run --silent test -w frontend
 
 test-e2e: ## end to end: the demo's real processes, by HTTP and by command line
 	SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m ./deploy/e2e
 
 test-browser: browser ## four journeys through the real product in Chromium
-	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent test:browser -w frontend
+	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent e2e -w frontend
 
 browser:
 	@deploy/install-browser

@@ -10,11 +10,10 @@ type Instance struct {
 	Version   string
 	Index     int // among the workload's instances
 
-	Meshed  bool
-	Gateway bool   // the sidecar stands alone at the edge, for the load generator
-	Port    int    // service port that clients call; 0 when nobody does
-	Proto   string // http | grpc | tcp
-	TCPTo   string // host:port that it reaches over an explicit TCP port
+	Meshed bool
+	Port   int    // service port that clients call; 0 when nobody does
+	Proto  string // http | grpc | tcp
+	TCPTo  string // host that it reaches over an explicit TCP port
 
 	ports ports
 }
@@ -66,7 +65,7 @@ const (
 // cinema lists what runs. Tickets has two instances so that one can lag.
 func cinema() []*Instance {
 	return []*Instance{
-		{Role: "load", Namespace: "front", Workload: "ingress", App: "ingress", Version: "v1", Index: 1, Meshed: true, Gateway: true},
+		{Role: "load", Namespace: "front", Workload: "ingress", App: "ingress", Version: "v1", Index: 1, Meshed: true},
 		{Role: "web", Namespace: "front", Workload: "web", App: "web", Version: "v1", Index: 1, Meshed: true, Port: servicePort, Proto: "http"},
 		{Role: "catalog", Namespace: "catalog", Workload: "catalog-v1", App: "catalog", Version: "v1", Index: 1, Meshed: true, Port: servicePort, Proto: "http"},
 		{Role: "catalog", Namespace: "catalog", Workload: "catalog-v2", App: "catalog", Version: "v2", Index: 1, Meshed: true, Port: servicePort, Proto: "http"},

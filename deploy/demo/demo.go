@@ -181,7 +181,7 @@ func (d *run) startSidecar(i *Instance) error {
 		"--workload", i.Workload,
 		"--namespace", i.Namespace,
 		"--app-name", i.App,
-		"--version-label", i.Version,
+		"--version", i.Version,
 		"--service-account", i.App,
 		"--server", loopback(d.grpc),
 		"--collector", loopback(d.otlpGRPC),
@@ -198,9 +198,6 @@ func (d *run) startSidecar(i *Instance) error {
 	}
 	if i.TCPTo != "" {
 		args = append(args, "--tcp-outbound", fmt.Sprintf("%s=%s:%d", loopback(i.ports.tcpOutbound), i.TCPTo, notificationsPort))
-	}
-	if i.Gateway {
-		args = append(args, "--kind", "gateway")
 	}
 	if fault := d.opts.Scenario.Faults[i.NodeID()]; fault != "" {
 		args = append(args, "--fault", fault)
