@@ -2,6 +2,7 @@ package graph
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -232,8 +233,13 @@ func (v *viewing) composeNode(n *gatheredNode) Node {
 	return out
 }
 
+// roundAll rounds a series: for a sparkline two decimals do, and what spreading
+// counts over seconds leaves behind them does not show.
 func roundAll(series []float64) {
 	for i, x := range series {
+		if x >= 1 {
+			x = math.Round(x*100) / 100
+		}
 		series[i] = round(x)
 	}
 }

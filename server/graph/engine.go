@@ -147,13 +147,23 @@ func (e *Engine) Add(b mesh.EdgeBatch) {
 	}
 }
 
+// replaced is how long a silent target is spoken of when another one of its
+// workload gives data: an instance that was rolled over, most likely.
+const replaced = 300.0
+
 // cleanUp drops what fell out of the history.
 func (e *Engine) cleanUp() {
 	before := e.ring.head - e.ring.history - fineFrames
 	e.edges.forget(before)
+	now := float64(e.ring.head)
 	for _, t := range e.targets {
-		if max(t.lastSeen, t.lastUp) < float64(before) {
+		switch seen := max(t.lastSeen, t.lastUp); {
+		case seen < float64(before):
 			e.drop(t)
+		case t.of != nil && now-t.lastUp > replaced && t.silent(now, e.opt.StaleAfter):
+			if slices.ContainsFunc(t.of.targets, func(o *target) bool { return o != t && !o.silent(now, e.opt.StaleAfter) }) {
+				e.drop(t)
+			}
 		}
 	}
 }

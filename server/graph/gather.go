@@ -64,15 +64,12 @@ func (t *tally) add(o tally) {
 	t.opened += o.opened
 }
 
+// errorRatio is of requests; where there are only connections, of those.
 func (t *tally) errorRatio() float64 {
-	of := t.total
-	if t.opened > 0 {
-		of += max(t.opened, t.by[classTCP])
+	if t.total > 0 {
+		return t.failed / t.total
 	}
-	if of == 0 {
-		return 0
-	}
-	return min((t.failed+t.by[classTCP])/of, 1)
+	return t.of(classTCP)
 }
 
 // gather adds up an edge's pairs over the window.
@@ -193,7 +190,7 @@ func (v *viewing) active(side []*series) float64 {
 	n := 0.0
 	for _, s := range side {
 		for _, in := range s.inputs {
-			if !in.from.silent(v.clock.at, v.clock.intervals) {
+			if !in.from.gone && !in.from.silent(v.clock.at, v.clock.intervals) {
 				n += in.active
 			}
 		}

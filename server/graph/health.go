@@ -62,11 +62,18 @@ type rule struct {
 }
 
 var rules = []rule{
-	{class5xx, "5xx", 0, 0.10, "answered 5xx"},
+	{class5xx, "5xx", 0, 0.10, "were answered 5xx"},
 	{classNone, "no_response", -1, 0.10, "got no answer"},
 	{classGRPC, "grpc", -1, 0.10, "ended with a gRPC error"},
-	{class4xx, "4xx", 0.10, 0.20, "answered 4xx"},
+	{class4xx, "4xx", 0.10, 0.20, "were answered 4xx"},
 	{classTCP, "tcp", 0, 0.10, "failed"},
+}
+
+func (r *rule) of() string {
+	if r.class == classTCP {
+		return "connections"
+	}
+	return "requests"
 }
 
 // verdict judges a ratio.
@@ -130,14 +137,10 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 		return Health{Idle, []Reason{}}
 	}
 	h := Health{OK, []Reason{}}
-	what := "requests"
-	if g.protocol == mesh.TCP {
-		what = "connections"
-	}
 	for _, j := range g.lead.tally.judge() {
-		text := fmt.Sprintf("%s of %s %s", percent(j.ratio), what, j.rule.what)
+		text := fmt.Sprintf("%s of %s %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if most := mostOf(j.rule.class, list); most != "" {
-			text += ", most of them " + most
+			text += ", mostly " + most
 		}
 		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, []*gathered{g}, leading)})
 	}
@@ -235,14 +238,17 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		}
 	}
 	for _, j := range all.judge() {
-		text := fmt.Sprintf("%s of what it was asked %s", percent(j.ratio), j.rule.what)
+		text := fmt.Sprintf("%s of %s to it %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if worst := worstCaller(n.in, j.rule.class); worst != "" {
-			text += ", most of it from " + worst
+			text += ", mostly from " + worst
 		}
 		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, n.in, answering)})
 	}
 	for _, f := range n.facts {
 		if r, bad := configReason(f); bad {
+			if len(n.facts) > 1 {
+				r.Text = f.Workload.Name + ": " + r.Text
+			}
 			h.add(Warn, r)
 		}
 	}
@@ -293,7 +299,7 @@ func configReason(f WorkloadFacts) (Reason, bool) {
 	if text == "" {
 		text = "configuration " + f.Config.State
 	}
-	return Reason{"config", f.Workload.Name + ": " + text, f.ConfigSince}, true
+	return Reason{"config", text, f.ConfigSince}, true
 }
 
 // judgeSources tells of scrape targets of the node that are silent. With all

@@ -97,12 +97,9 @@ func (h *Health) take(n *Node) {
 	if worse > 0 {
 		h.State = n.Health.State
 	}
-	added := make([]Reason, 0, len(n.Health.Reasons))
-	for _, r := range n.Health.Reasons {
-		if r.Code != "config" { // names its workload itself
-			r.Text = n.Name + ": " + r.Text
-		}
-		added = append(added, r)
+	added := slices.Clone(n.Health.Reasons)
+	for i := range added {
+		added[i].Text = n.Name + ": " + added[i].Text
 	}
 	if worse > 0 {
 		h.Reasons = append(added, h.Reasons...)

@@ -209,8 +209,10 @@ func cut(n, share float64) float64 {
 	switch {
 	case share >= 1:
 		return n
-	case n < 1<<16:
-		return math.Floor(n*share*256) / 256
+	case n < 1<<14:
+		return math.Floor(n*share*1024) / 1024
+	case n < 1<<20:
+		return math.Floor(n*share*16) / 16
 	default:
 		return math.Floor(n * share)
 	}

@@ -31,7 +31,7 @@ const frozen = 60.0
 
 // silent reports whether a target gives no data at a time.
 func (t *target) silent(at float64, intervals int) bool {
-	if t.gone || t.lastUp == 0 {
+	if t.lastUp == 0 {
 		return true
 	}
 	if t.lastUp >= at {
@@ -95,33 +95,37 @@ func (c *clock) read(p *pair, window float64, earliest int64) reading {
 	end := float64(c.end)
 	since, lastUp := math.Inf(1), 0.0
 	r := reading{}
-	look := func(side []*series) (live bool) {
+	look := func(side []*series) bool {
+		live, gone, silent := false, false, false
 		for _, s := range side {
 			for _, in := range s.inputs {
-				if in.from.gone {
-					continue
-				}
 				since = min(since, in.from.since)
-				if in.from.silent(c.at, c.intervals) {
+				switch {
+				case in.from.gone:
+					gone = true
+				case in.from.silent(c.at, c.intervals):
+					silent = true
 					if in.from.lastUp >= lastUp {
 						r.silent, lastUp = in.from, in.from.lastUp
 					}
-					continue
+				default:
+					live = true
+					end = min(end, in.from.lastUp)
 				}
-				live = true
-				end = min(end, in.from.lastUp)
 			}
 		}
-		return live
+		// A target that is gone for good is no gap in what is known: nothing
+		// more comes from it.
+		return live || gone && !silent
 	}
 	r.client, r.server = look(p.client), look(p.server)
-	if !r.client && !r.server {
+	if r.client || r.server {
+		r.silent = nil
+	} else {
 		end = c.at
 		if lastUp > 0 && c.at-lastUp <= frozen {
 			end = min(end, lastUp)
 		}
-	} else {
-		r.silent = nil
 	}
 	r.to = int64(math.Floor(end))
 	from := float64(r.to) - window
@@ -130,8 +134,7 @@ func (c *clock) read(p *pair, window float64, earliest int64) reading {
 		from = float64(floor10(int64(math.Floor(float64(r.to) - window))))
 	}
 	r.from = int64(math.Floor(from))
-	covered := float64(r.to) - max(from, since)
-	r.scale = 1 / max(min(covered, float64(r.to)-from), 1)
+	r.scale = 1 / max(float64(r.to)-max(from, since), 1)
 	return r
 }
 
