@@ -1,10 +1,10 @@
-import type { HealthState } from '@/api/types'
+import type { GraphNode, HealthState } from '@/api/types'
 import { Store } from '@/lib/store'
 import { bounds, card, cardRect, overlaps, type Point, type Polyline, type Rect } from './geometry'
 import { type Hit, hitTest } from './hit'
 import { type Label, type Metric, placeLabels } from './labels'
 import type { LayoutRunner } from './layout-runner'
-import { type Model, worse } from './model'
+import type { Model } from './model'
 import { watchPointer } from './pointer'
 import { type Kept, PositionStore } from './positions'
 import { routeEdges } from './route'
@@ -393,15 +393,11 @@ export class GraphEngine {
   }
 }
 
+/** The worst of ours; a host outside only when nothing of ours is worse off. */
 function worstNode(model: Model | null): string | null {
-  let worst: string | null = null
-  let state: HealthState = 'idle'
-  for (const node of model?.nodes.values() ?? []) {
-    if (worst !== null && (worse(node.health.state, state) !== node.health.state || node.health.state === state)) continue
-    worst = node.id
-    state = node.health.state
-  }
-  return worst
+  const order: Record<HealthState, number> = { fail: 0, warn: 1, unknown: 2, ok: 3, idle: 4 }
+  const score = (n: GraphNode) => order[n.health.state] * 2 + (n.kind === 'external' || n.kind === 'unknown' ? 1 : 0)
+  return [...(model?.nodes.values() ?? [])].sort((a, b) => score(a) - score(b))[0]?.id ?? null
 }
 
 function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

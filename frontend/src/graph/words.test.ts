@@ -57,14 +57,22 @@ describe('findings', () => {
 describe('likely cause', () => {
   const marker = (at: string, kind: Marker['kind'] = 'config'): Marker => ({ at: `2026-11-21T${at}Z`, kind, text: at })
   const since = '2026-11-21T12:00:00Z'
+  const after = (markers: Marker[], rps: number[] = []) => ({ from: '2026-11-21T11:40:00Z', step_s: 60, rps, markers })
   it('is the last change within two minutes before', () => {
-    const found = likelyCause([marker('11:58:30'), marker('11:59:52'), marker('12:00:40')], since)
+    const found = likelyCause(after([marker('11:58:30'), marker('11:59:52'), marker('12:00:40')], [1, 1]), since)
     expect(found?.text).toBe('Began 8\u2009s after')
     expect(found?.marker.text).toBe('11:59:52')
   })
   it('is no alert, nothing long ago and nothing later', () => {
-    expect(likelyCause([marker('11:59:59', 'alert'), marker('11:50:00'), marker('12:00:40')], since)).toBeNull()
-    expect(likelyCause([marker('11:59:59')], undefined)).toBeNull()
+    expect(likelyCause(after([marker('11:59:59', 'alert'), marker('11:50:00'), marker('12:00:40')]), since)).toBeNull()
+    expect(likelyCause(after([marker('11:59:59')]), undefined)).toBeNull()
+  })
+})
+
+describe('what was there from the first request on', () => {
+  it('has no cause', () => {
+    const timeline = { from: '2026-11-21T11:59:00Z', step_s: 10, rps: [0, 0, 0, 0, 0, 3, 9], markers: [{ at: '2026-11-21T11:59:52Z', kind: 'config' as const, text: 'loaded' }] }
+    expect(likelyCause(timeline, '2026-11-21T12:00:00Z')).toBeNull()
   })
 })
 

@@ -1,4 +1,4 @@
-import type { GraphEdge, GraphNode, HealthState, Marker } from '@/api/types'
+import type { GraphEdge, GraphNode, HealthState, Marker, Timeline } from '@/api/types'
 import { count, duration, figure, percent, plural, span, text } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
 import type { Model } from './model'
@@ -152,13 +152,21 @@ function whoAnswered(byProxy: number, from: string, to: string): string {
 }
 
 const causeSeconds = 120
+const settleSeconds = 20
 
 /** What changed shortly before a trouble began: "Began 8 s after rev 128." */
-export function likelyCause(markers: readonly Marker[], since: string | undefined): { text: string; marker: Marker } | null {
+export function likelyCause(
+  timeline: Pick<Timeline, 'from' | 'step_s' | 'rps' | 'markers'>,
+  since: string | undefined,
+): { text: string; marker: Marker } | null {
   if (since === undefined) return null
   const began = Date.parse(since)
+  // What was there from the first request on was not caused by what is seen to begin.
+  const first = timeline.rps.findIndex((rps) => rps > 0)
+  const traffic = Date.parse(timeline.from) + first * timeline.step_s * 1000
+  if (first >= 0 && (began - traffic) / 1000 < settleSeconds) return null
   let best: { marker: Marker; before: number } | null = null
-  for (const marker of markers) {
+  for (const marker of timeline.markers) {
     const before = (began - Date.parse(marker.at)) / 1000
     // Traffic is counted in whole windows: a trouble may seem to begin a little before its cause.
     if (marker.kind === 'alert' || before < -2 || before > causeSeconds) continue

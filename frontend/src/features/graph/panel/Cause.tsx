@@ -7,7 +7,7 @@ import styles from './Cause.module.css'
 export function Cause({ since }: { since: string | undefined }) {
   const [{ window }, setUrl] = useUrlState(sharedSearch)
   const { data } = useTimeline(window, null)
-  const cause = likelyCause(data?.markers ?? [], since)
+  const cause = data ? likelyCause(data, since) : null
   if (!cause) return null
   return (
     <>
