@@ -122,7 +122,7 @@ export function edgeFinding(edge: GraphEdge, model: Model, now: number): Finding
   if (edge.protocol === 'tcp') {
     return {
       tone: state,
-      strong: reason ? `${reason.text}${since}.` : `${plural(Math.round(edge.active_connections), 'open connection')}.`,
+      strong: reason ? `${sentence(reason.text)}${since}.` : `${plural(Math.round(edge.active_connections), 'open connection')}.`,
       rest: `${figure(edge.new_connections_per_s)} new a second.`,
     }
   }
@@ -130,12 +130,17 @@ export function edgeFinding(edge: GraphEdge, model: Model, now: number): Finding
     const failed = failedBy(edge)
     const errors = failed.proxy + failed.upstream
     const byProxy = errors > 0 ? failed.proxy / errors : 0
-    const strong = edge.error_ratio >= 0.001 && reason?.code !== 'latency' ? `${text(percent(edge.error_ratio))} errors${since}.` : `${reason?.text ?? 'Degraded'}${since}.`
+    const strong = edge.error_ratio >= 0.001 && reason?.code !== 'latency' ? `${text(percent(edge.error_ratio))} errors${since}.` : `${sentence(reason?.text ?? 'degraded')}${since}.`
     return { tone: state, strong, rest: errors > 0 ? whoAnswered(byProxy, from, nodeTitle(model, edge.target)) : '' }
   }
   if (state === 'idle') return { tone: state, strong: 'No requests in this window.', rest: '' }
   const p95 = edge.p95_ms === null ? '' : ` p95 ${text(duration(edge.p95_ms))}.`
   return { tone: state, strong: `${figure(edge.rps)} requests a second, ${text(percent(edge.error_ratio))} errors.`, rest: p95.trim() }
+}
+
+/** A reason as a sentence's beginning; measures keep their letters (p95). */
+function sentence(text: string): string {
+  return /^p\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** Who gave the failed answers, per second. `answers` lists errors only; `answered_by` counts all. */
@@ -179,7 +184,7 @@ export function nodeFinding(node: GraphNode, model: Model, now: number): Finding
   const { state, reasons } = node.health
   const reason = reasons[0]
   const since = reason?.since ? ` for ${span(secondsSince(reason.since, now))}` : ''
-  if (reason) return { tone: state, strong: `${reason.text}${since}.`, rest: reasons.slice(1).map((r) => `${r.text}.`).join(' ') }
+  if (reason) return { tone: state, strong: `${sentence(reason.text)}${since}.`, rest: reasons.slice(1).map((r) => `${sentence(r.text)}.`).join(' ') }
   if (node.kind === 'unknown') {
     return { tone: state, strong: 'Callers without a sidecar.', rest: 'They tell no name; only the called side reports them.' }
   }

@@ -3,7 +3,7 @@ import type { GraphEdge } from '@/api/types'
 import type { Model } from '@/graph/model'
 import { nodeTitle } from '@/graph/words'
 import { cx } from '@/lib/cx'
-import { duration, figure, percent, plural, rate } from '@/lib/format'
+import { count, duration, figure, percent, plural, rate } from '@/lib/format'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph, healthRank, healthWord } from '@/ui/Health'
 import { Sparkline } from '@/ui/Sparkline'
@@ -97,7 +97,7 @@ function Row({ edge, model, selected, onSelect }: { edge: GraphEdge; model: Mode
         </button>
       </td>
       <td className="num">
-        <Figure of={rate(edge.rps)} />
+        <Figure of={edge.protocol === 'tcp' ? { value: count(edge.active_connections), unit: 'conn' } : rate(edge.rps)} />
       </td>
       <td>
         <Sparkline values={edge.rps_series} width={96} height={14} tone={state === 'fail' || state === 'warn' ? state : 'data'} />

@@ -142,7 +142,7 @@ function Edges({
               </td>
               <td className="t3">{edge.protocol === 'http' ? '' : edge.protocol}</td>
               <td className="num">
-                <Figure of={rate(edge.rps)} />
+                <Figure of={edge.protocol === 'tcp' ? { value: count(edge.active_connections), unit: 'conn' } : rate(edge.rps)} />
               </td>
               <td className={edge.error_ratio >= 0.005 ? `num ${edge.health.state}-t strong` : 'num t2'}>
                 {edge.protocol === 'tcp' ? '' : `${percent(edge.error_ratio).value} %`}
