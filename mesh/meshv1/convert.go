@@ -1,3 +1,6 @@
+// Package meshv1 holds the messages that Sidelight's own processes send each other:
+// the sidecar's agent stream and the collector's edge stream, generated from
+// mesh.proto, and their conversion to and from the nouns of package mesh.
 package meshv1
 
 import (

@@ -174,9 +174,20 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 		return fmt.Sprintf("%s for %s; the stream is up", brief, age(r.sentAt, at)), brief
 	case v.state == InFlight:
 		return fmt.Sprintf("revision %d is about to be sent", w.revision), ""
+	case r.unanswered():
+		// The server sends no more of a type before the node has answered.
+		brief = fmt.Sprintf("has not answered an earlier push of %s %s, so revision %d waits", r.typ, r.name, w.revision)
+		return fmt.Sprintf("no answer for %s to a push of %s %s, so revision %d waits; the stream is up",
+			age(r.sentAt, at), r.typ, r.name, w.revision), brief
 	}
 	brief = fmt.Sprintf("revision %d has not been sent", w.revision)
 	return fmt.Sprintf("%s for %s; the stream is up", brief, age(latest(r.missingSince(), n.connectedAt), at)), brief
+}
+
+// unanswered reports whether the newest version that was sent was neither
+// acknowledged nor refused.
+func (r *resource) unanswered() bool {
+	return !r.sentAt.IsZero() && r.sent != r.acked && !r.ackedAt.After(r.sentAt) && r.refused.version != r.sent
 }
 
 // stillRuns says what the node has of a resource instead of what is desired.

@@ -157,6 +157,17 @@ func TestStates(t *testing.T) {
 				l.Errorf("lag got %v, want 25", s.LagS)
 			}
 		},
+		"an earlier push unanswered": func(l *lab) {
+			l.revise(42, map[string]string{"route outbound": "r2"}, n)
+			l.send(n, c)
+			l.pass(8 * time.Second)
+			l.revise(43, map[string]string{"route outbound": "r3"}, n)
+			l.pass(12 * time.Second)
+			s := l.want(n, Stale, "no answer for 20 s to a push of route outbound, so revision 43 waits; the stream is up")
+			if s.LagS != 20 || s.Behind != 2 {
+				l.Errorf("lag got %v, behind %d, want 20 and 2", s.LagS, s.Behind)
+			}
+		},
 		"never sent": func(l *lab) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.pass(12 * time.Second)

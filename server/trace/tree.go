@@ -45,7 +45,7 @@ func (a *analysis) link(spans []traces.Span) {
 		a.note("%s with an ID that another span has", count(twice, "span"))
 	}
 	if orphans > 0 {
-		a.note("%s without their parent: it was not sampled, was lost, or has not arrived yet", count(orphans, "span"))
+		a.note("%s whose parent is missing: it was not sampled, was lost, or has not arrived yet", count(orphans, "span"))
 	}
 	a.breakCycles()
 	if whole > 1 {
