@@ -9,7 +9,6 @@ import { LiveClient } from '@/api/live'
 import { LiveContext } from '@/api/live-context'
 import { newRouter } from '@/app/router'
 import { socketURL } from '@/lib/base'
-import { TooltipProvider } from '@/ui/Tooltip'
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -29,9 +28,7 @@ createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={queries}>
       <LiveContext value={live}>
-        <TooltipProvider delayDuration={400}>
-          <RouterProvider router={router} />
-        </TooltipProvider>
+        <RouterProvider router={router} />
       </LiveContext>
     </QueryClientProvider>
   </StrictMode>,

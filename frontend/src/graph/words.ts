@@ -139,8 +139,8 @@ export function edgeFinding(edge: GraphEdge, model: Model, now: number): Finding
 }
 
 /** A reason as a sentence's beginning; measures keep their letters (p95). */
-function sentence(text: string): string {
-  return /^p\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1)
+function sentence(reason: string): string {
+  return /^p\d/.test(reason) ? reason : reason.charAt(0).toUpperCase() + reason.slice(1)
 }
 
 /** Who gave the failed answers, per second. `answers` lists errors only; `answered_by` counts all. */

@@ -1,60 +1,76 @@
-import { DropdownMenu as Radix } from 'radix-ui'
-import type { ReactElement, ReactNode } from 'react'
-import { Icon } from './Icon'
-import styles from './Menu.module.css'
+import { cloneElement, type KeyboardEvent, type ReactElement, type ReactNode, useState } from 'react'
+import type * as MenuParts from './MenuParts'
 
-/** A menu below its trigger. Not modal: it locks nothing and injects no style. */
-export function Menu({ trigger, children, align = 'start' }: { trigger: ReactElement; children: ReactNode; align?: 'start' | 'end' }) {
-  return (
-    <Radix.Root modal={false}>
-      <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
-        <Radix.Content className={styles.menu} align={align} sideOffset={4} collisionPadding={8}>
-          {children}
-        </Radix.Content>
-      </Radix.Portal>
-    </Radix.Root>
-  )
+/**
+ * A menu below its trigger. What draws it is loaded when somebody reaches for
+ * it: most visits open no menu, and none opens one in the first second.
+ */
+
+type Parts = typeof MenuParts
+let loaded: Parts | null = null
+
+async function load(): Promise<Parts> {
+  loaded ??= await import('./MenuParts')
+  return loaded
 }
 
-export function MenuItem({ onSelect, children, hint }: { onSelect: () => void; children: ReactNode; hint?: ReactNode }) {
-  return (
-    <Radix.Item className={styles.item} onSelect={onSelect}>
-      <span className={styles.check} />
-      {children}
-      {hint ? <span className={styles.hint}>{hint}</span> : null}
-    </Radix.Item>
-  )
+type TriggerProps = {
+  onPointerEnter?: () => void
+  onClick?: () => void
+  onKeyDown?: (e: KeyboardEvent) => void
+  'aria-haspopup'?: 'menu'
+  'aria-expanded'?: boolean
+}
+
+export function Menu({
+  trigger,
+  children,
+  align = 'start',
+}: {
+  trigger: ReactElement<TriggerProps>
+  children: ReactNode
+  align?: 'start' | 'end'
+}) {
+  const [parts, setParts] = useState<Parts | null>(null)
+  if (parts) {
+    return (
+      <parts.MenuRoot trigger={trigger} align={align} open>
+        {children}
+      </parts.MenuRoot>
+    )
+  }
+  const open = () => void load().then(setParts)
+  return cloneElement(trigger, {
+    'aria-haspopup': 'menu',
+    'aria-expanded': false,
+    onPointerEnter: () => void load(),
+    onClick: open,
+    onKeyDown: (e) => {
+      if (e.key !== 'ArrowDown') return
+      e.preventDefault()
+      open()
+    },
+  })
+}
+
+/** Items stand in an open menu only, so what draws them is there. */
+function shown(): Parts {
+  if (!loaded) throw new Error('BUG: a menu item outside of a menu')
+  return loaded
+}
+
+export function MenuItem(props: MenuParts.MenuItemProps) {
+  const Item = shown().MenuItem
+  return <Item {...props} />
 }
 
 /** One that may be on or off. `keepOpen` for choosing several in one go. */
-export function MenuCheck({
-  checked,
-  onChange,
-  children,
-  hint,
-  keepOpen = false,
-}: {
-  checked: boolean
-  onChange: (checked: boolean) => void
-  children: ReactNode
-  hint?: ReactNode
-  keepOpen?: boolean
-}) {
-  return (
-    <Radix.CheckboxItem
-      className={styles.item}
-      checked={checked}
-      onCheckedChange={onChange}
-      onSelect={keepOpen ? (e) => e.preventDefault() : undefined}
-    >
-      <span className={styles.check}>{checked ? <Icon name="check" size={12} /> : null}</span>
-      {children}
-      {hint ? <span className={styles.hint}>{hint}</span> : null}
-    </Radix.CheckboxItem>
-  )
+export function MenuCheck(props: MenuParts.MenuCheckProps) {
+  const Check = shown().MenuCheck
+  return <Check {...props} />
 }
 
 export function MenuLine() {
-  return <Radix.Separator className={styles.line} />
+  const Line = shown().MenuLine
+  return <Line />
 }
