@@ -59,11 +59,17 @@ function Verdict({ node, failed }: { node: NodeStatus; failed: readonly Resource
           {node.behind ? `, ${count(node.behind)} behind` : ''}
         </span>
       </header>
-      {refusal ? <p className={styles.code}>{emphasise(refusal)}</p> : null}
-      <p className="t2">{[node.reason !== refusal ? node.reason : '', look.next].filter(Boolean).join(' ')}</p>
+      {refusal ? (
+        <p className={styles.code}>
+          {failed[0]!.type} {failed[0]!.name}: {emphasise(refusal)}
+        </p>
+      ) : null}
+      <p className="t2">{[refusal && node.reason.includes(refusal) ? '' : sentence(node.reason), look.next].filter(Boolean).join(' ')}</p>
     </>
   )
 }
+
+const sentence = (s: string) => (s ? s.charAt(0).toUpperCase() + s.slice(1) + (/[.!?]$/.test(s) ? '' : '.') : '')
 
 /** Quoted names in a refusal are what one looks for. */
 function emphasise(message: string): ReactNode {

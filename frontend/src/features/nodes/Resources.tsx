@@ -3,7 +3,7 @@ import { Chip } from '@/ui/Chip'
 import { cx } from '@/lib/cx'
 import { plural } from '@/lib/format'
 import { clock } from '@/lib/time'
-import { resourceRows } from './resourceRows'
+import { resourceName, resourceRows } from './resourceRows'
 import styles from './Resources.module.css'
 import { STATES } from './states'
 
@@ -30,7 +30,7 @@ export function Resources({ resources }: { resources: readonly ResourceStatus[] 
           {same.map((s) => (
             <tr key={`${s.type} same`}>
               <td className="t2">{s.type}</td>
-              <td title={s.names.join('\n')}>{s.names.length === 1 ? s.names[0] : `${plural(s.names.length, odd.some((o) => o.type === s.type) ? 'other' : s.type)}`}</td>
+              <td title={s.names.join('\n')}>{s.names.length === 1 ? resourceName(s.names[0]!) : `${plural(s.names.length, odd.some((o) => o.type === s.type) ? 'other' : s.type)}`}</td>
               {s.names.length === 1 ? [0, 1, 2, 3].map((i) => <td key={i} className="mono">{short(s.hash)}</td>) : [0, 1, 2, 3].map((i) => <td key={i} className="t3 mono">same</td>)}
               <td className="t3">in sync</td>
             </tr>
@@ -53,7 +53,7 @@ function Odd({ resource: r }: { resource: ResourceStatus }) {
     <tr>
       <td className="t2">{r.type}</td>
       <td className={styles.name} title={r.name}>
-        <b>{r.name}</b>
+        <b>{resourceName(r.name)}</b>
         {r.objects.length > 0 ? <small>{r.objects.join(', ')}</small> : null}
       </td>
       <td className={cx('mono', styles.same)}>{r.desired ? short(r.desired) : 'gone'}</td>
@@ -61,7 +61,7 @@ function Odd({ resource: r }: { resource: ResourceStatus }) {
       {cell(r.acked, r.acked_at)}
       {cell(r.applied, r.applied_at)}
       <td>
-        <Chip kind={look.health === 'fail' ? 'fail' : look.health === 'warn' ? 'warn' : 'plain'}>{r.error ? 'NACK' : look.word}</Chip>
+        <Chip kind={look.health === 'fail' ? 'fail' : look.health === 'warn' ? 'warn' : 'plain'}>{r.error ? 'NACK' : look.word.replace(', no ACK', '')}</Chip>
       </td>
     </tr>
   )

@@ -52,7 +52,11 @@ function Drawing({ model, width }: { model: Spread; width: number }) {
 function curve(model: Spread, stage: Stage, x: Scale, x0: number, x1: number, y: (share: number) => number): string {
   const shares = steps(model.values[stage], model.total, x, x0, x1)
   let d = `M${x0} ${y(shares[0] ?? 0).toFixed(1)}`
-  for (let c = 1; c < shares.length; c++) if (shares[c] !== shares[c - 1] || c === shares.length - 1) d += `L${x0 + c} ${y(shares[c]!).toFixed(1)}`
+  for (let c = 1; c < shares.length; c++) {
+    // A step goes up where the node is, not on the way from the last one.
+    if (shares[c] !== shares[c - 1]) d += `H${x0 + c - 1}L${x0 + c} ${y(shares[c]!).toFixed(1)}`
+  }
+  d += `H${x1}`
   return d
 }
 

@@ -11,7 +11,8 @@ const WIDTH = 76
  */
 export function Stages({ node }: { node: NodeStatus }) {
   const { sent_ms, acked_ms, applied_ms } = node.push
-  if (sent_ms === null) return <span className="t3 t11">not sent</span>
+  // A node may refuse what it was sent before, and then has no times of the push that it runs.
+  if (sent_ms === null) return <span className="t3 t11">{node.state === 'rejected' ? 'refused' : 'not sent'}</span>
   const x = (ms: number) => Math.min(1, Math.log10(Math.max(ms, 10) / 10 + 0.35) / Math.log10(6000)) * WIDTH
   const stops = [sent_ms, acked_ms, applied_ms].filter((v): v is number => v !== null)
   const stuck = applied_ms === null

@@ -21,8 +21,6 @@ import { NodeTable } from './NodeTable'
 import { axisEnd, newestBuild, stripAxis } from './axis'
 import { nodesSearch } from './url'
 
-export { oddCount } from './states'
-
 /** The Nodes page: which node runs which configuration, since when, and why not. */
 export function NodesPage() {
   const live = useNodes()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ResourceStatus } from '@/api/types'
-import { resourceRows } from './resourceRows'
+import { resourceName, resourceRows } from './resourceRows'
 
 const r = (type: ResourceStatus['type'], name: string, over: Partial<ResourceStatus> = {}): ResourceStatus => ({
   type, name, desired: 'aa', sent: 'aa', acked: 'aa', applied: 'aa', state: 'synced', objects: [], ...over,
@@ -15,4 +15,13 @@ describe('resourceRows', () => {
     expect(odd.map((o) => o.name)).toEqual(['r1', 'c2'])
     expect(same.map((s) => [s.type, s.names])).toEqual([['listener', ['l1']], ['cluster', ['c1', 'c3']], ['endpoint', ['e1']]])
   })
+})
+
+describe('resourceName', () => {
+  it.each([
+    ['outbound|8080|canary|payments.booking.svc.cluster.local', 'payments.booking:8080 canary'],
+    ['outbound|443||api.bank.example', 'api.bank.example:443'],
+    ['inbound|8080||', 'inbound:8080'],
+    ['outbound', 'outbound'],
+  ])('%s', (name, want) => expect(resourceName(name)).toBe(want))
 })

@@ -20,3 +20,16 @@ export function resourceRows(resources: readonly ResourceStatus[]): { odd: Resou
   odd.sort((a, b) => Number(Boolean(b.error)) - Number(Boolean(a.error)) || TYPES.indexOf(a.type) - TYPES.indexOf(b.type) || (a.name < b.name ? -1 : 1))
   return { odd, same: TYPES.flatMap((t) => same.get(t) ?? []) }
 }
+
+/**
+ * resourceName writes Istio's cluster names as people say them:
+ * "outbound|8080|canary|payments.booking.svc.cluster.local" is
+ * "payments.booking:8080 canary". Other names stay as they are.
+ */
+export function resourceName(name: string): string {
+  const m = /^(outbound|inbound)\|(\d+)\|([^|]*)\|(.*)$/.exec(name)
+  if (!m) return name
+  const [, direction, port, subset, host] = m
+  const at = host ? host.replace(/\.svc\.cluster\.local$/, '') : direction
+  return `${at}:${port}${subset ? ` ${subset}` : ''}`
+}

@@ -47,10 +47,3 @@ export const ORDERS: Record<Order, (a: NodeStatus, b: NodeStatus) => number> = {
   lag: (a, b) => b.lag_s - a.lag_s || byId(a, b),
   push: (a, b) => (b.push.applied_ms ?? Infinity) - (a.push.applied_ms ?? Infinity) || byId(a, b),
 }
-
-/** oddCount is the number for the navigation: nodes not on the desired configuration. */
-export function oddCount(byState: Partial<Record<NodeState, number>>): number {
-  let n = 0
-  for (const s of STATE_ORDER) if (s !== 'synced' && s !== 'in-flight') n += byState[s] ?? 0
-  return n
-}

@@ -17,6 +17,7 @@ export function ErrorEdges({ edges }: { edges: readonly GraphEdge[] }) {
       </Section>
     )
   }
+  const most = Math.max(1e-9, ...edges.map(errorRate))
   return (
     <Section title="Where errors are" note="hatched: a proxy said so">
       <ul className={styles.edges}>
@@ -31,7 +32,7 @@ export function ErrorEdges({ edges }: { edges: readonly GraphEdge[] }) {
               <span className={cx('num', e.health.state === 'fail' ? 'fail-t' : 'warn-t')}>
                 <Figure of={percent(e.error_ratio)} />
               </span>
-              <Answered edge={e} />
+              <Answered edge={e} most={most} />
               <span className="t3 t11 cut">{answer(e)}</span>
             </Link>
           </li>
@@ -41,14 +42,15 @@ export function ErrorEdges({ edges }: { edges: readonly GraphEdge[] }) {
   )
 }
 
-function Answered({ edge }: { edge: GraphEdge }) {
+/** Who said so; the bar is as long as the edge's errors are many. */
+function Answered({ edge, most }: { edge: GraphEdge; most: number }) {
   const proxy = proxyShare(edge)
   if (proxy === null) return null
   const p = Math.round(proxy * 100)
   const words = p === 100 ? `all by the proxy of ${sideName(edge.source)}` : p === 0 ? `all by ${sideName(edge.target)}` : `${p} % by the proxy of ${sideName(edge.source)}, ${100 - p} % by ${sideName(edge.target)}`
   return (
     <span className={styles.answered} title={words}>
-      <span className={styles.bar} aria-hidden="true">
+      <span className={styles.bar} aria-hidden="true" style={{ width: `${Math.max(4, (errorRate(edge) / most) * 100)}%` }}>
         {p > 0 ? <i className="hatch-fail" style={{ flexGrow: p }} /> : null}
         {p < 100 ? <i className={styles.service} style={{ flexGrow: 100 - p }} /> : null}
       </span>
@@ -57,11 +59,13 @@ function Answered({ edge }: { edge: GraphEdge }) {
   )
 }
 
+const errorRate = (e: GraphEdge) => e.rps * e.error_ratio
+
 function answer(e: GraphEdge): string {
   const a = e.answers[0]
   if (!a) return ''
   const code = a.grpc ? `grpc ${a.grpc}` : a.code > 0 ? String(a.code) : 'no answer'
-  return [`${text(perSecond(a.rps))} ${code}${a.flags && a.flags !== '-' ? ` ${a.flags}` : ''}`, a.details, a.object].filter(Boolean).join(', ')
+  return [`${text(perSecond(a.rps))} ${code}${a.flags && a.flags !== '-' ? ` ${a.flags}` : ''}`, a.details === 'via_upstream' ? '' : a.details, a.object].filter(Boolean).join(', ')
 }
 
 /** Namespaces, worst first, with how many of their workloads are in the mesh. */

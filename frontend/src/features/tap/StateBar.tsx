@@ -2,6 +2,7 @@ import { Button } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Icon } from '@/ui/Icon'
 import { Menu, MenuCheck } from '@/ui/Menu'
+import { Segmented } from '@/ui/Segmented'
 import { count } from '@/lib/format'
 import { clockMs } from '@/lib/time'
 import { CopyButton } from './CopyButton'
@@ -11,17 +12,21 @@ import type { TapState } from './session'
 import styles from './StateBar.module.css'
 import { LIMITS } from './url'
 
+type Side = '' | 'outbound' | 'inbound'
+
 type StateBarProps = {
   tap: TapState
   filter: string
   limit: number
   headers: boolean
+  side: Side
+  onSide: (side: Side) => void
   onLimit: (limit: number) => void
   onHeaders: (on: boolean) => void
 }
 
 /** Whether the list moves, what it asks for, and what can be taken away from it. */
-export function StateBar({ tap, filter, limit, headers, onLimit, onHeaders }: StateBarProps) {
+export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, onHeaders }: StateBarProps) {
   const { snapshot, ring } = tap
   const empty = snapshot.rows === 0
   const name = () => `tap-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
@@ -45,6 +50,16 @@ export function StateBar({ tap, filter, limit, headers, onLimit, onHeaders }: St
           With header fields
         </MenuCheck>
       </Menu>
+      <Segmented<Side>
+        label="Told by"
+        value={side}
+        options={[
+          { value: '', label: 'Both sides', title: 'Each request as both sidecars saw it' },
+          { value: 'outbound', label: 'Caller', title: 'As the caller’s sidecar saw it' },
+          { value: 'inbound', label: 'Callee', title: 'As the sidecar of who was called saw it' },
+        ]}
+        onChange={onSide}
+      />
       <span className={styles.redacted}>
         <Chip title="Sidecars cut these before anything leaves the node. Bodies are never captured.">
           <Icon name="lock" size={12} />

@@ -27,7 +27,7 @@ beforeEach(() => {
 describe('TapPage', () => {
   it('asks for what the address says', async () => {
     await renderAt('/tap?q=status+>=+400&ns=booking&limit=300&headers=1', () => <TapPage />)
-    expect(last().params).toEqual({ filter: '(namespace = booking) and (status >= 400)', limit_per_s: 300, headers: true, ttl_s: 1800 })
+    expect(last().params).toEqual({ filter: 'namespace = booking and (status >= 400)', limit_per_s: 300, headers: true, ttl_s: 1800 })
   })
   it('shows requests and an account that adds up, losses named', async () => {
     await renderAt('/tap', () => <TapPage />)

@@ -2,6 +2,7 @@ import { Link } from '@tanstack/react-router'
 import type { TapEvent } from '@/api/types'
 import { HealthGlyph } from '@/ui/Health'
 import { Icon } from '@/ui/Icon'
+import { cx } from '@/lib/cx'
 import { bytes, duration, text } from '@/lib/format'
 import { clockMs } from '@/lib/time'
 import { flagsOf, healthOf, pathParts, sideName, statusWord, targetName, why } from './look'
@@ -20,10 +21,10 @@ export function TapRow({ event: e, open, scale }: { event: TapEvent; open: boole
       <span role="gridcell" data-col="time" className="t2">
         {clockMs(e.at)}
       </span>
-      <span role="gridcell" data-col="sides" className="cut" title={`${e.source.namespace}/${sideName(e.source)} → ${e.destination.namespace}/${targetName(e)}, seen by ${e.node}`}>
-        {sideName(e.source)}
+      <span role="gridcell" data-col="sides" className={cx('cut', styles.sides)} title={`${e.source.namespace}/${sideName(e.source)} → ${e.destination.namespace}/${targetName(e)}, seen by ${e.node}`}>
+        <span data-saw={e.direction === 'outbound' || undefined}>{sideName(e.source)}</span>
         <span className={styles.arrow}>→</span>
-        {targetName(e)}
+        <span data-saw={e.direction === 'inbound' || undefined}>{targetName(e)}</span>
       </span>
       <span role="gridcell" data-col="request" className="cut" title={`${e.method ?? ''} ${e.path ?? ''}`}>
         <span className={styles.method}>{e.protocol === 'tcp' ? 'TCP' : e.method}</span>

@@ -15,6 +15,7 @@ describe('attemptAxis', () => {
   })
   it.each([
     [tapEvent(), '1 attempt, answered'],
+    [tapEvent({ protocol: 'tcp', status: 0, attempts: [{ endpoint: 'a', start_ms: 0, duration_ms: 0.4, status: 0, flags: '-' }] }), '1 attempt, answered'],
     [tapEvent({ attempts: [], answered_by: 'proxy' }), 'No attempt: the proxy answered by itself'],
     [tapEvent({ attempts: [{ endpoint: 'a', start_ms: 0, duration_ms: 1, status: 503, flags: '-' }, { endpoint: 'b', start_ms: 3, duration_ms: 1, status: 200, flags: '-' }] }), '2 attempts, the second answered'],
   ])('finds %#', (e, want) => expect(attemptAxis(e).finding).toBe(want))

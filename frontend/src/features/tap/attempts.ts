@@ -30,8 +30,8 @@ export function attemptAxis(e: TapEvent): AttemptAxis {
       endpoint: a.endpoint,
       workload: a.workload ?? '',
       from, to, backoff,
-      ok: answered(a.status, flags),
-      result: [a.status > 0 ? String(a.status) : flags ? '' : 'no answer', flags].filter(Boolean).join(' '),
+      ok: e.protocol === 'tcp' ? !flags : answered(a.status, flags),
+      result: [a.status > 0 ? String(a.status) : flags ? '' : e.protocol === 'tcp' ? 'connected' : 'no answer', flags].filter(Boolean).join(' '),
       reason: a.reason ?? '',
     }
   })

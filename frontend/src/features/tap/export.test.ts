@@ -17,6 +17,10 @@ describe('curlCommand', () => {
       ['curl -sS -X POST -m 4', 'http://payments.cinema:8080/v1/charges', '-H "authorization: $AUTHORIZATION"', "-H 'content-type: application/json'"].join(' \\\n  '),
     )
   })
+  it('asks for the values of a query, which it has as hashes only', () => {
+    expect(curlCommand(tapEvent({ method: 'GET', path: '/v1/refunds?order-id=9f3a11aa&dry' })).split('\n')[1]?.trim()).toBe('"http://payments.cinema:8080/v1/refunds?order-id=$ORDER_ID&dry"')
+    expect(curlCommand(tapEvent({ method: 'GET', path: '/a?$(x)=1' }))).toContain('?\\$(x)=')
+  })
   it('leaves out what belongs to the hop or the trace', () => {
     const e = tapEvent({ method: 'GET', request_headers: [{ name: 'traceparent', value: '00-x' }, { name: 'x-envoy-attempt-count', value: '2' }] })
     expect(curlCommand(e)).toBe('curl -sS -m 1 \\\n  http://payments.cinema:8080/v1/charges')

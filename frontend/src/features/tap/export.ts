@@ -1,4 +1,5 @@
 import type { TapEvent, TapHeader } from '@/api/types'
+import { pathParts } from './look'
 
 /** ndjson writes one event a line, as the server sent it. */
 export function ndjson(events: readonly TapEvent[]): string {
@@ -52,6 +53,18 @@ function requestURL(e: TapEvent): string {
   return `http://${host}${path.startsWith('/') ? path : `/${path}`}`
 }
 
+/** The values of a query are hashes: in a command they are variables to fill in. */
+function shellURL(e: TapEvent): string {
+  const bare = requestURL({ ...e, path: pathParts(e.path ?? '/')[0]?.text ?? '/' })
+  const parts = pathParts(e.path ?? '').slice(1)
+  if (parts.length === 0) return quote(bare)
+  const query = parts.map((p, i) => (p.kind === 'hidden' ? `$${variable(parts[i - 1]?.text ?? '')}` : escaped(p.text))).join('')
+  return `"${escaped(bare)}${query}"`
+}
+
+const variable = (name: string) => name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, '_').replace(/^_+|_+$/g, '') || 'VALUE'
+const escaped = (s: string) => s.replaceAll(/[\\"$`]/g, '\\$&')
+
 /** quote makes one word of a POSIX shell. */
 export const quote = (s: string): string => (/^[\w@%+=:,./-]+$/.test(s) ? s : `'${s.replaceAll("'", `'\\''`)}'`)
 
@@ -76,11 +89,10 @@ const SKIPPED = new Set([':method', ':path', ':authority', ':scheme', 'host', 'c
  */
 export function curlCommand(e: TapEvent): string {
   const lines = [`curl -sS${e.method && e.method !== 'GET' ? ` -X ${quote(e.method)}` : ''} -m ${Math.max(1, Math.ceil((e.duration_ms * 2) / 1000))}`]
-  lines.push(quote(requestURL(e)))
+  lines.push(shellURL(e))
   for (const h of e.request_headers ?? []) {
     if (SKIPPED.has(h.name.toLowerCase()) || h.name.startsWith('x-envoy-')) continue
-    const name = h.name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')
-    lines.push(h.redacted ? `-H "${h.name}: $${name}"` : `-H ${quote(`${h.name}: ${h.value}`)}`)
+    lines.push(h.redacted ? `-H "${h.name}: $${variable(h.name)}"` : `-H ${quote(`${h.name}: ${h.value}`)}`)
   }
   return lines.join(' \\\n  ')
 }

@@ -1,11 +1,14 @@
 /**
- * filterOf joins the expression with the chosen namespaces: the choice of the
- * top bar holds on this page too, and in the filter that one copies.
+ * filterOf joins the expression with the chosen namespaces and side: what is
+ * chosen in the bars holds in the sidecars too, and in the filter that one
+ * copies.
  */
-export function filterOf(q: string, namespaces: readonly string[]): string {
-  const within = namespaces.map((n) => `namespace = ${/[\s()"']/.test(n) ? JSON.stringify(n) : n}`).join(' or ')
+export function filterOf(q: string, namespaces: readonly string[], side: '' | 'outbound' | 'inbound' = ''): string {
   const own = q.trim()
-  if (!within) return own
-  if (!own) return within
-  return `(${within}) and (${own})`
+  const within = namespaces.map((n) => `namespace = ${/[\s()"']/.test(n) ? JSON.stringify(n) : n}`).join(' or ')
+  const told = side ? `direction = ${side}` : ''
+  const parts = [told, within, own].filter(Boolean)
+  if (parts.length < 2) return parts.join('')
+  // "or" binds weakest, so what may hold one stands in brackets.
+  return [told, namespaces.length > 1 ? `(${within})` : within, own && `(${own})`].filter(Boolean).join(' and ')
 }

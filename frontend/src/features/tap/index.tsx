@@ -19,7 +19,7 @@ import { tapSearch } from './url'
 /** The Tap page: requests as they end, with an account of every one that is not shown. */
 export function TapPage() {
   const [search, setSearch] = useUrlState(tapSearch)
-  const filter = filterOf(search.q, namespacesOf(search.ns))
+  const filter = filterOf(search.q, namespacesOf(search.ns), search.side)
   const headers = search.headers === '1'
   const tap = useTap({ filter, limit: search.limit, headers })
   const now = useNow(1000)
@@ -44,12 +44,14 @@ export function TapPage() {
         filter={filter}
         limit={search.limit}
         headers={headers}
+        side={search.side}
+        onSide={(side) => setSearch({ side })}
         onLimit={(limit) => setSearch({ limit })}
         onHeaders={(on) => setSearch({ headers: on ? '1' : '' })}
       />
       <Ledger snapshot={snapshot} now={now} endsAt={tap.endsAt} running={tap.running} />
       <Interruption running={tap.running} />
-      {snapshot.rows > 0 ? <TapList key={tap.key} ring={ring} snapshot={snapshot} filter={filter} /> : <Nothing tap={tap} now={now} filter={filter} onWiden={() => setSearch({ q: '', ns: '' })} />}
+      {snapshot.rows > 0 ? <TapList key={tap.key} ring={ring} snapshot={snapshot} filter={filter} /> : <Nothing tap={tap} now={now} filter={filter} onWiden={() => setSearch({ q: '', ns: '', side: '' })} />}
     </div>
   )
 }

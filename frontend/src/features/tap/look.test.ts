@@ -33,5 +33,6 @@ describe('pathParts', () => {
 
 it('names the edge as the graph does', () => {
   expect(edgeOf(tapEvent())).toBe('workload:cinema/tickets>workload:cinema/payments:http')
+  expect(edgeOf(tapEvent({ destination: { namespace: '', name: '' }, service: { host: 'api.bank.example', namespace: 'booking', name: 'api.bank.example' } }))).toBe('workload:cinema/tickets>external:api.bank.example:http')
   expect(edgeOf(tapEvent({ source: { namespace: '', name: '' } }))).toBe('unknown>workload:cinema/payments:http')
 })

@@ -62,8 +62,9 @@ export function pathParts(path: string): PathPart[] {
   return parts
 }
 
-/** edgeOf names the edge of the graph that a request went over. */
+/** edgeOf names the edge of the graph that a request went over. What has no sidecar is known by its host. */
 export function edgeOf(e: TapEvent): string {
   const id = (w: { namespace: string; name: string }) => (w.name && w.name !== 'unknown' ? `workload:${w.namespace}/${w.name}` : 'unknown')
-  return `${id(e.source)}>${id(e.destination)}:${e.protocol}`
+  const outside = !e.destination.name && e.service.host && !e.service.host.endsWith('.svc.cluster.local')
+  return `${id(e.source)}>${outside ? `external:${e.service.host}` : id(e.destination)}:${e.protocol}`
 }

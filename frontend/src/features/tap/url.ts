@@ -6,5 +6,7 @@ export const LIMITS = [20, 100, 300, 1000] as const
 /** What the address of the Tap page says: the filter is the shared `q`. */
 export const tapSearch = sharedSearch.extend({
   limit: z.coerce.number().int().min(1).max(1000).catch(100),
+  /** Which side's sidecar tells of a request: both by default, so each is seen twice. */
+  side: z.enum(['', 'outbound', 'inbound']).catch(''),
   headers: z.enum(['', '1']).catch(''),
 })

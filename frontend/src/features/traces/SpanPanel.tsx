@@ -5,7 +5,7 @@ import { Chip } from '@/ui/Chip'
 import { HealthGlyph } from '@/ui/Health'
 import { Section } from '@/ui/Panel'
 import { count, duration, text } from '@/lib/format'
-import { statusOf } from './finding'
+import { messageOf, saidDetails, statusOf, targetOf } from './finding'
 import styles from './SpanPanel.module.css'
 import { ancestry, attribute, CRITICAL, ERROR, ORIGIN } from './tree'
 import type { SpanTree } from './tree'
@@ -86,8 +86,8 @@ function Said({ tree, index }: { tree: SpanTree; index: number }) {
   const code = statusOf(s)
   if (code) rows.push(['Answer', <b key="c" className={tree.flags[index]! & ERROR ? 'fail-t' : undefined}>{[code, flags === '-' ? '' : flags].filter(Boolean).join(' ')}</b>])
   const by = get('sidelight.answered_by')
-  if (by) rows.push(['Answered by', by === 'proxy' ? `the proxy of ${s.service}` : 'the service'])
-  const why = get('sidelight.details') || s.message
+  if (by) rows.push(['Answered by', by === 'proxy' ? `the proxy of ${s.service}` : targetOf(s) || 'the service'])
+  const why = saidDetails(s) || messageOf(s)
   if (why) rows.push(['Because', why])
   if (get('sidelight.object')) rows.push(['Set by', get('sidelight.object')])
   if (get('sidelight.revision')) rows.push(['Revision', count(Number(get('sidelight.revision')))])
@@ -121,12 +121,15 @@ function Pairs({ of }: { of: readonly (readonly [string, string])[] }) {
   )
 }
 
+const isOutside = (host: string | undefined) => Boolean(host) && !host!.endsWith('.svc.cluster.local')
+
 function Actions({ tree, index, traceId }: { tree: SpanTree; index: number; traceId: string }) {
   const s = tree.spans[index]!
-  const source = attribute(s, 'sidelight.source')
-  const target = attribute(s, 'sidelight.destination')
+  const get = (key: string) => attribute(s, key)
+  const source = get('sidelight.source')
+  const target = get('sidelight.destination')
   const protocol = attribute(s, 'rpc.grpc.status_code') === undefined ? 'http' : 'grpc'
-  const side = (w: string) => (w === 'unknown' ? w : `workload:${w}`)
+  const side = (w: string) => (w !== 'unknown' ? `workload:${w}` : isOutside(get('sidelight.service')) ? `external:${get('sidelight.service')}` : w)
   return (
     <footer className={styles.actions}>
       {source && target ? (
@@ -134,7 +137,7 @@ function Actions({ tree, index, traceId }: { tree: SpanTree; index: number; trac
           <Link className={buttonClass('line', true)} to="/graph" search={{ sel: `${side(source)}>${side(target)}:${protocol}` } as never}>
             Show edge
           </Link>
-          <Link className={buttonClass('line', true)} to="/tap" search={{ q: `from = ${source} and to = ${target}` } as never}>
+          <Link className={buttonClass('line', true)} to="/tap" search={{ q: target === 'unknown' ? `from = ${source} and service = ${get('sidelight.service') ?? 'unknown'}` : `from = ${source} and to = ${target}` } as never}>
             Tap this edge
           </Link>
         </>

@@ -3,7 +3,7 @@ import { HealthGlyph } from '@/ui/Health'
 import { Icon } from '@/ui/Icon'
 import { cx } from '@/lib/cx'
 import { duration, plural, text } from '@/lib/format'
-import { statusOf } from './finding'
+import { messageOf, statusOf } from './finding'
 import { ATTEMPT, CRITICAL, ERROR, hasChildren, ORIGIN, ORPHAN, SIDECAR } from './tree'
 import type { SpanTree } from './tree'
 import styles from './Waterfall.module.css'
@@ -86,7 +86,7 @@ function Bar({ tree, index, view }: { tree: SpanTree; index: number; view: View 
   }
   const left = Math.max(0, a)
   const width = Math.max(0, Math.min(100, b) - left)
-  const cause = flags & ORIGIN ? [statusOf(s), s.message].filter(Boolean).join(' ') || 'failed' : ''
+  const cause = flags & ORIGIN ? [statusOf(s), messageOf(s)].filter(Boolean).join(' ') || 'failed' : ''
   // A duration has room after every bar; a cause needs more, and goes before the bar near the right edge.
   const before = cause !== '' && left + width > 62 && left > 30
   return (

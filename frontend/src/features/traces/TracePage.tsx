@@ -116,7 +116,7 @@ function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause:
         <span className="mono t2">{trace.trace_id}</span>
       </p>
       <div className={styles.headline}>
-        <HealthGlyph state={cause ? 'fail' : 'ok'} />
+        <HealthGlyph state={cause?.reachedCaller ? 'fail' : cause ? 'warn' : 'ok'} />
         <h1>{headline(trace, tree)}</h1>
         {cause ? (
           <Button small onClick={() => onCause(cause.index)}>

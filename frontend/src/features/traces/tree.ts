@@ -54,7 +54,8 @@ export function buildTree(trace: Trace): SpanTree {
       (critical.has(s.span_id) ? CRITICAL : 0) |
       (s.status === 'error' ? ERROR : 0) |
       (isAttempt(s) ? ATTEMPT : 0) |
-      (attribute(s, 'sidelight.reporter') ? SIDECAR : 0)
+      // Attempts are the sidecar's own doing, whether or not they say so.
+      (attribute(s, 'sidelight.reporter') || isAttempt(s) ? SIDECAR : 0)
     open.push(i)
     last = Math.max(last, s.start_us + s.duration_us)
   }
