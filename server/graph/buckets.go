@@ -135,7 +135,10 @@ func quantilesOf(sorted []mesh.Bucket) quantiles {
 // round keeps what a reader can use, so that elements that did not change to
 // the eye do not change on the wire: three decimals, or four digits below one.
 func round(x float64) float64 {
-	if x == 0 || math.IsNaN(x) || math.IsInf(x, 0) {
+	if x == math.Trunc(x) && math.Abs(x) < 1e15 { // most counts a second are whole
+		return x
+	}
+	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return 0
 	}
 	scale := 1000.0

@@ -65,6 +65,7 @@ func (e *Engine) View(q Query, at time.Time) View {
 	for _, g := range v.order {
 		v.gather(g)
 	}
+	v.dropAccounted()
 	out := View{
 		Epoch: e.opt.Epoch, Seq: e.seq, At: time.Unix(v.clock.end, 0).UTC(), WindowS: v.window, Group: q.Group,
 		Nodes: []Node{}, Edges: []Edge{}, Stale: e.stale(v.clock.at),
@@ -237,6 +238,9 @@ func (v *viewing) composeNode(n *gatheredNode) Node {
 // counts over seconds leaves behind them does not show.
 func roundAll(series []float64) {
 	for i, x := range series {
+		if x == math.Trunc(x) {
+			continue
+		}
 		if x >= 1 {
 			x = math.Round(x*100) / 100
 		}

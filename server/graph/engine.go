@@ -153,7 +153,7 @@ const replaced = 300.0
 
 // cleanUp drops what fell out of the history.
 func (e *Engine) cleanUp() {
-	before := e.ring.head - e.ring.history - fineFrames
+	before := e.ring.head - e.ring.history - fineSlots
 	e.edges.forget(before)
 	now := float64(e.ring.head)
 	for _, t := range e.targets {
@@ -306,6 +306,9 @@ func (e *Engine) collect(d *mesh.EdgeDelta) (requests int, ok bool) {
 	k := &e.ring.keys
 	outcomes(0, d.Requests)
 	requests = len(e.counts)
+	for i := range e.counts {
+		e.counts[i].failed = e.outcomes.list[e.counts[i].key].failed
+	}
 	outcomes(k.responses, d.Responses)
 	for _, b := range d.Latency.Buckets {
 		id, folded, real := e.buckets.id(bounds{b.Lower, b.Upper})

@@ -27,6 +27,7 @@ type gathered struct {
 	securable      float64
 	rps, failed    []float64
 	mirrored       bool
+	dropped        bool // see dropAccounted
 }
 
 // figures are the sums of one side.
@@ -162,18 +163,12 @@ func (v *viewing) mix(g *gathered) *figures {
 // word on security counts, the client's only where the server does not report.
 func (v *viewing) side(side []*series, r reading, into *sums, g *gathered, server bool) float64 {
 	ring := &v.engine.ring
+	opened := ring.keys.plain + sumOpened
 	total := 0.0
 	for _, s := range side {
-		weight := 0.0
-		ring.each(s.id, r.from, r.to, func(_ int64, entries []entry, requests int) {
-			for i, e := range entries {
-				n := float64(e.n) * r.scale
-				into.add(e.key, n)
-				if i < requests || e.key == ring.keys.plain+sumOpened {
-					weight += n
-				}
-			}
-		})
+		before := into.v[opened]
+		weight := ring.add(into, s.id, r.from, r.to, r.scale)
+		weight += into.v[opened] - before
 		if server == r.server {
 			g.securable += weight
 			if s.key.Security == "mutual_tls" {
@@ -207,10 +202,19 @@ func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
 	if p.protocol == mesh.TCP {
 		return
 	}
+	ring := &v.engine.ring
 	list := v.engine.outcomes.list
-	base := v.engine.ring.base
+	from := end - seriesSeconds
 	for _, s := range side {
-		v.engine.ring.each(s.id, end-seriesSeconds, end, func(second int64, entries []entry, requests int) {
+		for second := max(from, ring.base); second < end; second++ {
+			t := ring.total(s.id, second)
+			g.rps[second-from] += float64(t.requests)
+			g.failed[second-from] += float64(t.failed)
+		}
+		if from >= ring.base {
+			continue
+		}
+		ring.eachCoarse(s.id, floor10(from), min(end, ring.base), func(second int64, entries []entry, requests int) {
 			var all, failed float64
 			for _, e := range entries[:requests] {
 				all += float64(e.n)
@@ -218,13 +222,10 @@ func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
 					failed += float64(e.n)
 				}
 			}
-			at, width := seriesSeconds-int(end-second), 1
-			if second < base { // old seconds are kept by tens
-				width = coarseSeconds
-			}
-			for i := max(at, 0); i < min(at+width, seriesSeconds); i++ {
-				g.rps[i] += all / float64(width)
-				g.failed[i] += failed / float64(width)
+			// Old seconds are kept by tens.
+			for at := max(second, from); at < min(second+coarseSeconds, end); at++ {
+				g.rps[at-from] += all / coarseSeconds
+				g.failed[at-from] += failed / coarseSeconds
 			}
 		})
 	}

@@ -49,46 +49,58 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 	return time.Unix(begin, 0).UTC()
 }
 
-// spell gives the first second of the spell that holds at end, 0 for none.
+// spell gives the first second of the spell that holds at end, 0 for none. The
+// window that was judged may be longer than what counts as calm: the spell is
+// the one of the newest error.
 func (e *Engine) spell(ids []uint32, c class, end int64) int64 {
 	r := &e.ring
-	// The window that was judged may be longer than what counts as calm; the
-	// spell begins its walk at the newest error.
+	var bad [fineSlots]bool
+	mark := func(second int64, entries []entry, requests int) {
+		at := second - r.base
+		for i := 0; i < len(entries) && !bad[at]; i++ {
+			bad[at] = e.isClass(&entries[i], i < requests, c)
+		}
+	}
+	for _, id := range ids {
+		r.each(id, r.base, end, mark)
+	}
 	begin, gap := int64(0), int64(0)
-	errors := func(from, to int64) bool {
-		found := false
-		for _, id := range ids {
-			r.each(id, from, to, func(_ int64, entries []entry, requests int) {
-				for i := range entries {
-					found = found || e.isClass(&entries[i], i < requests, c)
-				}
-			})
-		}
-		return found
-	}
-	step := func(from, to int64) (goOn bool) {
-		if errors(from, to) {
-			begin, gap = from, 0
-			return true
-		}
-		gap += to - from
-		return begin == 0 || gap < calm
-	}
-	for s := end - 1; s >= r.base; s-- {
-		if !step(s, s+1) {
+	for s := min(end, r.head+1) - 1; s >= r.base; s-- {
+		if bad[s-r.base] {
+			begin, gap = s, 0
+		} else if gap++; begin != 0 && gap >= calm {
 			return begin
 		}
 	}
 	for i := len(r.coarse) - 1; i >= 0; i-- {
 		start := r.coarse[i].start
-		if start+coarseSeconds > end {
+		if start >= end {
 			continue
 		}
-		if !step(start, start+coarseSeconds) {
+		if begin != 0 && begin-start-coarseSeconds >= calm {
 			return begin
+		}
+		if e.anyOf(ids, c, start) {
+			begin = start
 		}
 	}
 	return begin
+}
+
+// anyOf reports whether a coarse frame has errors of a class.
+func (e *Engine) anyOf(ids []uint32, c class, start int64) bool {
+	found := false
+	for _, id := range ids {
+		e.ring.eachCoarse(id, start, start+1, func(_ int64, entries []entry, requests int) {
+			for i := 0; i < len(entries) && !found; i++ {
+				found = e.isClass(&entries[i], i < requests, c)
+			}
+		})
+		if found {
+			break
+		}
+	}
+	return found
 }
 
 // isClass reports whether an entry counts answers of a class. TCP's are found

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// The rings. Each whole second of the last minute and a half has a fine frame,
-// each ten seconds before that a coarse one. A frame holds what all series
-// counted in it, series after series, without pointers: the garbage collector
-// has nothing to do with it. Every increment lies in exactly one kind of frame,
-// so that sums over any span of time count nothing twice.
+// The rings. The last minute and a half is kept by whole seconds, series by
+// series; what is older in coarse frames of ten seconds each, which hold what
+// all series counted. Entries lie without pointers in long slices: the garbage
+// collector has nothing to do with them, and a view reads them in order. Every
+// increment lies in exactly one place, so that sums over any span of time
+// count nothing twice.
 const (
 	coarseSeconds = 10
 	fineKeep      = 100 // seconds that are fine at least
-	fineFrames    = fineKeep + 2*coarseSeconds
+	fineSlots     = fineKeep + 2*coarseSeconds
 )
 
 // entry is one count: what (see keys) and how many.
@@ -24,20 +25,25 @@ type entry struct {
 	n   float32
 }
 
-// chunk is what one batch added to one series in one fine frame. Its first
+// chunk is what one batch added to one series in one second. Its first
 // requests entries count requests by outcome.
 type chunk struct {
+	second   int64
 	off      uint32
 	n        uint16
 	requests uint16
-	next     int32 // 1 + index of the series' next chunk; 0 none
 }
 
-type fineFrame struct {
-	first   []int32 // by series: 1 + index of its newest chunk; 0 none
+// fine is one series' last seconds. Chunks lie as they came; a batch that
+// covers many seconds puts one into each.
+type fine struct {
 	chunks  []chunk
 	entries []entry
+	totals  *[fineSlots]total // by second modulo fineSlots
 }
+
+// total is what sparklines show of a second.
+type total struct{ requests, failed float32 }
 
 // row is what one series counted in one coarse frame.
 type row struct {
@@ -54,9 +60,9 @@ type coarseFrame struct {
 }
 
 type ring struct {
-	fine    [fineFrames]fineFrame // by second modulo fineFrames
-	base    int64                 // oldest fine second, a multiple of ten
-	head    int64                 // newest second with data
+	fine    []fine // by series
+	base    int64  // oldest fine second, a multiple of ten
+	head    int64  // newest second with data
 	started bool
 	coarse  []coarseFrame // oldest first, without the empty ones
 	history int64         // seconds
@@ -127,7 +133,7 @@ func (r *ring) reach(to float64) {
 	if head <= r.head {
 		return
 	}
-	if head-r.head > r.history+fineFrames { // all that is held is too old
+	if head-r.head > r.history+fineSlots { // all that is held is too old
 		*r = ring{history: r.history, keys: r.keys, wide: r.wide, fold: r.fold}
 		r.reach(to)
 		return
@@ -145,8 +151,6 @@ func (r *ring) reach(to float64) {
 
 func floor10(s int64) int64 { return s - (s%coarseSeconds+coarseSeconds)%coarseSeconds }
 
-func (r *ring) frame(second int64) *fineFrame { return &r.fine[second%fineFrames] }
-
 // put spreads counts evenly over the seconds that they were made in. It
 // reports false when all of them are past.
 func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
@@ -154,6 +158,9 @@ func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 	s.from = max(s.from, float64(r.base))
 	if s.to <= s.from {
 		return false
+	}
+	if need := int(series) + 1; need > len(r.fine) {
+		r.fine = slices.Grow(r.fine, need-len(r.fine))[:need]
 	}
 	first, last := int64(math.Floor(s.from)), int64(math.Ceil(s.to))-1
 	for i := range counts {
@@ -164,44 +171,55 @@ func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 		if second < last {
 			share = (float64(second+1) - s.from) / (s.to - s.from)
 		}
-		r.frame(second).add(series, counts, requests, share)
+		r.fine[series].add(second, counts, requests, share)
 	}
 	return true
 }
 
 // entry64 is a count on its way into the ring.
 type entry64 struct {
-	key   uint32
-	n     float64
-	given float64 // so much of it is in the ring already
+	key    uint32
+	failed bool // of a request
+	n      float64
+	given  float64 // so much of it is in the ring already
 }
 
 // add puts that part of the counts in which makes share of them given. Parts
 // are cut so that a float32 holds them exactly: what is read out later adds up
 // to what came in.
-func (f *fineFrame) add(series uint32, counts []entry64, requests int, share float64) {
-	c := chunk{off: uint32(len(f.entries))}
+func (f *fine) add(second int64, counts []entry64, requests int, share float64) {
+	c := chunk{second: second, off: uint32(len(f.entries))}
+	var t total
 	for i := range counts {
 		part := cut(counts[i].n, share) - counts[i].given
 		if part == 0 {
 			continue
 		}
 		counts[i].given += part
-		f.entries = append(f.entries, entry{counts[i].key, float32(part)})
+		n := float32(part)
+		f.entries = append(f.entries, entry{counts[i].key, n})
 		c.n++
 		if i < requests {
 			c.requests++
+			t.requests += n
+			if counts[i].failed {
+				t.failed += n
+			}
 		}
 	}
 	if c.n == 0 {
 		return
 	}
-	if need := int(series) + 1; need > len(f.first) {
-		f.first = slices.Grow(f.first, need-len(f.first))[:need]
-	}
-	c.next = f.first[series]
 	f.chunks = append(f.chunks, c)
-	f.first[series] = int32(len(f.chunks))
+	if t.requests == 0 {
+		return
+	}
+	if f.totals == nil {
+		f.totals = new([fineSlots]total)
+	}
+	slot := &f.totals[second%fineSlots]
+	slot.requests += t.requests
+	slot.failed += t.failed
 }
 
 // cut gives share of n, rounded to a fraction that adds without error.
@@ -218,30 +236,59 @@ func cut(n, share float64) float64 {
 	}
 }
 
-// foldOldest turns the ten oldest fine frames into one coarse frame.
+// foldOldest turns the ten oldest fine seconds into one coarse frame.
 func (r *ring) foldOldest() {
-	series := 0
-	for s := r.base; s < r.base+coarseSeconds; s++ {
-		series = max(series, len(r.frame(s).first))
-	}
 	c := coarseFrame{start: r.base}
-	for id := range uint32(series) {
-		r.add(r.fold, id, r.base, r.base+coarseSeconds, 1)
+	end := r.base + coarseSeconds
+	for id := range r.fine {
+		f := &r.fine[id]
+		if len(f.chunks) == 0 {
+			continue
+		}
+		r.add(r.fold, uint32(id), r.base, end, 1)
 		if len(r.fold.touched) > 0 {
-			c.put(id, r.fold, r.keys, r.wide)
+			c.put(uint32(id), r.fold, r.keys, r.wide)
 			r.fold.reset()
+			f.forget(r.base, end)
 		}
 	}
-	for s := r.base; s < r.base+coarseSeconds; s++ {
-		f := r.frame(s)
-		clear(f.first)
-		f.first, f.chunks, f.entries = f.first[:0], f.chunks[:0], f.entries[:0]
-	}
-	r.base += coarseSeconds
+	r.base = end
 	if len(c.rows) > 0 {
 		c.rows, c.entries = slices.Clip(c.rows), slices.Clip(c.entries)
 		r.coarse = append(r.coarse, c)
 	}
+}
+
+// forget drops the seconds [from, to), which are the oldest.
+func (f *fine) forget(from, to int64) {
+	if f.totals != nil {
+		for s := from; s < to; s++ {
+			f.totals[s%fineSlots] = total{}
+		}
+	}
+	chunks, entries := f.chunks[:0], f.entries[:0]
+	for _, c := range f.chunks {
+		if c.second < to {
+			continue
+		}
+		moved := f.entries[c.off : c.off+uint32(c.n)]
+		c.off = uint32(len(entries))
+		entries = append(entries, moved...) // never past what it reads
+		chunks = append(chunks, c)
+	}
+	if len(chunks) == 0 { // an idle edge holds nothing
+		*f = fine{}
+		return
+	}
+	f.chunks, f.entries = trim(chunks), trim(entries)
+}
+
+// trim gives memory back when a burst has passed.
+func trim[T any](s []T) []T {
+	if cap(s) > 4*len(s)+64 {
+		return slices.Clone(s)
+	}
+	return s
 }
 
 // put appends a series' sums, with latency in wider buckets.
@@ -270,32 +317,48 @@ func (c *coarseFrame) put(series uint32, s *sums, k keys, wide func(uint32) uint
 	c.rows = append(c.rows, out)
 }
 
-// add sums up what a series counted in the seconds [from, to), scaled. Before
-// the fine frames begin, from counts as the begin of its ten seconds.
-func (r *ring) add(into *sums, series uint32, from, to int64, scale float64) {
-	r.each(series, from, to, func(_ int64, entries []entry, _ int) {
-		for _, e := range entries {
+// add sums up what a series counted in the seconds [from, to), scaled, and
+// gives its requests alone. Before the fine seconds begin, from counts as the
+// begin of its ten. This is where a view spends its time.
+func (r *ring) add(into *sums, series uint32, from, to int64, scale float64) (requests float64) {
+	sum := func(entries []entry, n int) {
+		for _, e := range entries[:n] {
+			requests += float64(e.n)
 			into.add(e.key, float64(e.n)*scale)
 		}
-	})
+		for _, e := range entries[n:] {
+			into.add(e.key, float64(e.n)*scale)
+		}
+	}
+	if from < r.base {
+		r.eachCoarse(series, floor10(from), min(to, r.base), func(_ int64, entries []entry, n int) { sum(entries, n) })
+		from = r.base
+	}
+	if int(series) < len(r.fine) {
+		log := &r.fine[series]
+		for i := range log.chunks {
+			if c := &log.chunks[i]; c.second >= from && c.second < to {
+				sum(log.entries[c.off:c.off+uint32(c.n)], int(c.requests))
+			}
+		}
+	}
+	return requests * scale
 }
 
 // each calls f with every run of entries of a series in the seconds [from,
-// to), in order of time; the first requests of them count requests.
+// to); the first requests of them count requests.
 func (r *ring) each(series uint32, from, to int64, f func(second int64, entries []entry, requests int)) {
 	if from < r.base {
 		r.eachCoarse(series, floor10(from), min(to, r.base), f)
 		from = r.base
 	}
-	for second := from; second < min(to, r.head+1); second++ {
-		frame := r.frame(second)
-		if int(series) >= len(frame.first) {
-			continue
-		}
-		for i := frame.first[series]; i != 0; {
-			c := &frame.chunks[i-1]
-			f(second, frame.entries[c.off:c.off+uint32(c.n)], int(c.requests))
-			i = c.next
+	if int(series) >= len(r.fine) {
+		return
+	}
+	log := &r.fine[series]
+	for i := range log.chunks {
+		if c := &log.chunks[i]; c.second >= from && c.second < to {
+			f(c.second, log.entries[c.off:c.off+uint32(c.n)], int(c.requests))
 		}
 	}
 }
@@ -304,10 +367,18 @@ func (r *ring) eachCoarse(series uint32, from, to int64, f func(int64, []entry, 
 	i, _ := slices.BinarySearchFunc(r.coarse, from, func(c coarseFrame, from int64) int { return cmp.Compare(c.start, from) })
 	for ; i < len(r.coarse) && r.coarse[i].start < to; i++ {
 		c := &r.coarse[i]
-		at, ok := slices.BinarySearchFunc(c.rows, series, func(r row, s uint32) int { return int(r.series) - int(s) })
+		at, ok := slices.BinarySearchFunc(c.rows, series, func(r row, s uint32) int { return cmp.Compare(r.series, s) })
 		if ok {
 			row := c.rows[at]
 			f(c.start, c.entries[row.off:row.off+uint32(row.n)], int(row.requests))
 		}
 	}
+}
+
+// total gives what a series counted in a fine second.
+func (r *ring) total(series uint32, second int64) total {
+	if int(series) >= len(r.fine) || r.fine[series].totals == nil || second < r.base || second > r.head {
+		return total{}
+	}
+	return r.fine[series].totals[second%fineSlots]
 }
