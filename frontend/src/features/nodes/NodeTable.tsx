@@ -132,7 +132,7 @@ function heightOf(item: Item, compact: boolean): number {
     case 'node':
       return compact ? 50 : 25
     case 'group':
-      return Math.max(compact ? 34 : 38, Math.ceil(item.group.lines.length * LINE_PITCH) + 9 + (compact ? 26 : 0))
+      return Math.max(compact ? 34 : 38, Math.ceil(item.group.lines.length * LINE_PITCH) + 9 + (compact ? 36 : 0))
     case 'drill':
       return 0 // measured where it stands
   }
