@@ -18,7 +18,7 @@ import (
 
 const (
 	tick         = 100 * time.Millisecond
-	maxSessions  = 16
+	maxSessions  = 32
 	maxPerSecond = 1000
 	defaultTTL   = 10 * time.Minute
 	maxTTL       = 2 * time.Hour
