@@ -62,8 +62,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		answerSize:  histogram(mesh.MetricResponseBytes, "Size of answers with headers.", outcome, istioBuckets),
 		tcpOpened:   counter(mesh.MetricTCPOpened, "TCP connections opened.", tcp),
 		tcpClosed:   counter(mesh.MetricTCPClosed, "TCP connections closed.", tcp),
-		tcpSent:     counter(mesh.MetricTCPSentBytes, "Bytes sent to the server side of TCP connections.", tcp),
-		tcpReceived: counter(mesh.MetricTCPReceivedBytes, "Bytes received from the server side of TCP connections.", tcp),
+		tcpSent:     counter(mesh.MetricTCPSentBytes, "Bytes of TCP connections in the direction of answers.", tcp),
+		tcpReceived: counter(mesh.MetricTCPReceivedBytes, "Bytes of TCP connections in the direction of requests.", tcp),
 		tcpActive: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: mesh.MetricActiveConnections, Help: "TCP connections open now."}, edge),
 		added: histogram(mesh.MetricProxyAdded, "The sidecar's own share of the time to the first byte.",
@@ -207,11 +207,13 @@ func (m *Metrics) Opened(x *forward.Exchange) {
 	e.connections.Add(float64(x.Connections))
 }
 
-// Moved counts a TCP connection's bytes while it lives.
+// Moved counts a TCP connection's bytes while it lives. The Meter speaks of the
+// cluster's side of the connection, Istio's metrics of the client's: what was
+// received from the client was sent to the cluster.
 func (m *Metrics) Moved(x *forward.Exchange, sent, received int64) {
 	e := m.edge(keyOf(x))
-	m.tcpSent.WithLabelValues(e.tcp("-")...).Add(float64(sent))
-	m.tcpReceived.WithLabelValues(e.tcp("-")...).Add(float64(received))
+	m.tcpReceived.WithLabelValues(e.tcp("-")...).Add(float64(sent))
+	m.tcpSent.WithLabelValues(e.tcp("-")...).Add(float64(received))
 }
 
 // Closed counts a TCP connection's end.
