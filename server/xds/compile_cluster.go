@@ -91,7 +91,7 @@ func byEDS(s *registry.Service) bool { return !s.External && s.Resolution == reg
 
 func clusterMetadata(of serviceRule) *corev3.Metadata {
 	s := of.service
-	istio := map[string]any{"services": []any{map[string]any{"host": s.Host, "name": s.Name, "namespace": s.Namespace}}}
+	istio := map[string]any{"services": []any{serviceMetadata(s)}}
 	if of.rule != nil {
 		istio["config"] = objectPath(of.rule)
 	}
@@ -100,6 +100,11 @@ func clusterMetadata(of serviceRule) *corev3.Metadata {
 		filters["sidelight"] = map[string]any{"external": true}
 	}
 	return metadataOf(filters)
+}
+
+// serviceMetadata names a service to a sidecar, in Istio's keys.
+func serviceMetadata(s *registry.Service) map[string]any {
+	return map[string]any{"host": s.Host, "name": s.Name, "namespace": s.Namespace}
 }
 
 // trafficPolicy lays a policy over a cluster: fields that it does not have stay.

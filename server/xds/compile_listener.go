@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/registry"
 )
 
 // The names of filters, as Envoy documents them.
@@ -40,10 +43,10 @@ func (w *world) node(p *proxy) *set {
 		out.add(listenerType, newResource(listenerType, l.Name, l))
 	}
 	for _, in := range p.inbound {
-		cluster := inboundCluster(in)
+		cluster, objects := w.inboundCluster(p, in)
 		l := inboundListener(in, cluster.Name)
 		out.add(listenerType, newResource(listenerType, l.Name, l))
-		out.add(clusterType, newResource(clusterType, cluster.Name, cluster))
+		out.add(clusterType, newResource(clusterType, cluster.Name, cluster, objects...))
 	}
 	for _, port := range p.tcp {
 		out.add(listenerType, w.tcpListener(p, port))
@@ -101,11 +104,13 @@ func tcpProxy(statPrefix, cluster string) *tcpv3.TcpProxy {
 	return &tcpv3.TcpProxy{StatPrefix: statPrefix, ClusterSpecifier: &tcpv3.TcpProxy_Cluster{Cluster: cluster}}
 }
 
-// inboundCluster leads to the app beside the sidecar.
-func inboundCluster(in inboundPort) *clusterv3.Cluster {
+// inboundCluster leads to the app beside the sidecar. It says which services the
+// port serves, and gives the objects that these come from.
+func (w *world) inboundCluster(p *proxy, in inboundPort) (*clusterv3.Cluster, []string) {
 	name := inboundName(in)
+	metadata, objects := w.inboundServices(p, in)
 	c := &clusterv3.Cluster{
-		Name: name, ConnectTimeout: durationpb.New(connectTimeout),
+		Name: name, ConnectTimeout: durationpb.New(connectTimeout), Metadata: metadata,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: name, Endpoints: []*endpointv3.LocalityLbEndpoints{{
 			LbEndpoints: []*endpointv3.LbEndpoint{{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
@@ -121,7 +126,48 @@ func inboundCluster(in inboundPort) *clusterv3.Cluster {
 	if in.protocol == "grpc" {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: http2Options()}
 	}
-	return c
+	return c, objects
+}
+
+// inboundServices finds the services that one of a node's ports serves: those
+// with an endpoint at the very address; else, for a sidecar that listens on
+// every address, those with an endpoint of the node's workload on that port.
+func (w *world) inboundServices(p *proxy, in inboundPort) (*corev3.Metadata, []string) {
+	found := w.servicesWhere(func(e registry.Endpoint, port registry.Port) bool {
+		return net.JoinHostPort(e.Address, strconv.Itoa(int(e.Port(port)))) == in.address
+	})
+	if len(found) == 0 {
+		found = w.servicesWhere(func(e registry.Endpoint, port registry.Port) bool {
+			return port.Number == in.servicePort && e.Workload.Name == p.node.Workload.Name && e.Workload.Namespace == p.node.Workload.Namespace
+		})
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	var services []any
+	var objects []string
+	for _, s := range found {
+		services = append(services, serviceMetadata(s))
+		objects = append(objects, s.Object.String())
+	}
+	return metadataOf(map[string]map[string]any{"istio": {"services": services}}), objects
+}
+
+// servicesWhere lists the services of the mesh with an endpoint and port that
+// match, by host.
+func (w *world) servicesWhere(match func(registry.Endpoint, registry.Port) bool) []*registry.Service {
+	var found []*registry.Service
+	for _, s := range w.registry.Services() {
+		if s.External {
+			continue
+		}
+		if slices.ContainsFunc(s.Endpoints, func(e registry.Endpoint) bool {
+			return slices.ContainsFunc(s.Ports, func(port registry.Port) bool { return match(e, port) })
+		}) {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // tcpListener leads a node's port to a TCP service, by the VirtualService's tcp

@@ -222,7 +222,7 @@ func (c *headerChanges) apply(ops *v1alpha3.Headers_HeaderOperations) {
 				continue // is the route's host rewrite
 			}
 			c.add = append(c.add, &corev3.HeaderValueOption{
-				Header: &corev3.HeaderValue{Key: name, Value: op.values[name]}, AppendAction: op.action,
+				Header: &corev3.HeaderValue{Key: name, Value: literal(op.values[name])}, AppendAction: op.action,
 			})
 		}
 	}
@@ -232,3 +232,7 @@ func (c *headerChanges) apply(ops *v1alpha3.Headers_HeaderOperations) {
 		}
 	}
 }
+
+// literal keeps Envoy's formatter, which substitutes %COMMAND%, from a header's
+// value: what stands in a VirtualService is meant as it stands.
+func literal(value string) string { return strings.ReplaceAll(value, "%", "%%") }

@@ -153,3 +153,71 @@ func fromText(r *Resource) string {
 	}
 	return strings.Join(r.Objects, ", ")
 }
+
+// A node that listens for no outbound requests never asks for routes, so none
+// must be desired of it.
+func TestNoRoutesWithoutOutbound(t *testing.T) {
+	store, err := config.Open(config.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(store.Snapshot(), "demo")
+	shared := w.namespace("cinema")
+	for outbound, want := range map[string]int{"": 0, "127.0.0.1:15001": 1} {
+		own := w.node(&proxy{outbound: outbound})
+		v := newView(1, shared, own, nil)
+		again := newView(2, shared, own, v)
+		routes := 0
+		for _, r := range v.desired {
+			if r.Type == typeName(routeType) {
+				routes++
+			}
+		}
+		if routes != want || (v.get(routeType, outboundRoute) != nil) != (want == 1) {
+			t.Errorf("outbound %q: %d routes desired, want %d", outbound, routes, want)
+		}
+		if len(v.desired) > 0 && &again.desired[0] != &v.desired[0] {
+			t.Errorf("outbound %q: a view that did not change has a new list", outbound)
+		}
+	}
+}
+
+// A sidecar that listens on every address has the services of its workload.
+func TestInboundServicesByWorkload(t *testing.T) {
+	store, err := config.Open(config.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const objects = `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: catalog, namespace: cinema}
+spec:
+  hosts: [catalog.cinema.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 80, name: http}, {number: 9000, name: tcp}]
+  endpoints: [{address: 10.0.0.1, labels: {app: catalog}}]
+`
+	if _, err := store.Apply(t.Context(), []byte(objects), "test"); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(store.Snapshot(), "demo")
+	for _, tt := range []struct {
+		workload, address string
+		port              uint32
+		want              string
+	}{
+		{"other", "10.0.0.1:9000", 1, "ServiceEntry cinema/catalog"},
+		{"catalog", "0.0.0.0:15006", 80, "ServiceEntry cinema/catalog"},
+		{"catalog", "0.0.0.0:15006", 81, ""},
+		{"other", "0.0.0.0:15006", 80, ""},
+	} {
+		p := &proxy{}
+		p.node.Workload.Namespace, p.node.Workload.Name = "cinema", tt.workload
+		metadata, from := w.inboundServices(p, inboundPort{address: tt.address, servicePort: tt.port})
+		if got := strings.Join(from, " "); got != tt.want || (metadata != nil) != (tt.want != "") {
+			t.Errorf("%+v: from %q, metadata %v", tt, got, metadata)
+		}
+	}
+}

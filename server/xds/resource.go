@@ -159,9 +159,15 @@ func (v *view) each(t int, yield func(*Resource) bool) {
 	}
 }
 
-// newView makes a view. The list for the tracker is before's own when nothing
+// newView makes a view. A node without an outbound listener asks for no routes:
+// what is never asked for must not count as missing. The list for the tracker is before's own when nothing
 // differs, which costs the tracker nothing.
 func newView(revision uint64, shared, own *set, before *view) *view {
+	if own[listenerType].byName[outboundRoute] == nil {
+		without := *shared
+		without[routeType] = own[routeType] // no node has routes of its own, so this is none
+		shared = &without
+	}
 	v := &view{revision: revision, shared: shared, own: own}
 	if before != nil && *before.shared == *shared && *before.own == *own {
 		v.desired = before.desired
