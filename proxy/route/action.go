@@ -3,7 +3,7 @@ package route
 import (
 	"errors"
 	"fmt"
-	"net/http"
+	"net/textproto"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -138,15 +138,15 @@ func (r *Route) Location(req *Request) string {
 // Code is the redirect's status.
 func (d *Redirect) Code() int {
 	if d.Status == 0 {
-		return http.StatusMovedPermanently
+		return 301
 	}
 	return d.Status
 }
 
 // Apply changes h. It gives the value to use as Host, or "" to keep it.
-func (o *HeaderOps) Apply(h http.Header) (host string) {
+func (o *HeaderOps) Apply(h Header) (host string) {
 	for _, name := range o.Remove {
-		h.Del(name)
+		delete(h, canonicalName(name))
 	}
 	for i := range o.Set {
 		s := &o.Set[i]
@@ -170,4 +170,4 @@ func (o *HeaderOps) Apply(h http.Header) (host string) {
 	return host
 }
 
-func canonicalName(name string) string { return http.CanonicalHeaderKey(name) }
+func canonicalName(name string) string { return textproto.CanonicalMIMEHeaderKey(name) }

@@ -2,7 +2,6 @@ package route
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,6 +30,10 @@ type host struct {
 	routes []compiled
 }
 
+// Header is a header section: values by canonical name. It is what any HTTP
+// engine's own type converts to.
+type Header = map[string][]string
+
 // Request is what a table looks at.
 type Request struct {
 	Host   string // Host or :authority, with its port if it has one
@@ -38,7 +41,7 @@ type Request struct {
 	Query  string // raw
 	Method string
 	Scheme string
-	Header http.Header
+	Header Header
 }
 
 // Decision is what a table says about a request.

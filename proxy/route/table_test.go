@@ -69,7 +69,7 @@ func TestMatch(t *testing.T) {
 	with := func(kv ...string) Request {
 		r := Request{Path: "/", Method: "GET", Header: http.Header{}}
 		for i := 0; i < len(kv); i += 2 {
-			r.Header.Add(kv[i], kv[i+1])
+			http.Header(r.Header).Add(kv[i], kv[i+1])
 		}
 		return r
 	}
