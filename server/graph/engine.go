@@ -58,10 +58,7 @@ func New(opt Options) *Engine {
 	e.buckets = newBuckets(e.opt.MaxBuckets)
 	e.edges = newEdges(e.opt.MaxEdges)
 	k := newKeys(e.outcomes.room(), e.opt.MaxBuckets)
-	e.ring = ring{
-		history: int64(e.opt.History / time.Second), keys: k, fold: newSums(k),
-		wide: func(b uint32) uint32 { return e.buckets.wide[b] },
-	}
+	e.ring = newRing(int64(e.opt.History/time.Second), k, func(b uint32) uint32 { return e.buckets.wide[b] })
 	e.scratch = scratch{client: newSums(k), server: newSums(k), lead: newSums(k)}
 	return e
 }

@@ -20,7 +20,7 @@ func near(got, want, tolerance float64) bool {
 func TestRingKeepsTotals(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	k := newKeys(8, 8)
-	r := ring{history: 3600, keys: k, fold: newSums(k), wide: func(b uint32) uint32 { return b &^ 1 }}
+	r := newRing(3600, k, func(b uint32) uint32 { return b &^ 1 })
 	start := float64(day.Unix())
 	want := make([]float64, k.end)
 	for at := start; at < start+1200; {
@@ -58,7 +58,7 @@ func TestRingKeepsTotals(t *testing.T) {
 
 func TestRingForgetsAndTakesNothingLate(t *testing.T) {
 	k := newKeys(2, 1)
-	r := ring{history: 600, keys: k, fold: newSums(k), wide: func(b uint32) uint32 { return b }}
+	r := newRing(600, k, func(b uint32) uint32 { return b })
 	one := func() []entry64 { return []entry64{{key: 0, n: 1}} }
 	start := float64(day.Unix())
 	for s := range 2000 {

@@ -25,26 +25,6 @@ type entry struct {
 	n   float32
 }
 
-// chunk is what one batch added to one series in one second. Its first
-// requests entries count requests by outcome.
-type chunk struct {
-	second   int64
-	off      uint32
-	n        uint16
-	requests uint16
-}
-
-// fine is one series' last seconds. Chunks lie as they came; a batch that
-// covers many seconds puts one into each.
-type fine struct {
-	chunks  []chunk
-	entries []entry
-	totals  *[fineSlots]total // by second modulo fineSlots
-}
-
-// total is what sparklines show of a second.
-type total struct{ requests, failed float32 }
-
 // row is what one series counted in one coarse frame.
 type row struct {
 	series   uint32
@@ -69,6 +49,11 @@ type ring struct {
 	keys    keys
 	wide    func(bucket uint32) uint32
 	fold    *sums
+	tens    *sums
+}
+
+func newRing(history int64, k keys, wide func(bucket uint32) uint32) ring {
+	return ring{history: history, keys: k, wide: wide, fold: newSums(k), tens: newSums(k)}
 }
 
 // keys lays out what an entry may count: requests by outcome, responses by
@@ -116,6 +101,19 @@ func (s *sums) reset() {
 	s.touched = s.touched[:0]
 }
 
+// addAll adds entries, scaled, and gives what the first of them, the requests,
+// came to.
+func (s *sums) addAll(entries []entry, requests int, scale float64) float64 {
+	total := 0.0
+	for _, e := range entries[:requests] {
+		total += float64(e.n) * scale
+	}
+	for _, e := range entries {
+		s.add(e.key, float64(e.n)*scale)
+	}
+	return total
+}
+
 // span is a stretch of time, (from, to], in seconds since 1970.
 type span struct{ from, to float64 }
 
@@ -134,7 +132,7 @@ func (r *ring) reach(to float64) {
 		return
 	}
 	if head-r.head > r.history+fineSlots { // all that is held is too old
-		*r = ring{history: r.history, keys: r.keys, wide: r.wide, fold: r.fold}
+		*r = newRing(r.history, r.keys, r.wide)
 		r.reach(to)
 		return
 	}
@@ -176,66 +174,6 @@ func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 	return true
 }
 
-// entry64 is a count on its way into the ring.
-type entry64 struct {
-	key    uint32
-	failed bool // of a request
-	n      float64
-	given  float64 // so much of it is in the ring already
-}
-
-// add puts that part of the counts in which makes share of them given. Parts
-// are cut so that a float32 holds them exactly: what is read out later adds up
-// to what came in.
-func (f *fine) add(second int64, counts []entry64, requests int, share float64) {
-	c := chunk{second: second, off: uint32(len(f.entries))}
-	var t total
-	for i := range counts {
-		part := cut(counts[i].n, share) - counts[i].given
-		if part == 0 {
-			continue
-		}
-		counts[i].given += part
-		n := float32(part)
-		f.entries = append(f.entries, entry{counts[i].key, n})
-		c.n++
-		if i < requests {
-			c.requests++
-			t.requests += n
-			if counts[i].failed {
-				t.failed += n
-			}
-		}
-	}
-	if c.n == 0 {
-		return
-	}
-	f.chunks = append(f.chunks, c)
-	if t.requests == 0 {
-		return
-	}
-	if f.totals == nil {
-		f.totals = new([fineSlots]total)
-	}
-	slot := &f.totals[second%fineSlots]
-	slot.requests += t.requests
-	slot.failed += t.failed
-}
-
-// cut gives share of n, rounded to a fraction that adds without error.
-func cut(n, share float64) float64 {
-	switch {
-	case share >= 1:
-		return n
-	case n < 1<<14:
-		return math.Floor(n*share*1024) / 1024
-	case n < 1<<20:
-		return math.Floor(n*share*16) / 16
-	default:
-		return math.Floor(n * share)
-	}
-}
-
 // foldOldest turns the ten oldest fine seconds into one coarse frame.
 func (r *ring) foldOldest() {
 	c := coarseFrame{start: r.base}
@@ -257,38 +195,6 @@ func (r *ring) foldOldest() {
 		c.rows, c.entries = slices.Clip(c.rows), slices.Clip(c.entries)
 		r.coarse = append(r.coarse, c)
 	}
-}
-
-// forget drops the seconds [from, to), which are the oldest.
-func (f *fine) forget(from, to int64) {
-	if f.totals != nil {
-		for s := from; s < to; s++ {
-			f.totals[s%fineSlots] = total{}
-		}
-	}
-	chunks, entries := f.chunks[:0], f.entries[:0]
-	for _, c := range f.chunks {
-		if c.second < to {
-			continue
-		}
-		moved := f.entries[c.off : c.off+uint32(c.n)]
-		c.off = uint32(len(entries))
-		entries = append(entries, moved...) // never past what it reads
-		chunks = append(chunks, c)
-	}
-	if len(chunks) == 0 { // an idle edge holds nothing
-		*f = fine{}
-		return
-	}
-	f.chunks, f.entries = trim(chunks), trim(entries)
-}
-
-// trim gives memory back when a burst has passed.
-func trim[T any](s []T) []T {
-	if cap(s) > 4*len(s)+64 {
-		return slices.Clone(s)
-	}
-	return s
 }
 
 // put appends a series' sums, with latency in wider buckets.
@@ -315,34 +221,6 @@ func (c *coarseFrame) put(series uint32, s *sums, k keys, wide func(uint32) uint
 		}
 	}
 	c.rows = append(c.rows, out)
-}
-
-// add sums up what a series counted in the seconds [from, to), scaled, and
-// gives its requests alone. Before the fine seconds begin, from counts as the
-// begin of its ten. This is where a view spends its time.
-func (r *ring) add(into *sums, series uint32, from, to int64, scale float64) (requests float64) {
-	sum := func(entries []entry, n int) {
-		for _, e := range entries[:n] {
-			requests += float64(e.n)
-			into.add(e.key, float64(e.n)*scale)
-		}
-		for _, e := range entries[n:] {
-			into.add(e.key, float64(e.n)*scale)
-		}
-	}
-	if from < r.base {
-		r.eachCoarse(series, floor10(from), min(to, r.base), func(_ int64, entries []entry, n int) { sum(entries, n) })
-		from = r.base
-	}
-	if int(series) < len(r.fine) {
-		log := &r.fine[series]
-		for i := range log.chunks {
-			if c := &log.chunks[i]; c.second >= from && c.second < to {
-				sum(log.entries[c.off:c.off+uint32(c.n)], int(c.requests))
-			}
-		}
-	}
-	return requests * scale
 }
 
 // each calls f with every run of entries of a series in the seconds [from,
@@ -373,12 +251,4 @@ func (r *ring) eachCoarse(series uint32, from, to int64, f func(int64, []entry, 
 			f(c.start, c.entries[row.off:row.off+uint32(row.n)], int(row.requests))
 		}
 	}
-}
-
-// total gives what a series counted in a fine second.
-func (r *ring) total(series uint32, second int64) total {
-	if int(series) >= len(r.fine) || r.fine[series].totals == nil || second < r.base || second > r.head {
-		return total{}
-	}
-	return r.fine[series].totals[second%fineSlots]
 }
