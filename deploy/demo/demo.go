@@ -161,8 +161,10 @@ func (d *run) startAll() error {
 	return nil
 }
 
+const serverName = "sidelight"
+
 func (d *run) startServer() error {
-	return d.group.start("sidelight", d.opts.Program, "run",
+	return d.group.start(serverName, d.opts.Program, "run",
 		"--config-dir", d.folder("config"),
 		"--data-dir", d.folder("data"),
 		"--api", loopback(d.api),
@@ -260,15 +262,27 @@ func (d *run) playOut(ctx context.Context) (*Counts, error) {
 	} else {
 		close(tapped)
 	}
-	var ended error
-	select {
-	case <-ctx.Done():
-	case ended = <-d.group.failed:
-	}
+	ended := d.awaitEnd(ctx)
 	var counts *Counts
 	if d.opts.Counts && ended == nil && whole.Err() == nil {
 		counts, ended = fetchCounts(whole, d.url())
 	}
 	cancel()
 	return counts, errors.Join(ended, <-played, <-tapped)
+}
+
+// awaitEnd waits for ctx, or for the server to end by itself. A sidecar or an
+// application that ends is part of the show: a mesh lives on without it.
+func (d *run) awaitEnd(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-d.group.ended:
+			if e.child == serverName {
+				return e.err
+			}
+			d.opts.Say(e.err.Error())
+		}
+	}
 }

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,11 +23,17 @@ type group struct {
 	logs    string // folder for what the children print
 	started chan startRequest
 	done    chan struct{}
+	ended   chan ending // children that ended by themselves
 
 	mu       sync.Mutex
 	children []*child
 	stopping bool
-	failed   chan error // first child that ended by itself
+}
+
+// ending is a child that nobody stopped.
+type ending struct {
+	child string
+	err   error
 }
 
 type child struct {
@@ -45,7 +50,7 @@ type startRequest struct {
 }
 
 func newGroup(logs string) *group {
-	g := &group{logs: logs, started: make(chan startRequest), done: make(chan struct{}), failed: make(chan error, 1)}
+	g := &group{logs: logs, started: make(chan startRequest), done: make(chan struct{}), ended: make(chan ending)}
 	go g.spawn()
 	return g
 }
@@ -95,14 +100,19 @@ func (g *group) wait(c *child) {
 	c.err = c.cmd.Wait()
 	close(c.exited)
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopping {
+	stopping := g.stopping
+	g.mu.Unlock()
+	if stopping {
 		return
 	}
-	err := fmt.Errorf("%s ended by itself: %w", c.name, errors.Join(c.err, errors.New(lastLine(filepath.Join(g.logs, c.name+".log")))))
+	how := "exit status 0"
+	if c.err != nil {
+		how = c.err.Error()
+	}
+	err := fmt.Errorf("%s ended by itself (%s): %s", c.name, how, lastLine(filepath.Join(g.logs, c.name+".log")))
 	select {
-	case g.failed <- err:
-	default:
+	case g.ended <- ending{c.name, err}:
+	case <-g.done:
 	}
 }
 
@@ -127,21 +137,6 @@ func (g *group) stop(patience time.Duration) {
 		}
 	}
 	close(g.done)
-}
-
-// alive counts the children that run.
-func (g *group) alive() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := 0
-	for _, c := range g.children {
-		select {
-		case <-c.exited:
-		default:
-			n++
-		}
-	}
-	return n
 }
 
 // lastLine gives the end of a log, which is where a process says why it ended.

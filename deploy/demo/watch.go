@@ -49,8 +49,8 @@ func (d *run) awaitLive(ctx context.Context) error {
 	var missing []string
 	for {
 		select {
-		case err := <-d.group.failed:
-			return err
+		case e := <-d.group.ended: // at the start, each of them is needed
+			return e.err
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
