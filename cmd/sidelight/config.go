@@ -134,15 +134,30 @@ func writeApplied(w io.Writer, a applied) error {
 // explained prints a refused configuration problem by problem, as compilers
 // do, and gives the error that ends the command.
 func explained(w io.Writer, err error) error {
-	var refused problemsError
-	if !errors.As(err, &refused) {
+	var invalid problemsError
+	if !errors.As(err, &invalid) {
 		return err
 	}
 	var problems []config.Problem
-	if json.Unmarshal(refused.problems, &problems) == nil {
-		writeProblems(w, problems)
+	if json.Unmarshal(invalid.problems, &problems) != nil {
+		return fmt.Errorf("%w; nothing was applied", err)
 	}
-	return fmt.Errorf("%w; nothing was applied", err)
+	writeProblems(w, problems)
+	return notValid("nothing was applied", problems)
+}
+
+// notValid ends a command whose problems are printed already.
+func notValid(what string, problems []config.Problem) error {
+	n := 0
+	for _, p := range problems {
+		if p.Severity == config.SeverityError {
+			n++
+		}
+	}
+	if n == 1 {
+		return refused{what + ": 1 error", mesh.ErrInvalid}
+	}
+	return refused{fmt.Sprintf("%s: %d errors", what, n), mesh.ErrInvalid}
 }
 
 func writeProblems(w io.Writer, problems []config.Problem) {
@@ -180,7 +195,7 @@ func configValidateCommand() *cobra.Command {
 				writeProblems(cmd.OutOrStdout(), answer.Problems)
 			}
 			if config.HasErrors(answer.Problems) {
-				return fmt.Errorf("the configuration is not valid: %w", mesh.ErrInvalid)
+				return notValid("not valid", answer.Problems)
 			}
 			if !out.json() {
 				fmt.Fprintln(cmd.OutOrStdout(), "valid")
