@@ -14,6 +14,8 @@ const (
 	RoundRobin Policy = iota
 	LeastRequest
 	Random
+	RingHash // by the request's hash, see ring.go
+	Maglev
 )
 
 // String gives the policy's name in Envoy's spelling.
@@ -23,16 +25,27 @@ func (p Policy) String() string {
 		return "LEAST_REQUEST"
 	case Random:
 		return "RANDOM"
+	case RingHash:
+		return "RING_HASH"
+	case Maglev:
+		return "MAGLEV"
 	default:
 		return "ROUND_ROBIN"
 	}
 }
+
+// Hashed reports whether requests of one hash go to one endpoint.
+func (p Policy) Hashed() bool { return p == RingHash || p == Maglev }
 
 // Config is one cluster: a name, how to reach its endpoints, and what it
 // stands for.
 type Config struct {
 	Name           string // "outbound|8080|v1|catalog.cinema.svc.cluster.local"
 	Policy         Policy
+	RingMin        uint64 // RingHash: points at least; 0 = 1024
+	RingMax        uint64 // RingHash: points at most; 0 = 8 Mi
+	TableSize      uint64 // Maglev: a prime up to 5,000,011; 0 = 65,537
+	PanicPercent   uint32 // below this share of healthy endpoints all are drawn; 0 = never
 	ConnectTimeout time.Duration // 0 = 10 s
 	HTTP2          bool          // speak HTTP/2 with prior knowledge
 	IdleTimeout    time.Duration // of a pooled connection; 0 = 1 h
@@ -49,7 +62,8 @@ type Config struct {
 	Object   string         // "DestinationRule cinema/catalog"
 	Revision uint64
 
-	Limits Limits
+	Limits  Limits
+	Outlier *Outlier // nil: no endpoint is ever ejected
 }
 
 // AssignmentName is the key under which the cluster's endpoints arrive.
@@ -63,11 +77,12 @@ func (c *Config) AssignmentName() string {
 // Limits are the circuit breaker's thresholds, for all endpoints together. 0
 // means no limit.
 type Limits struct {
-	MaxConnections uint32 // TCP proxying only, in this form
+	MaxConnections uint32 // an endpoint without any may always have one
+	MaxPending     uint32 // requests that wait for a connection (HTTP/1.1)
 	MaxRequests    uint32 // active requests
 	MaxRetries     uint32 // active retries
 
-	MaxRequestsPerConnection uint32 // 1 = no keep-alive; other values have no effect yet
+	MaxRequestsPerConnection uint32 // 1 = no keep-alive
 }
 
 // Health is what the control plane says of an endpoint.

@@ -11,6 +11,7 @@ type Host struct {
 	endpoint atomic.Pointer[Endpoint]
 	active   atomic.Int64
 	opened   atomic.Int64
+	health   health
 }
 
 // Endpoint gives the endpoint as last told by the control plane.
@@ -35,6 +36,12 @@ func (h *Host) TakeOpened() int {
 	}
 	return int(h.opened.Swap(0))
 }
+
+// Ejected reports whether outlier detection has taken the host out.
+func (h *Host) Ejected() bool { return h.health.ejected.Load() }
+
+// usable: the control plane calls it healthy, and so does its own record.
+func (h *Host) usable() bool { return h.Endpoint().usable() && !h.Ejected() }
 
 // Name is the endpoint's host name: as told, or its address without the port.
 func (e *Endpoint) Name() string {

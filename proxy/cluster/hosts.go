@@ -14,6 +14,9 @@ type Hosts struct {
 	total    uint64   // of usable weights
 	ring     []uint16 // round robin order when weighted: indexes into usable
 	next     atomic.Uint64
+	points   []point  // RingHash
+	table    []uint32 // Maglev: indexes into usable
+	panics   bool
 }
 
 // maxRing bounds the weighted round robin order. Larger sums of weights are
@@ -24,14 +27,14 @@ const maxRing = 4096
 // NewHosts builds the list for endpoints. Hosts of previous (nil for none)
 // whose address is still there are kept, with their counters. Of several
 // endpoints with one address the first counts.
-func NewHosts(policy Policy, endpoints []Endpoint, previous *Hosts) *Hosts {
+func NewHosts(c *Config, endpoints []Endpoint, previous *Hosts) *Hosts {
 	known := make(map[string]*Host)
 	if previous != nil {
 		for _, h := range previous.all {
 			known[h.Endpoint().Address] = h
 		}
 	}
-	hs := &Hosts{policy: policy}
+	hs := &Hosts{policy: c.Policy}
 	seen := make(map[string]bool, len(endpoints))
 	for i := range endpoints {
 		e := &endpoints[i]
@@ -45,19 +48,45 @@ func NewHosts(policy Policy, endpoints []Endpoint, previous *Hosts) *Hosts {
 		}
 		h.endpoint.Store(e)
 		hs.all = append(hs.all, h)
-		if e.usable() {
+		if h.usable() {
 			hs.usable = append(hs.usable, h)
-			hs.total += uint64(e.weight())
-			hs.weighted = hs.weighted || e.weight() != endpoints[0].weight()
 		}
 	}
-	if hs.weighted && policy == RoundRobin && len(hs.usable) <= maxRing/4 {
-		hs.ring = smoothRing(hs.usable, hs.total)
+	// In panic a host that may be bad is better than too few that are good.
+	if hs.panics = 100*len(hs.usable) < int(c.PanicPercent)*len(hs.all); hs.panics {
+		hs.usable = hs.all
 	}
+	hs.weigh(c)
 	if previous != nil {
 		hs.next.Store(previous.next.Load())
 	}
 	return hs
+}
+
+// Renew gives the same hosts, drawn by what is known of their health now.
+func (hs *Hosts) Renew(c *Config) *Hosts {
+	endpoints := make([]Endpoint, len(hs.all))
+	for i, h := range hs.all {
+		endpoints[i] = *h.Endpoint()
+	}
+	return NewHosts(c, endpoints, hs)
+}
+
+// weigh prepares what drawing needs beside the list.
+func (hs *Hosts) weigh(c *Config) {
+	for _, h := range hs.usable {
+		hs.total += uint64(h.Endpoint().weight())
+		hs.weighted = hs.weighted || h.Endpoint().weight() != hs.usable[0].Endpoint().weight()
+	}
+	switch {
+	case len(hs.usable) == 0:
+	case c.Policy == RingHash:
+		hs.points = ringPoints(hs.usable, hs.total, c.RingMin, c.RingMax)
+	case c.Policy == Maglev:
+		hs.table = maglevTable(hs.usable, c.TableSize)
+	case c.Policy == RoundRobin && hs.weighted && len(hs.usable) <= maxRing/4:
+		hs.ring = smoothRing(hs.usable, hs.total)
+	}
 }
 
 // All gives every host, also those that are not drawn; only to be read.
@@ -66,8 +95,12 @@ func (hs *Hosts) All() []*Host { return hs.all }
 // Usable is the number of hosts that can be drawn.
 func (hs *Hosts) Usable() int { return len(hs.usable) }
 
+// Panics reports whether so few hosts are healthy that all are drawn.
+func (hs *Hosts) Panics() bool { return hs.panics }
+
 // Pick draws a host, or nil when none is usable. Random must be uniform over
-// all 64 bits.
+// all 64 bits; for a hashed policy it is the request's hash, or random when the
+// request has none.
 func (hs *Hosts) Pick(random uint64) *Host {
 	switch n := uint64(len(hs.usable)); {
 	case n == 0:
@@ -78,6 +111,10 @@ func (hs *Hosts) Pick(random uint64) *Host {
 		return hs.usable[hs.ring[(hs.next.Add(1)-1)%uint64(len(hs.ring))]]
 	case hs.policy == RoundRobin && !hs.weighted:
 		return hs.usable[(hs.next.Add(1)-1)%n]
+	case hs.policy == RingHash:
+		return hs.usable[around(hs.points, random)]
+	case hs.policy == Maglev:
+		return hs.usable[hs.table[random%uint64(len(hs.table))]]
 	case hs.policy == LeastRequest:
 		return hs.leastOfTwo(random)
 	default:
@@ -86,9 +123,10 @@ func (hs *Hosts) Pick(random uint64) *Host {
 }
 
 // PickOther draws a host that tried does not hold. After attempts draws it
-// takes what came last: a known bad host is better than none.
-func (hs *Hosts) PickOther(tried []*Host, attempts int, random func() uint64) *Host {
-	h := hs.Pick(random())
+// takes what came last: a known bad host is better than none. First is what the
+// first draw goes by.
+func (hs *Hosts) PickOther(first uint64, tried []*Host, attempts int, random func() uint64) *Host {
+	h := hs.Pick(first)
 	for ; attempts > 0 && h != nil && contains(tried, h); attempts-- {
 		h = hs.Pick(random())
 	}

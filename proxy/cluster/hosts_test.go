@@ -39,7 +39,7 @@ func TestPickShares(t *testing.T) {
 		{"least request, all idle", LeastRequest, []uint32{1, 1, 1}, []int{4000, 4000, 4000}, 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			counts := draws(NewHosts(tt.policy, endpoints(tt.weights...), nil), n)
+			counts := draws(NewHosts(&Config{Policy: tt.policy}, endpoints(tt.weights...), nil), n)
 			for i, want := range tt.want {
 				got := counts[fmt.Sprintf("10.0.0.%d:80", i)]
 				if got < want-tt.tolerance || got > want+tt.tolerance {
@@ -51,7 +51,7 @@ func TestPickShares(t *testing.T) {
 }
 
 func TestWeightedRoundRobinIsSmooth(t *testing.T) {
-	hs := NewHosts(RoundRobin, endpoints(3, 1), nil)
+	hs := NewHosts(&Config{Policy: RoundRobin}, endpoints(3, 1), nil)
 	got := ""
 	for range 8 {
 		got += hs.Pick(0).Endpoint().Address[7:8]
@@ -62,7 +62,7 @@ func TestWeightedRoundRobinIsSmooth(t *testing.T) {
 }
 
 func TestLeastRequestPrefersIdle(t *testing.T) {
-	hs := NewHosts(LeastRequest, endpoints(1, 1), nil)
+	hs := NewHosts(&Config{Policy: LeastRequest}, endpoints(1, 1), nil)
 	busy := hs.All()[0]
 	for range 5 {
 		busy.Acquire()
@@ -75,42 +75,42 @@ func TestLeastRequestPrefersIdle(t *testing.T) {
 func TestOnlyUsableHostsAreDrawn(t *testing.T) {
 	list := endpoints(1, 1, 1)
 	list[0].Health, list[1].Health = Unhealthy, Draining
-	hs := NewHosts(Random, list, nil)
+	hs := NewHosts(&Config{Policy: Random}, list, nil)
 	if counts := draws(hs, 50); counts["10.0.0.2:80"] != 50 {
 		t.Errorf("got %v", counts)
 	}
 	list[2].Health = Unhealthy
-	if h := NewHosts(RoundRobin, list, nil).Pick(1); h != nil {
+	if h := NewHosts(&Config{Policy: RoundRobin}, list, nil).Pick(1); h != nil {
 		t.Errorf("drew %s though none is usable", h.Endpoint().Address)
 	}
-	if h := NewHosts(RoundRobin, nil, nil).Pick(1); h != nil {
+	if h := NewHosts(&Config{Policy: RoundRobin}, nil, nil).Pick(1); h != nil {
 		t.Error("drew from an empty list")
 	}
 }
 
 func TestPickOtherAvoidsTried(t *testing.T) {
-	hs := NewHosts(Random, endpoints(1, 1), nil)
+	hs := NewHosts(&Config{Policy: Random}, endpoints(1, 1), nil)
 	rng := rand.New(rand.NewPCG(1, 1))
 	tried := []*Host{hs.All()[0]}
 	same := 0
 	for range 1000 {
-		if hs.PickOther(tried, 5, rng.Uint64) == tried[0] {
+		if hs.PickOther(rng.Uint64(), tried, 5, rng.Uint64) == tried[0] {
 			same++
 		}
 	}
 	if same > 60 { // (1/2)^6 of 1000, with room
 		t.Errorf("drew the tried host %d times of 1000", same)
 	}
-	if only := NewHosts(Random, endpoints(1), nil); only.PickOther(only.All(), 5, rng.Uint64) == nil {
+	if only := NewHosts(&Config{Policy: Random}, endpoints(1), nil); only.PickOther(rng.Uint64(), only.All(), 5, rng.Uint64) == nil {
 		t.Error("the only host was refused; a known bad one is better than none")
 	}
 }
 
 func TestHostsKeepTheirCounters(t *testing.T) {
-	before := NewHosts(RoundRobin, endpoints(1, 1), nil)
+	before := NewHosts(&Config{Policy: RoundRobin}, endpoints(1, 1), nil)
 	before.All()[1].Acquire()
 	list := endpoints(1, 4)[1:]
-	after := NewHosts(RoundRobin, list, before)
+	after := NewHosts(&Config{Policy: RoundRobin}, list, before)
 	if len(after.All()) != 1 || after.All()[0] != before.All()[1] {
 		t.Fatal("the host that stayed is another one")
 	}
@@ -120,7 +120,7 @@ func TestHostsKeepTheirCounters(t *testing.T) {
 }
 
 func TestOpenedIsTakenOnce(t *testing.T) {
-	h := NewHosts(RoundRobin, endpoints(1), nil).All()[0]
+	h := NewHosts(&Config{Policy: RoundRobin}, endpoints(1), nil).All()[0]
 	h.Opened()
 	h.Opened()
 	if a, b := h.TakeOpened(), h.TakeOpened(); a != 2 || b != 0 {
@@ -131,7 +131,7 @@ func TestOpenedIsTakenOnce(t *testing.T) {
 func BenchmarkPick(b *testing.B) {
 	for _, p := range []Policy{RoundRobin, LeastRequest, Random} {
 		b.Run(p.String(), func(b *testing.B) {
-			hs := NewHosts(p, endpoints(1, 1, 1, 1), nil)
+			hs := NewHosts(&Config{Policy: p}, endpoints(1, 1, 1, 1), nil)
 			for b.Loop() {
 				hs.Pick(rand.Uint64())
 			}

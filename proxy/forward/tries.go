@@ -64,7 +64,7 @@ func (t *tries) applyHeaderOps() {
 func (t *tries) next(ctx context.Context) outcome {
 	t.n++
 	s := t.s
-	host := s.upstream.Hosts().PickOther(t.tried, t.redraws(), rand.Uint64)
+	host := s.upstream.Hosts().PickOther(rand.Uint64(), t.tried, t.redraws(), rand.Uint64)
 	if host == nil {
 		return outcome{reply: localReply{status: http.StatusServiceUnavailable, flags: FlagUH,
 			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object}}

@@ -61,7 +61,7 @@ func sameConnections(a, b *cluster.Config) bool {
 
 // setEndpoints swaps the endpoint list; requests under way end where they are.
 func (u *Upstream) setEndpoints(endpoints []cluster.Endpoint) {
-	u.hosts.Store(cluster.NewHosts(u.config.Policy, endpoints, u.hosts.Load()))
+	u.hosts.Store(cluster.NewHosts(u.config, endpoints, u.hosts.Load()))
 }
 
 // Config gives the cluster's configuration; only to be read.
