@@ -3,8 +3,6 @@ package graph
 import (
 	"math"
 	"slices"
-
-	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // bounds are a histogram bucket's, (lower, upper].
@@ -110,26 +108,6 @@ func widened(at bounds) bounds {
 		return at
 	}
 	return wide
-}
-
-// quantiles are p50, p95 and p99 in milliseconds, nil without observations.
-type quantiles struct{ p50, p95, p99 *float64 }
-
-// quantilesOf reads them from buckets sorted by bounds.
-func quantilesOf(sorted []mesh.Bucket) quantiles {
-	if len(sorted) == 0 {
-		return quantiles{}
-	}
-	h := mesh.Histogram{Buckets: sorted}
-	var v [3]float64
-	for i, q := range []float64{0.50, 0.95, 0.99} {
-		v[i] = h.Quantile(q)
-		if math.IsNaN(v[i]) || math.IsInf(v[i], 0) {
-			return quantiles{}
-		}
-		v[i] = round(v[i])
-	}
-	return quantiles{&v[0], &v[1], &v[2]}
 }
 
 // round keeps what a reader can use, so that elements that did not change to

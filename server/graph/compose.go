@@ -24,12 +24,21 @@ type viewing struct {
 	engine *Engine
 	group  int
 	window float64
+	none   map[string]float64 // what edges without flags share
 	clock  clock
 	nodes  map[string]*gatheredNode
 	edges  map[edgeOf]*gathered
 	order  []*gathered
 	splits splits
-	ids    []uint32 // scratch
+
+	// What many elements of a view are made of, and what is used again.
+	gathers slab[gathered]
+	figures slab[figures]
+	rates   slab[outcomeRate]
+	counts  slab[bucketCount]
+	numbers slab[float64]
+	sorted  []mesh.Bucket
+	merged  []bucketCount
 }
 
 type edgeOf struct {
@@ -58,7 +67,7 @@ func (e *Engine) View(q Query, at time.Time) View {
 	}
 	v := &viewing{
 		engine: e, group: q.Group.number(), window: q.Window.Seconds(), clock: e.clockAt(at),
-		nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(e.edges.pairs)),
+		none: map[string]float64{}, nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(e.edges.pairs)),
 	}
 	v.splits = newSplits(e.facts, v.group)
 	v.place()
@@ -95,12 +104,10 @@ func (v *viewing) place() {
 		of := edgeOf{source, target, p.protocol}
 		g := v.edges[of]
 		if g == nil {
-			g = &gathered{
-				id:     source.id + ">" + target.id + ":" + string(p.protocol),
-				source: source, target: target, protocol: p.protocol,
-			}
-			both := make([]float64, 2*seriesSeconds)
-			g.rps, g.failed = both[:seriesSeconds:seriesSeconds], both[seriesSeconds:]
+			g = &v.gathers.take(1)[0]
+			g.id = source.id + ">" + target.id + ":" + string(p.protocol)
+			g.source, g.target, g.protocol = source, target, p.protocol
+			g.rps, g.failed = v.numbers.take(seriesSeconds), v.numbers.take(seriesSeconds)
 			v.edges[of] = g
 			v.order = append(v.order, g)
 			source.out = append(source.out, g)
@@ -185,7 +192,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 		}
 	}
 	var all tally
-	var latency [][]mesh.Bucket
+	drawn := make([]*gathered, 0, len(v.order))
 	out.Edges = slices.Grow(out.Edges, len(v.order))
 	for _, g := range v.order {
 		if !shown(g.source) && !shown(g.target) {
@@ -193,9 +200,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 		}
 		visible[g.source], visible[g.target] = true, true
 		all.add(g.lead.tally)
-		if len(g.lead.buckets) > 0 {
-			latency = append(latency, g.lead.buckets)
-		}
+		drawn = append(drawn, g)
 		out.Edges = append(out.Edges, v.edge(g))
 	}
 	slices.SortFunc(out.Edges, func(a, b Edge) int { return strings.Compare(a.ID, b.ID) })
@@ -204,7 +209,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 		out.Nodes = append(out.Nodes, v.composeNode(n))
 	}
 	slices.SortFunc(out.Nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
-	out.Totals = Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: quantilesOf(mergeBuckets(latency)).p95}
+	out.Totals = Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: v.quantilesOfAll(drawn).p95}
 }
 
 // composeNode makes a node of the view.
@@ -214,7 +219,7 @@ func (v *viewing) composeNode(n *gatheredNode) Node {
 	slices.SortFunc(n.facts, func(a, b WorkloadFacts) int { return strings.Compare(a.Workload.ID(), b.Workload.ID()) })
 	out := Node{
 		ID: n.id, Kind: n.kind, Cluster: n.cluster, Namespace: n.namespace, Name: n.name, App: n.app, Version: n.version,
-		In: traffic(n.in), Out: traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
+		In: v.traffic(n.in), Out: v.traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
 	}
 	if n.kind != KindUnknown && n.kind != KindExternal {
 		out.Meshed = slices.ContainsFunc(n.workloads, func(w *workload) bool { return w.reports }) ||
@@ -224,7 +229,7 @@ func (v *viewing) composeNode(n *gatheredNode) Node {
 	if len(side) == 0 {
 		side = n.out
 	}
-	out.RPSSeries = make([]float64, seriesSeconds)
+	out.RPSSeries = v.numbers.take(seriesSeconds)
 	for _, g := range side {
 		for i, x := range g.rps {
 			out.RPSSeries[i] += x
@@ -249,21 +254,17 @@ func roundAll(series []float64) {
 }
 
 // traffic sums edges on one side of a node.
-func traffic(edges []*gathered) Traffic {
+func (v *viewing) traffic(edges []*gathered) Traffic {
 	var all tally
-	var latency [][]mesh.Bucket
 	var out Traffic
 	for _, g := range edges {
 		f := g.lead
 		all.add(f.tally)
-		if len(f.buckets) > 0 {
-			latency = append(latency, f.buckets)
-		}
 		out.SentBytesPerS += f.plain[sumSent]
 		out.ReceivedBytesPerS += f.plain[sumReceived]
 		out.ActiveConnections += f.active
 	}
-	q := quantilesOf(mergeBuckets(latency))
+	q := v.quantilesOfAll(edges)
 	out.RPS, out.ErrorRatio = round(all.total), round(all.errorRatio())
 	out.P50MS, out.P95MS, out.P99MS = q.p50, q.p95, q.p99
 	out.SentBytesPerS, out.ReceivedBytesPerS = round(out.SentBytesPerS), round(out.ReceivedBytesPerS)

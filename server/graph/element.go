@@ -15,7 +15,7 @@ func (v *viewing) edge(g *gathered) Edge {
 		ID: g.id, Source: g.source.id, Target: g.target.id, Protocol: g.protocol,
 		RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()),
 		P50MS: f.quantiles.p50, P95MS: f.quantiles.p95, P99MS: f.quantiles.p99,
-		Codes: make(map[string]float64), Flags: make(map[string]float64),
+		Codes: v.none, Flags: v.none,
 		Mirrored:      g.mirrored,
 		SentBytesPerS: round(f.plain[sumSent]), ReceivedBytesPerS: round(f.plain[sumReceived]),
 		ActiveConnections: f.active,
@@ -33,26 +33,38 @@ func (v *viewing) edge(g *gathered) Edge {
 		out.MTLSRatio = round(g.secured / g.securable)
 	}
 	v.connections(g, &out)
-	for _, r := range f.requests {
-		if g.protocol != mesh.TCP {
-			out.Codes[r.code] += r.rate
-		}
-		for _, flag := range r.flags {
-			out.Flags[flag] += r.rate
-		}
-	}
-	if len(f.requests) == 0 {
-		for _, r := range f.responses {
-			for _, flag := range r.flags {
-				out.Flags[flag] += r.rate
-			}
-		}
-	}
-	roundMap(out.Codes)
-	roundMap(out.Flags)
+	v.codes(g, &out)
 	out.AnsweredBy, out.Answers = answers(g)
 	out.Health = v.edgeHealth(g, out.Answers)
 	return out
+}
+
+// codes fills in answers by code and by flag.
+func (v *viewing) codes(g *gathered, out *Edge) {
+	list := g.lead.requests
+	if len(list) == 0 {
+		list = g.lead.responses
+	}
+	codes, flags := make(map[string]float64, 1), map[string]float64(nil)
+	for _, r := range list {
+		if g.protocol != mesh.TCP {
+			codes[r.code] += r.rate
+		}
+		for _, flag := range r.flags {
+			if flags == nil {
+				flags = make(map[string]float64)
+			}
+			flags[flag] += r.rate
+		}
+	}
+	if len(codes) > 0 {
+		out.Codes = codes
+		roundMap(codes)
+	}
+	if flags != nil {
+		out.Flags = flags
+		roundMap(flags)
+	}
 }
 
 // service completes a service's names by the registry.

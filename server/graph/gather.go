@@ -21,8 +21,10 @@ type gathered struct {
 	lead           *figures // the one of them that the main figures come from, or a mix
 	service        mesh.Service
 	latest         *target // of silent pairs: whose data came last
-	live           bool    // some pair has a side that reports
-	end            int64   // the newest second read
+	hasClient      bool
+	hasServer      bool
+	live           bool  // some pair has a side that reports
+	end            int64 // the newest second read
 	secured        float64
 	securable      float64
 	rps, failed    []float64
@@ -36,7 +38,7 @@ type figures struct {
 	responses []outcomeRate
 	plain     [plainSums]float64
 	active    float64
-	buckets   []mesh.Bucket // by bounds
+	latency   []bucketCount
 	tally     tally
 	quantiles quantiles
 }
@@ -118,10 +120,10 @@ func (v *viewing) gather(g *gathered) {
 	default:
 		g.lead = server
 	}
-	if g.client != nil {
+	if g.hasClient {
 		g.client = client
 	}
-	if g.server != nil {
+	if g.hasServer {
 		g.server = server
 	}
 	sc.client.reset()
@@ -130,12 +132,7 @@ func (v *viewing) gather(g *gathered) {
 
 // note remembers which sides report.
 func (g *gathered) note(p *pair, r reading) {
-	if r.client {
-		g.client = &figures{}
-	}
-	if r.server {
-		g.server = &figures{}
-	}
+	g.hasClient, g.hasServer = g.hasClient || r.client, g.hasServer || r.server
 	g.live = g.live || r.client || r.server
 	if r.silent != nil && (g.latest == nil || r.silent.lastUp > g.latest.lastUp) {
 		g.latest = r.silent
@@ -233,29 +230,24 @@ func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
 
 // figuresOf reads sums out.
 func (v *viewing) figuresOf(s *sums, protocol mesh.Protocol) *figures {
-	f := &figures{}
+	f := &v.figures.take(1)[0]
 	k := &v.engine.ring.keys
 	slices.Sort(s.touched)
+	s.touched = slices.Compact(s.touched)
 	list := v.engine.outcomes.list
-	first := -1
-	for i, key := range s.touched {
-		n := s.v[key]
-		if n == 0 || i > 0 && key == s.touched[i-1] {
-			continue
-		}
-		switch {
-		case key < k.responses:
-			f.requests = append(f.requests, outcomeRate{&list[key], n})
-			f.tally.count(&list[key], n, protocol)
-		case key < k.buckets:
-			f.responses = append(f.responses, outcomeRate{&list[key-k.responses], n})
-		case key < k.plain:
-			if first < 0 {
-				first = i
-			}
-		default:
-			f.plain[key-k.plain] = n
-		}
+	of := func(key uint32) int { i, _ := slices.BinarySearch(s.touched, key); return i }
+	responses, latency, plain := of(k.responses), of(k.buckets), of(k.plain)
+	f.requests = v.rates.take(responses)
+	for i, key := range s.touched[:responses] {
+		f.requests[i] = outcomeRate{&list[key], s.v[key]}
+		f.tally.count(&list[key], s.v[key], protocol)
+	}
+	f.responses = v.rates.take(latency - responses)
+	for i, key := range s.touched[responses:latency] {
+		f.responses[i] = outcomeRate{&list[key-k.responses], s.v[key]}
+	}
+	for _, key := range s.touched[plain:] {
+		f.plain[key-k.plain] = s.v[key]
 	}
 	if protocol == mesh.TCP {
 		f.tally.opened = f.plain[sumOpened]
@@ -265,10 +257,8 @@ func (v *viewing) figuresOf(s *sums, protocol mesh.Protocol) *figures {
 			}
 		}
 	}
-	if first >= 0 {
-		f.buckets = v.bucketsOf(s, s.touched[first:])
-		f.quantiles = quantilesOf(f.buckets)
-	}
+	f.latency = v.latencyOf(s, s.touched[latency:plain])
+	f.quantiles = v.quantilesOf(f.latency)
 	return f
 }
 
@@ -289,40 +279,4 @@ func (t *tally) count(o *outcome, n float64, protocol mesh.Protocol) {
 		t.http += n
 	}
 	t.by[o.class] += n
-}
-
-// bucketsOf gives the latency buckets among sorted keys, by bounds.
-func (v *viewing) bucketsOf(s *sums, touched []uint32) []mesh.Bucket {
-	k, b := &v.engine.ring.keys, v.engine.buckets
-	ids := v.ids[:0]
-	for i, key := range touched {
-		if key >= k.plain {
-			break
-		}
-		if s.v[key] > 0 && (i == 0 || key != touched[i-1]) {
-			ids = append(ids, key-k.buckets)
-		}
-	}
-	v.ids = ids
-	slices.SortFunc(ids, func(x, y uint32) int { return int(b.rank[x]) - int(b.rank[y]) })
-	out := make([]mesh.Bucket, len(ids))
-	for i, id := range ids {
-		at := b.list[id]
-		out[i] = mesh.Bucket{Lower: at.lower, Upper: at.upper, Count: s.v[k.buckets+id]}
-	}
-	return out
-}
-
-// mergeBuckets adds sorted buckets to sorted buckets.
-func mergeBuckets(lists [][]mesh.Bucket) []mesh.Bucket {
-	switch len(lists) {
-	case 0:
-		return nil
-	case 1:
-		return lists[0]
-	}
-	half := len(lists) / 2
-	h := mesh.Histogram{Buckets: mergeBuckets(lists[:half])}
-	h.Merge(mesh.Histogram{Buckets: mergeBuckets(lists[half:])})
-	return h.Buckets
 }
