@@ -49,7 +49,7 @@ lint: $(TOOLS)/golangci-lint node_modules/.package-lock.json ## format and lint,
 	$(TOOLS)/golangci-lint run
 	npm run --silent lint -w frontend
 
-GOLANGCI_VERSION := v2.5.0
+GOLANGCI_VERSION := v2.15.0
 $(TOOLS)/golangci-lint: Makefile
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@touch $@

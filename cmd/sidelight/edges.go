@@ -12,32 +12,7 @@ import (
 )
 
 func edgesCommand() *cobra.Command {
-	var (
-		view  viewFlags
-		group string
-	)
-	cmd := &cobra.Command{
-		Use:   "edges",
-		Short: "Show who talks to whom, how it goes and who answered",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !slices.Contains(graph.Groups(), graph.Group(group)) {
-				return usageError{fmt.Errorf("--group %s: want one of %v", group, graph.Groups())}
-			}
-			v, err := view.fetch(cmd, group)
-			if err != nil {
-				return err
-			}
-			if view.json() {
-				return view.writeJSON(cmd.OutOrStdout(), v)
-			}
-			noteStale(cmd, v)
-			return writeEdges(cmd, v, view)
-		},
-	}
-	view.bind(cmd)
-	cmd.Flags().StringVar(&group, "group", "workload", "workload, versioned, app, service or namespace")
-	return cmd
+	return graphCommand("edges", "Show who talks to whom, how it goes and who answered", writeEdges)
 }
 
 func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {

@@ -64,13 +64,18 @@ func noteStale(cmd *cobra.Command, view graph.View) {
 }
 
 func statCommand() *cobra.Command {
+	return graphCommand("stat", "Show what each workload receives: success, rate, latency, configuration", writeStat)
+}
+
+// graphCommand makes a command that prints one view of the graph.
+func graphCommand(use, short string, write func(*cobra.Command, graph.View, viewFlags) error) *cobra.Command {
 	var (
 		view  viewFlags
 		group string
 	)
 	cmd := &cobra.Command{
-		Use:   "stat",
-		Short: "Show what each workload receives: success, rate, latency, configuration",
+		Use:   use,
+		Short: short,
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains(graph.Groups(), graph.Group(group)) {
@@ -84,7 +89,7 @@ func statCommand() *cobra.Command {
 				return view.writeJSON(cmd.OutOrStdout(), v)
 			}
 			noteStale(cmd, v)
-			return writeStat(cmd, v, view)
+			return write(cmd, v, view)
 		},
 	}
 	view.bind(cmd)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -69,7 +70,7 @@ func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, 
 	got, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
 	number := h == nil && fh == nil
 	if isReport(opts) {
-		if number && !value.IsStaleNaN(v) && ls.Get(labels.MetricName) == "up" {
+		if number && !value.IsStaleNaN(v) && ls.Get(model.MetricNameLabel) == "up" {
 			a.scraped, a.up, a.at = true, v == 1, t
 		}
 		if err != nil {

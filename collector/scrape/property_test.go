@@ -180,7 +180,6 @@ func addsUp(t *testing.T, format expfmt.Format, seed uint64) bool {
 		case 2:
 			if !first {
 				maps.Copy(want, added(want, scraped, 1))
-				scraped = make(tally)
 				p = startProcess(at.Add(-time.Second))
 				p.work(rnd)
 			}

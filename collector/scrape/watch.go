@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 
@@ -85,7 +86,7 @@ func (w *watch) resolve(before, got storage.SeriesRef, ls labels.Labels) *series
 		}
 		return s
 	}
-	fact, ok := w.dialects.Resolve(ls.Get(labels.MetricName), ls.Get)
+	fact, ok := w.dialects.Resolve(ls.Get(model.MetricNameLabel), ls.Get)
 	if !ok {
 		return nil
 	}
@@ -152,7 +153,7 @@ func (w *watch) edgeOf(key mesh.EdgeKey) *edge {
 // distributionOf gives what the series of one histogram share: all labels but
 // the bucket's.
 func (w *watch) distributionOf(e *edge, f dialect.Fact, ls labels.Labels) *distribution {
-	id := string(append(ls.BytesWithoutLabels(nil, labels.MetricName, "le"), byte(f.Field)))
+	id := string(append(ls.BytesWithoutLabels(nil, model.MetricNameLabel, "le"), byte(f.Field)))
 	d, ok := w.dists[id]
 	if !ok {
 		d = &distribution{id: id, edge: e, field: f.Field, scale: f.Scale}

@@ -190,7 +190,7 @@ func TestIdentity(t *testing.T) {
 		{Address: "a:1", Labels: map[string]string{"team": "back"}},
 	} {
 		id := string(managerLabels(tt)[identityLabel])
-		if other, ok := ids[id]; ok && !(other == 0 && i == 1) {
+		if other, ok := ids[id]; ok && (other != 0 || i != 1) {
 			t.Errorf("target %d has the identity of %d", i, other)
 		}
 		ids[id] = i

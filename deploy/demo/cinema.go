@@ -101,10 +101,15 @@ func services() []Service {
 func edges() [][2]string {
 	return [][2]string{
 		{"ingress", "web"},
-		{"web", "catalog-v1"}, {"web", "catalog-v2"}, {"web", "tickets"},
-		{"catalog-v1", "reviews"}, {"catalog-v1", "posters"},
+		{"web", "catalog-v1"},
+		{"web", "catalog-v2"},
+		{"web", "tickets"},
+		{"catalog-v1", "reviews"},
+		{"catalog-v1", "posters"},
 		{"recommendations", "catalog-v1"},
-		{"tickets", "payments"}, {"tickets", "seats"}, {"tickets", "notifications"},
+		{"tickets", "payments"},
+		{"tickets", "seats"},
+		{"tickets", "notifications"},
 		{"payments", hostBank},
 	}
 }

@@ -21,8 +21,14 @@ var testSchema = &Schema{
 }
 
 var requestValues = []Value{
-	{Num: 503}, {Num: 1500}, {Num: 0.02}, {Num: 3000},
-	{Text: "cinema/tickets"}, {Text: "/v1/Charges?a=b"}, {List: []string{"UF", "URX"}}, {Bool: true},
+	{Num: 503},
+	{Num: 1500},
+	{Num: 0.02},
+	{Num: 3000},
+	{Text: "cinema/tickets"},
+	{Text: "/v1/Charges?a=b"},
+	{List: []string{"UF", "URX"}},
+	{Bool: true},
 }
 
 func request(i int) Value { return requestValues[i] }

@@ -4,6 +4,7 @@
 package meshv1
 
 import (
+	"maps"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -52,9 +53,7 @@ func FromNode(n mesh.Node, pid int) *Hello {
 	}
 	if len(n.Labels) > 0 {
 		h.Labels = make(map[string]string, len(n.Labels))
-		for k, v := range n.Labels {
-			h.Labels[k] = v
-		}
+		maps.Copy(h.Labels, n.Labels)
 	}
 	return h
 }

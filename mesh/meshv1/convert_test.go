@@ -102,8 +102,8 @@ func fill(v reflect.Value, n *int) {
 	case reflect.Float64:
 		v.SetFloat(float64(*n) + 0.5)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i), n)
+		for _, field := range v.Fields() {
+			fill(field, n)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))

@@ -54,53 +54,75 @@ func TestAPI(t *testing.T) {
 		want       string
 	}{
 		{
-			"instant", "query", url.Values{"query": {`requests{to="a"}`}, "time": {"1700000015"}}, 200,
+			"instant", "query",
+			url.Values{"query": {`requests{to="a"}`}, "time": {"1700000015"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"requests","to":"a"},"value":[1700000015,"1"]}]}}`,
 		},
 		{
-			"escapes, milliseconds, RFC 3339", "query", url.Values{"query": {`requests{to!="a"}`}, "time": {"2023-11-14T22:13:35.025Z"}}, 200,
+			"escapes, milliseconds, RFC 3339", "query",
+			url.Values{"query": {`requests{to!="a"}`}, "time": {"2023-11-14T22:13:35.025Z"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"requests","to":"b\n\"\u003c"},"value":[1700000015.025,"1.5"]}]}}`,
 		},
 		{
-			"scalar", "query", url.Values{"query": {`1/3`}, "time": {"1700000000.5"}}, 200,
+			"scalar", "query",
+			url.Values{"query": {`1/3`}, "time": {"1700000000.5"}},
+			200,
 			`{"status":"success","data":{"resultType":"scalar","result":[1700000000.500,"0.3333333333333333"]}}`,
 		},
 		{
-			"string", "query", url.Values{"query": {`"x"`}, "time": {"1.007"}}, 200,
+			"string", "query",
+			url.Values{"query": {`"x"`}, "time": {"1.007"}},
+			200,
 			`{"status":"success","data":{"resultType":"string","result":[1.007,"x"]}}`,
 		},
 		{
-			"infinity, NaN, exponent", "query", url.Values{"query": {`{__name__=~"x_.*"}`}, "time": {"1700000000"}}, 200,
+			"infinity, NaN, exponent", "query",
+			url.Values{"query": {`{__name__=~"x_.*"}`}, "time": {"1700000000"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"x_inf"},"value":[1700000000,"+Inf"]},{"metric":{"__name__":"x_nan"},"value":[1700000000,"NaN"]},{"metric":{"__name__":"x_huge"},"value":[1700000000,"1e+22"]}]}}`,
 		},
 		{
-			"histogram", "query", url.Values{"query": {`latency`}, "time": {"1700000000"}}, 200,
+			"histogram", "query",
+			url.Values{"query": {`latency`}, "time": {"1700000000"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"latency"},"histogram":[1700000000,{"count":"12","sum":"18.4","buckets":[[1,"-4","-2.82842712474619","1"],[1,"-2.82842712474619","-2","1"],[1,"-1.414213562373095","-1","2"],[1,"-1","-0.7071067811865475","1"],[3,"-0.001","0.001","2"],[0,"0.7071067811865475","1","1"],[0,"1","1.414213562373095","2"],[0,"2","2.82842712474619","1"],[0,"2.82842712474619","4","1"]]}]}]}}`,
 		},
 		{
-			"empty", "query", url.Values{"query": {`nothing`}, "time": {"1700000000"}}, 200,
+			"empty", "query",
+			url.Values{"query": {`nothing`}, "time": {"1700000000"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[]}}`,
 		},
 		{
-			"matrix", "query", url.Values{"query": {`requests{to="a"}[30s]`}, "time": {"1700000030"}}, 200,
+			"matrix", "query",
+			url.Values{"query": {`requests{to="a"}[30s]`}, "time": {"1700000030"}},
+			200,
 			`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"requests","to":"a"},"values":[[1700000015,"1"],[1700000030,"2"]]}]}}`,
 		},
 		{
-			"limit", "query", url.Values{"query": {`requests`}, "time": {"1700000000"}, "limit": {"1"}}, 200,
+			"limit", "query",
+			url.Values{"query": {`requests`}, "time": {"1700000000"}, "limit": {"1"}},
+			200,
 			`{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"requests","to":"a"},"value":[1700000000,"0"]}]},"warnings":["results truncated due to limit"]}`,
 		},
 		{
 			"annotation", "query", url.Values{"query": {`rate(latency[1m])`}, "time": {"1700000000"}}, 200, "",
 		},
 		{
-			"range", "query_range", url.Values{"query": {`sum(requests)`}, "start": {"1700000000"}, "end": {"1700000030"}, "step": {"15s"}}, 200,
+			"range", "query_range",
+			url.Values{"query": {`sum(requests)`}, "start": {"1700000000"}, "end": {"1700000030"}, "step": {"15s"}},
+			200,
 			`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000,"0.5"],[1700000015,"2.5"],[1700000030,"4.5"]]}]}}`,
 		},
 		{
 			"range of histograms", "query_range", url.Values{"query": {`histogram_count(latency) or latency`}, "start": {"1700000000"}, "end": {"1700000000"}, "step": {"1"}}, 200, "",
 		},
 		{
-			"syntax", "query", url.Values{"query": {`sum(`}}, 400,
+			"syntax", "query",
+			url.Values{"query": {`sum(`}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:5: parse error: unclosed left parenthesis"}`,
 		},
 		{
@@ -111,23 +133,33 @@ func TestAPI(t *testing.T) {
 			"many to many", "query", url.Values{"query": {`requests * on() requests`}, "time": {"1700000000"}}, 422, "",
 		},
 		{
-			"bad time", "query", url.Values{"query": {`1`}, "time": {"noon"}}, 400,
+			"bad time", "query",
+			url.Values{"query": {`1`}, "time": {"noon"}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"time\": invalid time value for 'time': cannot parse \"noon\" to a valid timestamp"}`,
 		},
 		{
-			"no start", "query_range", url.Values{"query": {`1`}}, 400,
+			"no start", "query_range",
+			url.Values{"query": {`1`}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"start\": cannot parse \"\" to a valid timestamp"}`,
 		},
 		{
-			"backwards", "query_range", url.Values{"query": {`1`}, "start": {"2"}, "end": {"1"}, "step": {"1"}}, 400,
+			"backwards", "query_range",
+			url.Values{"query": {`1`}, "start": {"2"}, "end": {"1"}, "step": {"1"}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"end\": end timestamp must not be before start time"}`,
 		},
 		{
-			"no step", "query_range", url.Values{"query": {`1`}, "start": {"1"}, "end": {"2"}, "step": {"0"}}, 400,
+			"no step", "query_range",
+			url.Values{"query": {`1`}, "start": {"1"}, "end": {"2"}, "step": {"0"}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer"}`,
 		},
 		{
-			"too fine", "query_range", url.Values{"query": {`1`}, "start": {"0"}, "end": {"20000"}, "step": {"1"}}, 400,
+			"too fine", "query_range",
+			url.Values{"query": {`1`}, "start": {"0"}, "end": {"20000"}, "step": {"1"}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"}`,
 		},
 		{
@@ -138,7 +170,9 @@ func TestAPI(t *testing.T) {
 			`{"status":"success","data":["__name__","to"]}`,
 		},
 		{
-			"labels of none", "labels", url.Values{"match[]": {`nothing`}}, 200,
+			"labels of none", "labels",
+			url.Values{"match[]": {`nothing`}},
+			200,
 			`{"status":"success","data":[]}`,
 		},
 		{
@@ -146,11 +180,15 @@ func TestAPI(t *testing.T) {
 			`{"status":"success","data":["a","b\n\"\u003c"]}`,
 		},
 		{
-			"label values of several sets", "label/__name__/values", url.Values{"match[]": {`x_inf`, `requests`, `{to="a"}`}}, 200,
+			"label values of several sets", "label/__name__/values",
+			url.Values{"match[]": {`x_inf`, `requests`, `{to="a"}`}},
+			200,
 			`{"status":"success","data":["requests","x_inf"]}`,
 		},
 		{
-			"label values cut", "label/__name__/values", url.Values{"limit": {"2"}}, 200,
+			"label values cut", "label/__name__/values",
+			url.Values{"limit": {"2"}},
+			200,
 			`{"status":"success","data":["latency","requests"],"warnings":["results truncated due to limit"]}`,
 		},
 		{
@@ -158,11 +196,15 @@ func TestAPI(t *testing.T) {
 			`{"status":"error","errorType":"bad_data","error":"invalid label name: \"\\xff\""}`,
 		},
 		{
-			"series", "series", url.Values{"match[]": {`requests`, `{to="a"}`}}, 200,
+			"series", "series",
+			url.Values{"match[]": {`requests`, `{to="a"}`}},
+			200,
 			`{"status":"success","data":[{"__name__":"requests","to":"a"},{"__name__":"requests","to":"b\n\"\u003c"}]}`,
 		},
 		{
-			"series elsewhen", "series", url.Values{"match[]": {`requests`}, "end": {"1600000000"}}, 200,
+			"series elsewhen", "series",
+			url.Values{"match[]": {`requests`}, "end": {"1600000000"}},
+			200,
 			`{"status":"success","data":[]}`,
 		},
 		{
@@ -170,7 +212,9 @@ func TestAPI(t *testing.T) {
 			`{"status":"error","errorType":"bad_data","error":"no match[] parameter provided"}`,
 		},
 		{
-			"series of all", "series", url.Values{"match[]": {`{to=~".*"}`}}, 400,
+			"series of all", "series",
+			url.Values{"match[]": {`{to=~".*"}`}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"}`,
 		},
 		{
@@ -178,11 +222,15 @@ func TestAPI(t *testing.T) {
 			`{"status":"success","data":{"a":[{"type":"gauge","help":"","unit":"s"}],"requests":[{"type":"counter","help":"Requests.","unit":""},{"type":"gauge","help":"Other.","unit":""}]}}`,
 		},
 		{
-			"metadata of one", "metadata", url.Values{"metric": {"requests"}, "limit_per_metric": {"1"}}, 200,
+			"metadata of one", "metadata",
+			url.Values{"metric": {"requests"}, "limit_per_metric": {"1"}},
+			200,
 			`{"status":"success","data":{"requests":[{"type":"counter","help":"Requests.","unit":""}]}}`,
 		},
 		{
-			"metadata limit", "metadata", url.Values{"limit": {"many"}}, 400,
+			"metadata limit", "metadata",
+			url.Values{"limit": {"many"}},
+			400,
 			`{"status":"error","errorType":"bad_data","error":"limit must be a number"}`,
 		},
 		{

@@ -201,8 +201,13 @@ func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)
 			}
 		}
 		for _, query := range []traces.Query{
-			{Limit: -1}, {Limit: 100_000}, {Operation: "x"}, {Status: "999"}, {Status: "abc"},
-			{MinDuration: 2, MaxDuration: 1}, {From: now, To: now.Add(-1)},
+			{Limit: -1},
+			{Limit: 100_000},
+			{Operation: "x"},
+			{Status: "999"},
+			{Status: "abc"},
+			{MinDuration: 2, MaxDuration: 1},
+			{From: now, To: now.Add(-1)},
 		} {
 			if _, err := q.Search(ctx, query); !errors.Is(err, mesh.ErrInvalid) {
 				t.Errorf("Search(%+v) = %v, want ErrInvalid", query, err)
