@@ -1,0 +1,126 @@
+package api
+
+import (
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/skew"
+)
+
+// contractTypes pairs the UI's types with the structs whose JSON they read.
+var contractTypes = map[string]any{
+	"Workload": mesh.Workload{}, "Service": mesh.Service{},
+	"GraphView": graph.View{}, "GraphNode": graph.Node{}, "GraphEdge": graph.Edge{}, "Traffic": graph.Traffic{},
+	"EdgeSide": graph.Side{}, "Answer": graph.Answer{}, "Totals": graph.Totals{}, "StaleSource": graph.Stale{},
+	"Marker": graph.Marker{}, "Timeline": graph.Timeline{}, "Finding": graph.Finding{},
+	"Overview":  Overview{},
+	"NodesView": skew.NodesView{}, "NodesSummary": skew.Summary{}, "Spread": skew.Spread{}, "NodeStatus": skew.NodeStatus{},
+	"Transition": skew.Transition{}, "Connection": skew.Connection{}, "NodeDetail": skew.NodeDetail{}, "ResourceStatus": skew.ResourceStatus{},
+	"ObjectChange": mesh.Change{}, "Revision": mesh.Revision{}, "ConfigObject": config.Object{}, "Problem": config.Problem{},
+	"WorkloadItem": WorkloadItem{}, "ServiceItem": ServiceItem{},
+	"TraceSearch": traces.SearchResult{}, "TraceSummary": traces.Summary{}, "Trace": traces.Trace{}, "Span": traces.Span{}, "Attribute": traces.Attribute{},
+	"TapEvent": mesh.TapEvent{}, "TapAttempt": mesh.Attempt{}, "TapHeader": mesh.Header{}, "TapLedger": mesh.TapLedger{},
+	"Status": Status{},
+}
+
+// The UI's types say what the server's structs write: the same names, and
+// optional where a field may be left out.
+func TestInterfaceTypes(t *testing.T) {
+	source, err := os.ReadFile("../../frontend/src/api/types.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := parseTypes(t, string(source))
+	for name, value := range contractTypes {
+		t.Run(name, func(t *testing.T) {
+			got, ok := declared[name]
+			if !ok {
+				t.Fatalf("frontend/src/api/types.ts declares no type %s", name)
+			}
+			if diff := cmp.Diff(fieldsOf(reflect.TypeOf(value)), got); diff != "" {
+				t.Errorf("fields, and whether they may be missing (-server +UI):\n%s", diff)
+			}
+		})
+	}
+}
+
+// fieldsOf lists a struct's JSON fields: name -> may be left out.
+func fieldsOf(typ reflect.Type) map[string]bool {
+	fields := make(map[string]bool)
+	for i := range typ.NumField() {
+		f := typ.Field(i)
+		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case tag == "-" || !f.IsExported():
+		case f.Anonymous && tag == "":
+			for name, optional := range fieldsOf(f.Type) {
+				fields[name] = optional
+			}
+		default:
+			fields[tag] = strings.Contains(options, "omit")
+		}
+	}
+	return fields
+}
+
+var (
+	typeHead  = regexp.MustCompile(`(?m)^export type (\w+) = (?:(\w+) & )?\{`)
+	fieldHead = regexp.MustCompile(`^\s*(\w+)(\??):`)
+)
+
+// parseTypes reads the object types of a TypeScript file as plain as ours:
+// fields are separated by line ends or semicolons.
+func parseTypes(t *testing.T, source string) map[string]map[string]bool {
+	t.Helper()
+	types := make(map[string]map[string]bool)
+	for _, at := range typeHead.FindAllStringSubmatchIndex(source, -1) {
+		name := source[at[2]:at[3]]
+		fields := make(map[string]bool)
+		if at[4] >= 0 {
+			for field, optional := range types[source[at[4]:at[5]]] {
+				fields[field] = optional
+			}
+		}
+		for _, field := range topLevel(source[at[1]:]) {
+			if m := fieldHead.FindStringSubmatch(field); m != nil {
+				fields[m[1]] = m[2] == "?"
+			}
+		}
+		types[name] = fields
+	}
+	if len(types) < 20 {
+		t.Fatalf("found %d types only: has the file another form now?", len(types))
+	}
+	return types
+}
+
+// topLevel splits the inside of a type at its end, leaving nested types whole.
+func topLevel(inside string) []string {
+	var fields []string
+	depth, begin := 1, 0
+	for i, c := range inside {
+		switch c {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return append(fields, inside[begin:i])
+			}
+		case ';', '\n':
+			if depth == 1 {
+				fields = append(fields, inside[begin:i])
+				begin = i + 1
+			}
+		}
+	}
+	return fields
+}
