@@ -76,8 +76,12 @@ func (r *rule) of() string {
 	return "requests"
 }
 
-// verdict judges a ratio.
+// verdict judges a ratio. One in ten is ten percent, also where the sum of
+// rates misses it by the last bit.
 func (r *rule) verdict(ratio float64) HealthState {
+	if ratio > 0 {
+		ratio += 1e-9
+	}
 	switch {
 	case ratio >= r.fail:
 		return Fail

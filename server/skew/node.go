@@ -166,7 +166,7 @@ func (n *node) answered(nonce string) ([]ResourceRef, bool) {
 
 // runsRevision is the newest revision that the node wholly runs. While
 // something is missing that is the one before the first missing; a node that
-// was not yet whole since it started is taken at its word.
+// was not yet whole since it started is taken at its word, as far as that fits.
 func (n *node) runsRevision() uint64 {
 	if !n.prepared {
 		return n.reported
@@ -174,10 +174,10 @@ func (n *node) runsRevision() uint64 {
 	if len(n.pending) == 0 {
 		return n.checked
 	}
-	if !n.whole {
-		return min(n.reported, n.checked)
-	}
 	first := n.checked
+	if !n.whole {
+		first = min(first, n.reported)
+	}
 	for r := range n.pending {
 		if m := r.missing(); len(m) > 0 && m[0].revision > 0 {
 			first = min(first, m[0].revision-1)
@@ -192,10 +192,12 @@ func (n *node) behind() (revisions int, since time.Time) {
 	if len(n.pending) == 0 {
 		return 0, time.Time{}
 	}
-	distinct := make(map[uint64]struct{})
+	var distinct []uint64
 	for r := range n.pending {
 		for _, w := range r.missing() {
-			distinct[w.revision] = struct{}{}
+			if !slices.Contains(distinct, w.revision) {
+				distinct = append(distinct, w.revision)
+			}
 		}
 		if at := r.missingSince(); since.IsZero() || at.Before(since) {
 			since = at

@@ -48,6 +48,10 @@ type resource struct {
 // nothing while its endpoints change must not grow.
 const maxWants = 64
 
+// remembered is how many versions are kept of a resource that is synced, so
+// that one which a node falls back to has a name.
+const remembered = 8
+
 func (r *resource) desired() want {
 	if len(r.wants) == 0 {
 		return want{}
@@ -84,8 +88,8 @@ func (r *resource) synced() bool {
 func (r *resource) gone() bool { return r.applied == "" && r.desired().version == "" }
 
 func (r *resource) want(w want) {
-	if i := r.running(); i > 0 && r.synced() {
-		r.wants = slices.Delete(r.wants, 0, i) // what it ran before is history
+	if over := len(r.wants) - remembered; over > 0 && r.synced() {
+		r.wants = slices.Delete(r.wants, 0, over) // what it ran before is history
 	}
 	r.wants = append(r.wants, w)
 	if len(r.wants) > maxWants {
