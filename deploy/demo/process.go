@@ -105,15 +105,19 @@ func (g *group) wait(c *child) {
 	if stopping {
 		return
 	}
-	how := "exit status 0"
-	if c.err != nil {
-		how = c.err.Error()
-	}
-	err := fmt.Errorf("%s ended by itself (%s): %s", c.name, how, lastLine(filepath.Join(g.logs, c.name+".log")))
 	select {
-	case g.ended <- ending{c.name, err}:
+	case g.ended <- ending{c.name, g.obituary(c)}:
 	case <-g.done:
 	}
+}
+
+// obituary says how a child ended and, if it ended by its own decision, why.
+func (g *group) obituary(c *child) error {
+	state := c.cmd.ProcessState
+	if state == nil || !state.Exited() {
+		return fmt.Errorf("%s was ended (%w)", c.name, c.err)
+	}
+	return fmt.Errorf("%s ended by itself (%s): %s", c.name, state, lastLine(filepath.Join(g.logs, c.name+".log")))
 }
 
 // stop ends all children: politely, all at once, and after patience by force.
