@@ -70,7 +70,7 @@ here. Stored metrics and traces are read from --collector.`,
 	}
 	proc.bind(cmd)
 	flags.bind(cmd)
-	cmd.Flags().StringVar(&stateDir, "state-dir", "sidelight-state", "folder for revisions and the inventory of nodes")
+	cmd.Flags().StringVar(&stateDir, "state-dir", "sidelight-state", "folder for the history of revisions")
 	cmd.Flags().StringVar(&collector, "collector", "", "URL of a collector's HTTP listener, for stored metrics and traces")
 	return cmd
 }
