@@ -44,6 +44,7 @@ func Run(ctx context.Context, opts Options) (_ *Counts, err error) {
 	if opts.Rate == 0 {
 		opts.Rate = 20
 	}
+	begin := time.Now()
 	d := &run{opts: opts, instances: cinema(), ports: newPortSource()}
 	if err := d.choosePorts(); err != nil {
 		return nil, err
@@ -56,10 +57,9 @@ func Run(ctx context.Context, opts Options) (_ *Counts, err error) {
 		d.group.stop(stopWithin)
 		err = errors.Join(err, removeFolder(d.dir), d.janitor.Close())
 	}()
-	if err := d.startAll(); err != nil {
+	if err := d.startAll(ctx); err != nil {
 		return nil, err
 	}
-	begin := time.Now()
 	if err := d.awaitLive(ctx); err != nil {
 		return nil, err
 	}
@@ -142,7 +142,9 @@ func (d *run) makeFolder() error {
 	return writeConfig(d.folder("config"), d.instances)
 }
 
-func (d *run) startAll() error {
+// startAll starts who is called before who calls: a sidecar that is not ready
+// yet turns connections away.
+func (d *run) startAll(ctx context.Context) error {
 	if err := d.startServer(); err != nil {
 		return err
 	}
@@ -153,7 +155,22 @@ func (d *run) startAll() error {
 			}
 		}
 	}
+	if err := d.startApplications(false); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx); err != nil {
+		return err
+	}
+	return d.startApplications(true)
+}
+
+// startApplications starts those that are called, or those that only call.
+func (d *run) startApplications(callers bool) error {
 	for _, i := range d.instances {
+		calls := i.Role == "load" || i.Role == "recommendations" || i.Role == "report-cron"
+		if calls != callers {
+			continue
+		}
 		if err := d.startApplication(i); err != nil {
 			return err
 		}

@@ -40,32 +40,51 @@ func fetchCounts(ctx context.Context, url string) (*Counts, error) {
 	return &status.Counts, nil
 }
 
+// awaitReady waits until every sidecar is configured and can reach its
+// application.
+func (d *run) awaitReady(ctx context.Context) error {
+	return d.await(ctx, "the sidecars are not ready", func(ctx context.Context) []string {
+		var waiting []string
+		for _, i := range d.instances {
+			if i.Meshed && getJSON(ctx, "http://"+loopback(i.ports.health)+"/healthz/ready", nil) != nil {
+				waiting = append(waiting, i.Name())
+			}
+		}
+		return waiting
+	})
+}
+
 // awaitLive waits until every edge of the cinema is in the graph.
 func (d *run) awaitLive(ctx context.Context) error {
+	return d.await(ctx, "the graph is not whole", d.missingEdges)
+}
+
+// await polls until nothing is missing. While the demo starts, the end of any
+// of its processes ends it.
+func (d *run) await(ctx context.Context, problem string, check func(context.Context) []string) error {
 	ctx, cancel := context.WithTimeout(ctx, liveWithin)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	var missing []string
 	for {
+		missing := check(ctx)
+		if len(missing) == 0 {
+			return nil
+		}
 		select {
-		case e := <-d.group.ended: // at the start, each of them is needed
+		case e := <-d.group.ended:
 			return e.err
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return ctx.Err()
 			}
-			return fmt.Errorf("the graph is not whole after %s; still missing %s", liveWithin, strings.Join(missing, ", "))
+			return fmt.Errorf("%s after %s; still missing %s", problem, liveWithin, strings.Join(missing, ", "))
 		case <-tick.C:
-		}
-		var err error
-		if missing, err = d.missingEdges(ctx); err == nil && len(missing) == 0 {
-			return nil
 		}
 	}
 }
 
-func (d *run) missingEdges(ctx context.Context) ([]string, error) {
+func (d *run) missingEdges(ctx context.Context) []string {
 	var view struct {
 		Nodes []struct{ ID, Name string }
 		Edges []struct {
@@ -76,7 +95,7 @@ func (d *run) missingEdges(ctx context.Context) ([]string, error) {
 		}
 	}
 	if err := getJSON(ctx, d.url()+"/api/v1/graph?group=workload", &view); err != nil {
-		return []string{"the server's answer"}, err
+		return []string{"the server's answer"}
 	}
 	names := make(map[string]string, len(view.Nodes))
 	for _, n := range view.Nodes {
@@ -94,7 +113,7 @@ func (d *run) missingEdges(ctx context.Context) ([]string, error) {
 			missing = append(missing, e[0]+" → "+e[1])
 		}
 	}
-	return missing, nil
+	return missing
 }
 
 func getJSON(ctx context.Context, url string, into any) error {
@@ -111,6 +130,9 @@ func getJSON(ctx context.Context, url string, into any) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	if into == nil {
+		return nil
 	}
 	return json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(into)
 }
