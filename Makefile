@@ -10,7 +10,7 @@ TOOLS   := $(CURDIR)/bin/tools
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## build, then run the online cinema and say the URL to open
 	bin/sidelight demo
@@ -25,7 +25,7 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-test: build test-go test-ui test-e2e test-browser ## run all tests: Go with -race, UI, end to end, browser
+test: tools build test-go test-ui test-e2e test-browser ## run all tests: Go with -race, UI, end to end, browser
 
 test-go: ## Go tests, with the race detector
 	$(GO) test -race $$($(GO) list ./... | grep -v /deploy/e2e)
@@ -37,11 +37,11 @@ test-ui: node_modules/.package-lock.json ## frontend unit tests
 test-e2e: ## end to end: the demo's real processes, by HTTP and by command line
 	SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m ./deploy/e2e
 
-test-browser: browser ## four journeys through the real product in Chromium
+test-browser: tools ## four journeys through the real product in Chromium
 	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent e2e -w frontend
 
-browser:
-	@deploy/install-browser
+tools:
+	@deploy/install-for-tests
 
 check: lint generated ## what CI holds besides the tests: format, lint, generated files
 
@@ -67,4 +67,4 @@ bench-footprint: build ## size of the binaries, memory of server and sidecars in
 clean: ## remove what was built
 	rm -rf bin frontend/dist/* node_modules frontend/node_modules
 
-.PHONY: help demo build ui test test-go test-ui test-e2e test-browser browser check lint generated proto bench-footprint clean
+.PHONY: help demo build ui test test-go test-ui test-e2e test-browser tools check lint generated proto bench-footprint clean
