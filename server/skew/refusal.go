@@ -27,11 +27,15 @@ func readRefusal(message string, refs []ResourceRef) map[key]string {
 	reasons := make(map[key]string, len(found))
 	for i, m := range found {
 		stop := len(message)
-		if i+1 < len(found) {
-			stop = found[i+1].start
+		for _, next := range found[i+1:] {
+			if next.start < m.end {
+				continue // the same name, of another type: both are meant
+			}
+			stop = next.start
 			if semi := strings.LastIndexByte(message[m.end:stop], ';'); semi >= 0 {
 				stop = m.end + semi // drops the next one's type word
 			}
+			break
 		}
 		reasons[m.of] = words(message[m.end:stop])
 	}

@@ -524,6 +524,7 @@ func TestReadRefusal(t *testing.T) {
 
 func FuzzReadRefusal(f *testing.F) {
 	f.Add("cluster a: b; route c: d", "a", "c")
+	f.Add("route a: both; and more", "a", "a")
 	f.Fuzz(func(t *testing.T, message, a, b string) {
 		for k, v := range readRefusal(message, []ResourceRef{{"cluster", a, "1"}, {"route", b, "2"}}) {
 			if v == "" || len(v) > maxWords+4 {
