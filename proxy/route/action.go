@@ -24,6 +24,9 @@ func (f *Forward) compile() error {
 	if len(f.Clusters) > 1 && total == 0 {
 		return errors.New("all weights are 0")
 	}
+	if err := f.compileHash(); err != nil {
+		return err
+	}
 	if f.Retry != nil {
 		if _, err := ParseConditions(f.Retry.On); err != nil {
 			return err

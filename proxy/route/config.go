@@ -131,6 +131,9 @@ type Forward struct {
 
 	NotFoundStatus int // answer when the cluster is unknown; 0 = 503
 
+	Hash    []HashPolicy // what of a request a hashed cluster goes by
+	Mirrors []Mirror     // where copies go
+
 	policy Policy // Retry, or the virtual host's
 }
 

@@ -337,7 +337,7 @@ func routes(name string, clusters ...string) *routev3.RouteConfiguration {
 
 func badRoutes(name string) *routev3.RouteConfiguration {
 	return message(&routev3.RouteConfiguration{}, `{"name":"`+name+`","virtual_hosts":[{"name":"a","domains":["a"],"routes":[
-		{"match":{"prefix":"/"},"route":{"cluster":"catalog","hash_policy":[{"header":{"header_name":"x-user"}}]}}]}]}`)
+		{"match":{"prefix":"/"},"route":{"cluster":"catalog","hash_policy":[{"filter_state":{"key":"x-user"}}]}}]}]}`)
 }
 
 func edsCluster(name string) *clusterv3.Cluster {
@@ -347,7 +347,7 @@ func edsCluster(name string) *clusterv3.Cluster {
 
 func badCluster(name string) *clusterv3.Cluster {
 	c := edsCluster(name)
-	c.LbPolicy = clusterv3.Cluster_MAGLEV
+	c.LbPolicy = clusterv3.Cluster_CLUSTER_PROVIDED
 	return c
 }
 

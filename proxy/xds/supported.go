@@ -60,7 +60,15 @@ config.route.v3.RouteMatch prefix path safe_regex path_separated_prefix case_sen
 config.route.v3.RouteMatch.GrpcRouteMatchOptions
 config.route.v3.HeaderMatcher name exact_match safe_regex_match range_match present_match prefix_match suffix_match contains_match string_match invert_match treat_missing_header_as_empty
 config.route.v3.QueryParameterMatcher name string_match present_match
-config.route.v3.RouteAction cluster weighted_clusters cluster_not_found_response_code timeout retry_policy prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite
+config.route.v3.RouteAction cluster weighted_clusters cluster_not_found_response_code timeout retry_policy prefix_rewrite regex_rewrite host_rewrite_literal auto_host_rewrite hash_policy request_mirror_policies
+config.route.v3.RouteAction.HashPolicy header cookie connection_properties query_parameter terminal
+config.route.v3.RouteAction.HashPolicy.Header header_name
+config.route.v3.RouteAction.HashPolicy.Cookie name ttl path
+config.route.v3.RouteAction.HashPolicy.ConnectionProperties source_ip
+config.route.v3.RouteAction.HashPolicy.QueryParameter name
+config.route.v3.RouteAction.RequestMirrorPolicy cluster runtime_fraction trace_sampled disable_shadow_host_suffix_append
+config.core.v3.RuntimeFractionalPercent default_value
+type.v3.FractionalPercent numerator denominator
 config.route.v3.WeightedCluster clusters total_weight
 config.route.v3.WeightedCluster.ClusterWeight name weight` + headerFields + `
 config.route.v3.RetryPolicy retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off
@@ -76,10 +84,15 @@ type.matcher.v3.RegexMatcher.GoogleRE2
 type.matcher.v3.RegexMatchAndSubstitute pattern substitution
 type.v3.Int64Range start end
 
-config.cluster.v3.Cluster name type eds_cluster_config connect_timeout lb_policy load_assignment typed_extension_protocol_options metadata alt_stat_name circuit_breakers dns_lookup_family dns_refresh_rate respect_dns_ttl
+config.cluster.v3.Cluster name type eds_cluster_config connect_timeout lb_policy load_assignment typed_extension_protocol_options metadata alt_stat_name circuit_breakers dns_lookup_family dns_refresh_rate respect_dns_ttl outlier_detection ring_hash_lb_config maglev_lb_config common_lb_config
+config.cluster.v3.Cluster.RingHashLbConfig minimum_ring_size maximum_ring_size hash_function
+config.cluster.v3.Cluster.MaglevLbConfig table_size
+config.cluster.v3.Cluster.CommonLbConfig healthy_panic_threshold
+config.cluster.v3.OutlierDetection consecutive_5xx enforcing_consecutive_5xx consecutive_gateway_failure enforcing_consecutive_gateway_failure interval base_ejection_time max_ejection_time max_ejection_percent enforcing_success_rate
+type.v3.Percent value
 config.cluster.v3.Cluster.EdsClusterConfig eds_config service_name
 config.cluster.v3.CircuitBreakers thresholds
-config.cluster.v3.CircuitBreakers.Thresholds priority max_connections max_requests max_retries track_remaining
+config.cluster.v3.CircuitBreakers.Thresholds priority max_connections max_pending_requests max_requests max_retries track_remaining
 extensions.upstreams.http.v3.HttpProtocolOptions common_http_protocol_options explicit_http_config
 extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig http_protocol_options http2_protocol_options
 

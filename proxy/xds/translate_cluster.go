@@ -1,12 +1,16 @@
 package xds
 
 import (
+	"cmp"
+	"math"
+	"math/big"
 	"strings"
 	"time"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
@@ -15,6 +19,13 @@ import (
 // envoyConnectTimeout is what a cluster without a connect timeout means in
 // Envoy's API.
 const envoyConnectTimeout = 5 * time.Second
+
+// envoyPanicPercent is the share of healthy endpoints below which Envoy draws
+// all, where a cluster does not say.
+const envoyPanicPercent = 50
+
+// maxRing is Envoy's largest ring.
+const maxRing = 8 << 20
 
 func (t *translator) cluster(m *clusterv3.Cluster, r *resource, into *problems) {
 	c := &cluster.Config{
@@ -32,6 +43,10 @@ func (t *translator) cluster(m *clusterv3.Cluster, r *resource, into *problems) 
 		c.Policy = cluster.LeastRequest
 	case clusterv3.Cluster_RANDOM:
 		c.Policy = cluster.Random
+	case clusterv3.Cluster_RING_HASH:
+		c.Policy = cluster.RingHash
+	case clusterv3.Cluster_MAGLEV:
+		c.Policy = cluster.Maglev
 	default:
 		into.add("lb_policy", "%s is not supported by build %s", m.GetLbPolicy(), t.build)
 	}
@@ -41,6 +56,12 @@ func (t *translator) cluster(m *clusterv3.Cluster, r *resource, into *problems) 
 	t.discovery(m, c, into)
 	t.httpOptions(m, c, into)
 	t.breakers(m.GetCircuitBreakers(), c, into)
+	t.hashing(m, c, into)
+	t.outlier(m.GetOutlierDetection(), c, into)
+	c.PanicPercent = envoyPanicPercent
+	if p := m.GetCommonLbConfig().GetHealthyPanicThreshold(); p != nil {
+		c.PanicPercent = uint32(p.GetValue())
+	}
 	r.cluster = c
 }
 
@@ -83,11 +104,7 @@ func (t *translator) httpOptions(m *clusterv3.Cluster, c *cluster.Config, into *
 		c.HTTP2 = options.GetExplicitHttpConfig().GetHttp2ProtocolOptions() != nil
 		common := options.GetCommonHttpProtocolOptions()
 		c.IdleTimeout = duration(common.GetIdleTimeout(), 0, path+".common_http_protocol_options.idle_timeout", into)
-		n := common.GetMaxRequestsPerConnection().GetValue()
-		if n > 1 {
-			into.add(path+".common_http_protocol_options.max_requests_per_connection", "%d is not supported by build %s, only 1 is", n, t.build)
-		}
-		c.Limits.MaxRequestsPerConnection = n
+		c.Limits.MaxRequestsPerConnection = threshold(common.GetMaxRequestsPerConnection())
 	}
 }
 
@@ -97,10 +114,73 @@ func (t *translator) breakers(m *clusterv3.CircuitBreakers, c *cluster.Config, i
 			into.add("circuit_breakers.thresholds", "priority %s is not supported by build %s", th.GetPriority(), t.build)
 			continue
 		}
-		c.Limits.MaxConnections = th.GetMaxConnections().GetValue()
-		c.Limits.MaxRequests = th.GetMaxRequests().GetValue()
-		c.Limits.MaxRetries = th.GetMaxRetries().GetValue()
+		c.Limits.MaxConnections = threshold(th.GetMaxConnections())
+		c.Limits.MaxPending = threshold(th.GetMaxPendingRequests())
+		c.Limits.MaxRequests = threshold(th.GetMaxRequests())
+		c.Limits.MaxRetries = threshold(th.GetMaxRetries())
 	}
+}
+
+// threshold reads a limit. Istio's control plane writes the highest number for
+// none.
+func threshold(v *wrapperspb.UInt32Value) uint32 {
+	if v.GetValue() == math.MaxUint32 {
+		return 0
+	}
+	return v.GetValue()
+}
+
+// hashing reads the sizes of what a hashed policy draws from.
+func (t *translator) hashing(m *clusterv3.Cluster, c *cluster.Config, into *problems) {
+	if ring := m.GetRingHashLbConfig(); ring != nil {
+		c.RingMin, c.RingMax = ring.GetMinimumRingSize().GetValue(), ring.GetMaximumRingSize().GetValue()
+		if f := ring.GetHashFunction(); f != clusterv3.Cluster_RingHashLbConfig_XX_HASH {
+			into.add("ring_hash_lb_config.hash_function", "%s is not supported by build %s", f, t.build)
+		}
+		if high := cmp.Or(c.RingMax, maxRing); c.RingMin > high {
+			into.add("ring_hash_lb_config", "minimum_ring_size %d is above the maximum %d", c.RingMin, high)
+		}
+	}
+	c.TableSize = m.GetMaglevLbConfig().GetTableSize().GetValue()
+	if n := c.TableSize; n != 0 && !new(big.Int).SetUint64(n).ProbablyPrime(0) {
+		into.add("maglev_lb_config.table_size", "%d is no prime number", n)
+	}
+}
+
+func (t *translator) outlier(m *clusterv3.OutlierDetection, c *cluster.Config, into *problems) {
+	if m == nil {
+		return
+	}
+	c.Outlier = &cluster.Outlier{
+		Interval:           duration(m.GetInterval(), 0, "outlier_detection.interval", into),
+		BaseEjection:       duration(m.GetBaseEjectionTime(), 0, "outlier_detection.base_ejection_time", into),
+		MaxEjection:        duration(m.GetMaxEjectionTime(), 0, "outlier_detection.max_ejection_time", into),
+		MaxEjectionPercent: orDefault(m.GetMaxEjectionPercent(), 10),
+	}
+	enforced := func(field string, threshold, percent uint32) uint32 {
+		if percent != 0 && percent != 100 {
+			into.add("outlier_detection."+field, "%d is not supported by build %s, only 0 and 100 are", percent, t.build)
+		}
+		if percent == 0 {
+			return 0
+		}
+		return threshold
+	}
+	c.Outlier.Consecutive5xx = enforced("enforcing_consecutive_5xx",
+		orDefault(m.GetConsecutive_5Xx(), 5), orDefault(m.GetEnforcingConsecutive_5Xx(), 100))
+	c.Outlier.ConsecutiveGateway = enforced("enforcing_consecutive_gateway_failure",
+		orDefault(m.GetConsecutiveGatewayFailure(), 5), orDefault(m.GetEnforcingConsecutiveGatewayFailure(), 0))
+	if orDefault(m.GetEnforcingSuccessRate(), 100) != 0 {
+		into.add("outlier_detection.enforcing_success_rate", "only 0 is supported by build %s", t.build)
+	}
+}
+
+// orDefault reads a number that means something else than 0 when it is absent.
+func orDefault(v *wrapperspb.UInt32Value, absent uint32) uint32 {
+	if v == nil {
+		return absent
+	}
+	return v.GetValue()
 }
 
 // servicesOf reads what clients call the cluster, from Istio's metadata.

@@ -8,6 +8,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )
@@ -93,6 +94,13 @@ func (t *translator) forward(m *routev3.RouteAction, path string, uses map[strin
 	if rw := m.GetRegexRewrite(); rw != nil {
 		f.RegexRewrite = &route.RegexRewrite{Pattern: rw.GetPattern().GetRegex(), Substitution: rw.GetSubstitution()}
 	}
+	for i, h := range m.GetHashPolicy() {
+		f.Hash = append(f.Hash, hashPolicy(h, path+".hash_policy["+strconv.Itoa(i)+"]", into))
+	}
+	for i, mirror := range m.GetRequestMirrorPolicies() {
+		f.Mirrors = append(f.Mirrors, t.mirrorPolicy(mirror, path+".request_mirror_policies["+strconv.Itoa(i)+"]", into))
+		uses[mirror.GetCluster()] = true
+	}
 	switch m.GetClusterNotFoundResponseCode() {
 	case routev3.RouteAction_NOT_FOUND:
 		f.NotFoundStatus = 404
@@ -111,6 +119,50 @@ func (t *translator) forward(m *routev3.RouteAction, path string, uses map[strin
 		into.add(path, "names no cluster")
 	}
 	return f
+}
+
+func hashPolicy(m *routev3.RouteAction_HashPolicy, path string, into *problems) route.HashPolicy {
+	p := route.HashPolicy{Terminal: m.GetTerminal()}
+	switch key := m.GetPolicySpecifier().(type) {
+	case *routev3.RouteAction_HashPolicy_Header_:
+		p.Header = key.Header.GetHeaderName()
+	case *routev3.RouteAction_HashPolicy_Cookie_:
+		p.Cookie = &route.Cookie{
+			Name: key.Cookie.GetName(), Path: key.Cookie.GetPath(), Generate: key.Cookie.GetTtl() != nil,
+			TTL: duration(key.Cookie.GetTtl(), 0, path+".cookie.ttl", into),
+		}
+	case *routev3.RouteAction_HashPolicy_QueryParameter_:
+		p.Query = key.QueryParameter.GetName()
+	case *routev3.RouteAction_HashPolicy_ConnectionProperties_:
+		p.SourceIP = key.ConnectionProperties.GetSourceIp()
+	}
+	return p
+}
+
+// millionths reads a fraction.
+func millionths(f *typev3.FractionalPercent) uint32 {
+	n := uint64(f.GetNumerator())
+	switch f.GetDenominator() {
+	case typev3.FractionalPercent_HUNDRED:
+		n *= 10_000
+	case typev3.FractionalPercent_TEN_THOUSAND:
+		n *= 100
+	}
+	return uint32(min(n, 1_000_000))
+}
+
+func (t *translator) mirrorPolicy(m *routev3.RouteAction_RequestMirrorPolicy, path string, into *problems) route.Mirror {
+	out := route.Mirror{Cluster: m.GetCluster(), Share: 1_000_000, KeepHost: m.GetDisableShadowHostSuffixAppend()}
+	if out.Cluster == "" {
+		into.add(path+".cluster", "is empty")
+	}
+	if f := m.GetRuntimeFraction().GetDefaultValue(); f != nil {
+		out.Share = millionths(f)
+	}
+	if m.GetTraceSampled().GetValue() {
+		into.add(path+".trace_sampled", "true is not supported by build %s", t.build)
+	}
+	return out
 }
 
 func weighted(m *routev3.WeightedCluster, path string, uses map[string]bool, into *problems) []route.Weighted {

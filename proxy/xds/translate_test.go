@@ -154,6 +154,11 @@ func TestTranslateRoutes(t *testing.T) {
 								{Cluster: "catalog-v3"},
 							},
 							Timeout: 2500 * time.Millisecond, PrefixRewrite: "/", AutoHost: true, NotFoundStatus: 404,
+							Hash: []route.HashPolicy{
+								{Header: "x-user", Terminal: true}, {Cookie: &route.Cookie{Name: "seat", Path: "/", Generate: true, TTL: time.Hour}},
+								{Query: "q"}, {SourceIP: true},
+							},
+							Mirrors: []route.Mirror{{Cluster: "copies", Share: 500}, {Cluster: "copies", Share: 1_000_000, KeepHost: true}},
 							Retry: &route.Retry{
 								On: []string{"5xx", "reset", "retriable-status-codes"}, Num: 3, PerTry: 250 * time.Millisecond,
 								StatusCodes: []int{409, 429}, AvoidPrevious: true, HostAttempts: 5,
@@ -186,7 +191,7 @@ func TestTranslateRoutes(t *testing.T) {
 	if diff := cmp.Diff(want, *r.table.Config(), cmpopts.EquateEmpty(), compiled(), cmpopts.IgnoreFields(route.Route{}, "Revision")); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"catalog", "catalog-v1", "catalog-v2"}, r.uses); diff != "" {
+	if diff := cmp.Diff([]string{"catalog", "catalog-v1", "catalog-v2", "copies"}, r.uses); diff != "" {
 		t.Errorf("clusters used (-want +got):\n%s", diff)
 	}
 }
@@ -198,13 +203,17 @@ func TestTranslateClusters(t *testing.T) {
 	}{
 		{"cluster_eds", cluster.Config{
 			Name: "outbound|8080|v1|catalog.cinema.svc.cluster.local", EDS: true, ServiceName: "catalog-v1",
-			Policy: cluster.LeastRequest, ConnectTimeout: 2 * time.Second, HTTP2: true, IdleTimeout: time.Minute,
+			Policy: cluster.RingHash, RingMin: 64, RingMax: 128, PanicPercent: 20, ConnectTimeout: 2 * time.Second, HTTP2: true, IdleTimeout: time.Minute,
 			Services: []mesh.Service{{Host: "catalog.cinema.svc.cluster.local", Namespace: "cinema", Name: "catalog"}},
 			Object:   "DestinationRule cinema/catalog", Revision: 7,
-			Limits: cluster.Limits{MaxConnections: 10, MaxRequests: 20, MaxRetries: 3, MaxRequestsPerConnection: 1},
+			Limits: cluster.Limits{MaxConnections: 10, MaxRequests: 20, MaxRetries: 3, MaxRequestsPerConnection: 7},
+			Outlier: &cluster.Outlier{
+				Consecutive5xx: 5, ConsecutiveGateway: 3, Interval: 5 * time.Second, BaseEjection: time.Minute,
+				MaxEjection: 10 * time.Minute, MaxEjectionPercent: 100,
+			},
 		}},
 		{"cluster_external", cluster.Config{
-			Name: "outbound|443||api.bank.example", ConnectTimeout: 5 * time.Second, External: true, Revision: 7,
+			Name: "outbound|443||api.bank.example", PanicPercent: 50, ConnectTimeout: 5 * time.Second, External: true, Revision: 7,
 			Endpoints: []cluster.Endpoint{{Address: "api.bank.example:443"}},
 			Services:  []mesh.Service{{Host: "api.bank.example", Namespace: "cinema", Name: "api"}},
 		}},

@@ -17,6 +17,11 @@ func route(lines ...string) string {
 	return header + "spec:\n  hosts: [catalog]\n  http:\n  - route: [{destination: {host: catalog}}]\n    " + strings.Join(lines, "\n    ") + "\n"
 }
 
+// policy is a DestinationRule with one traffic policy.
+func policy(text string) string {
+	return kindDoc("DestinationRule", "  host: a\n  trafficPolicy: {"+text+"}\n")
+}
+
 func kindDoc(kind, spec string) string {
 	return "apiVersion: networking.istio.io/v1\nkind: " + kind + "\nmetadata: {name: a}\nspec:\n" + spec
 }
@@ -66,11 +71,20 @@ func TestProblems(t *testing.T) {
 		{"same key twice", route("timeout: 5s", "timeout: 6s"), "9:5 error SL1008 spec.http[0].timeout", "remove"},
 
 		{"fault", route("fault: {abort: {httpStatus: 500}}"), "8:5 error SL1009 spec.http[0].fault", ""},
-		{"mirror", route("mirror: {host: sniffer}"), "8:5 error SL1009 spec.http[0].mirror", ""},
+		{"mirror twice", route("mirror: {host: a}", "mirrors: [{destination: {host: b}}]"), "8:5 error SL1007 spec.http[0].mirror", "mirrors"},
+		{"mirror nowhere", route("mirrorPercentage: {value: 5}"), "7:5 error SL2007 spec.http[0]", "mirror"},
+		{"mirror too much", route("mirrors: [{destination: {host: b}, percentage: {value: 101}}]"), "8:53 error SL1007 spec.http[0].mirrors[0].percentage.value", ""},
 		{"source labels", route("match: [{sourceLabels: {app: web}}]"), "8:14 error SL1009 spec.http[0].match[0].sourceLabels", ""},
 		{"gateway", strings.Replace(route("timeout: 5s"), "spec:", "spec:\n  gateways: [edge]", 1), "5:14 error SL1009 spec.gateways[0]", ""},
 		{"wildcard", strings.Replace(route("timeout: 5s"), "[catalog]", `["*.example"]`, 1), "5:11 error SL1009 spec.hosts[0]", ""},
-		{"outlier detection", kindDoc("DestinationRule", "  host: a\n  trafficPolicy: {outlierDetection: {}}\n"), "6:19 error SL1009 spec.trafficPolicy.outlierDetection", ""},
+		{"outlier codes", policy("outlierDetection: {outlierDetectionHttpErrorCodes: [500]}"), "6:38 error SL1009 spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes", ""},
+		{"outlier share", policy("outlierDetection: {maxEjectionPercent: 101}"), "6:38 error SL1007 spec.trafficPolicy.outlierDetection.maxEjectionPercent", ""},
+		{"outlier two names", policy("outlierDetection: {consecutiveErrors: 2, consecutive5xxErrors: 3}"), "6:38 error SL1007 spec.trafficPolicy.outlierDetection.consecutiveErrors", "remove"},
+		{"empty pool", policy("connectionPool: {}"), "6:19 error SL2001 spec.trafficPolicy.connectionPool", ""},
+		{"negative pool", policy("connectionPool: {http: {maxRetries: -1}}"), "6:43 error SL1007 spec.trafficPolicy.connectionPool.http.maxRetries", "no limit"},
+		{"hash of nothing", policy("loadBalancer: {consistentHash: {}}"), "6:34 error SL2001 spec.trafficPolicy.loadBalancer.consistentHash", ""},
+		{"cookie without a name", policy("loadBalancer: {consistentHash: {httpCookie: {ttl: 0s}}}"), "6:51 error SL2001 spec.trafficPolicy.loadBalancer.consistentHash.httpCookie", ""},
+		{"table of no prime", policy("loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 10}}}"), "6:79 error SL1007 spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize", "65537"},
 		{"passthrough", kindDoc("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}\n"), "6:34 error SL1009 spec.trafficPolicy.loadBalancer.simple", ""},
 		{"tcp split", header + "spec:\n  hosts: [a]\n  tcp: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]\n", "6:44 error SL1009 spec.tcp[0].route[1]", ""},
 

@@ -22,7 +22,11 @@ func routeFields(message protoreflect.Name) []string {
 	case "VirtualService":
 		return []string{"hosts", "gateways", "http", "tcp", "exportTo"}
 	case "HTTPRoute":
-		return []string{"name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "retries", "headers"}
+		return []string{"name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "retries", "headers", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent"}
+	case "HTTPMirrorPolicy":
+		return []string{"destination", "percentage"}
+	case "Percent":
+		return []string{"value"}
 	case "HTTPMatchRequest":
 		return []string{"name", "uri", "method", "authority", "headers", "queryParams", "withoutHeaders", "ignoreUriCase", "port", "sourceNamespace"}
 	case "StringMatch":
@@ -65,15 +69,30 @@ func serviceFields(message protoreflect.Name) []string {
 	case "DestinationRule":
 		return []string{"host", "trafficPolicy", "subsets", "exportTo"}
 	case "TrafficPolicy":
-		return []string{"loadBalancer", "connectionPool"}
+		return []string{"loadBalancer", "connectionPool", "outlierDetection"}
 	case "Subset":
 		return []string{"name", "labels", "trafficPolicy"}
 	case "LoadBalancerSettings":
-		return []string{"simple"}
+		return []string{"simple", "consistentHash"}
+	case "ConsistentHashLB":
+		return []string{"httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName", "ringHash", "maglev", "minimumRingSize"}
+	case "HTTPCookie":
+		return []string{"name", "path", "ttl"}
+	case "RingHash":
+		return []string{"minimumRingSize"}
+	case "MagLev":
+		return []string{"tableSize"}
 	case "ConnectionPoolSettings":
-		return []string{"tcp"}
+		return []string{"tcp", "http"}
 	case "TCPSettings":
-		return []string{"connectTimeout"}
+		return []string{"maxConnections", "connectTimeout"}
+	case "HTTPSettings":
+		return []string{"http1MaxPendingRequests", "http2MaxRequests", "maxRequestsPerConnection", "maxRetries", "idleTimeout"}
+	case "OutlierDetection":
+		return []string{
+			"consecutiveErrors", "consecutive5xxErrors", "consecutiveGatewayErrors",
+			"interval", "baseEjectionTime", "maxEjectionPercent", "minHealthPercent",
+		}
 
 	case "ServiceEntry":
 		return []string{"hosts", "ports", "location", "resolution", "endpoints", "workloadSelector", "exportTo"}

@@ -79,6 +79,7 @@ func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
 	if r.Retries != nil {
 		c.retries(path+".retries", r.Retries)
 	}
+	c.mirrors(path, r)
 	c.headers(path+".headers", r.Headers)
 }
 
@@ -87,7 +88,7 @@ func (c *checker) forwardOnly(path string, r *networking.HTTPRoute) {
 	for _, f := range []struct {
 		name string
 		set  bool
-	}{{"rewrite", r.Rewrite != nil}, {"timeout", r.Timeout != nil}, {"retries", r.Retries != nil}} {
+	}{{"rewrite", r.Rewrite != nil}, {"timeout", r.Timeout != nil}, {"retries", r.Retries != nil}, {"mirror", r.Mirror != nil}, {"mirrors", len(r.Mirrors) > 0}} {
 		if f.set {
 			at := path + "." + f.name
 			c.errorf(CodeAction, at, "remove it", "%s has no effect without a route", at)

@@ -37,14 +37,6 @@ func (c *checker) destinationRule(dr *networking.DestinationRule) {
 	}
 }
 
-func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
-	if lb, ok := p.GetLoadBalancer().GetLbPolicy().(*v1alpha3.LoadBalancerSettings_Simple); ok &&
-		lb.Simple == v1alpha3.LoadBalancerSettings_PASSTHROUGH {
-		c.unsupported(path+".loadBalancer.simple", "PASSTHROUGH")
-	}
-	c.duration(path+".connectionPool.tcp.connectTimeout", p.GetConnectionPool().GetTcp().GetConnectTimeout())
-}
-
 // Protocols are the names that Istio gives to what a port speaks, upper case.
 // What stands under HTTP is routed by request, what stands under TCP by
 // connection.

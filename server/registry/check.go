@@ -75,6 +75,14 @@ func (c *check) virtualService(o *config.Object, vs *networking.VirtualService) 
 			c.destination(o, fmt.Sprintf("spec.http[%d].route[%d].destination", i, j), d.Destination)
 		}
 	}
+	for i, r := range vs.Http {
+		if r.Mirror != nil {
+			c.destination(o, fmt.Sprintf("spec.http[%d].mirror", i), r.Mirror)
+		}
+		for j, m := range r.Mirrors {
+			c.destination(o, fmt.Sprintf("spec.http[%d].mirrors[%d].destination", i, j), m.Destination)
+		}
+	}
 	for i, r := range vs.Tcp {
 		for j, d := range r.Route {
 			c.destination(o, fmt.Sprintf("spec.tcp[%d].route[%d].destination", i, j), d.Destination)

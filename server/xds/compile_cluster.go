@@ -8,12 +8,10 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1"
-	"istio.io/api/networking/v1alpha3"
 
 	"github.com/sidelight-mesh/sidelight/server/registry"
 )
@@ -52,12 +50,12 @@ func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRul
 		ConnectTimeout: durationpb.New(connectTimeout),
 		Metadata:       clusterMetadata(of),
 	}
-	// A subset's policy says what it says; the rest is the host's.
-	for _, policy := range []*networking.TrafficPolicy{rule.GetTrafficPolicy(), subset.GetTrafficPolicy()} {
-		trafficPolicy(c, policy)
-	}
-	if port.IsHTTP2() {
-		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: http2Options()}
+	policy := effective(rule.GetTrafficPolicy(), subset.GetTrafficPolicy())
+	balance(c, policy.GetLoadBalancer())
+	connectionPool(c, policy.GetConnectionPool())
+	outlierDetection(c, policy.GetOutlierDetection())
+	if options := httpOptions(port.IsHTTP2(), policy.GetConnectionPool().GetHttp()); options != nil {
+		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: options}
 	}
 	load, loadObjects := w.loadAssignment(s, port, subset, name)
 	objects := []string{s.Object.String()}
@@ -105,35 +103,6 @@ func clusterMetadata(of serviceRule) *corev3.Metadata {
 // serviceMetadata names a service to a sidecar, in Istio's keys.
 func serviceMetadata(s *registry.Service) map[string]any {
 	return map[string]any{"host": s.Host, "name": s.Name, "namespace": s.Namespace}
-}
-
-// trafficPolicy lays a policy over a cluster: fields that it does not have stay.
-func trafficPolicy(c *clusterv3.Cluster, p *networking.TrafficPolicy) {
-	if lb, ok := p.GetLoadBalancer().GetLbPolicy().(*v1alpha3.LoadBalancerSettings_Simple); ok {
-		switch lb.Simple {
-		case v1alpha3.LoadBalancerSettings_LEAST_REQUEST, v1alpha3.LoadBalancerSettings_LEAST_CONN:
-			c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
-		case v1alpha3.LoadBalancerSettings_RANDOM:
-			c.LbPolicy = clusterv3.Cluster_RANDOM
-		default:
-			c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
-		}
-	}
-	if t := p.GetConnectionPool().GetTcp().GetConnectTimeout(); t != nil {
-		c.ConnectTimeout = t
-	}
-}
-
-func http2Options() *anypb.Any {
-	return pack(&httpv3.HttpProtocolOptions{
-		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
-			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
-				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
-				},
-			},
-		},
-	})
 }
 
 func overADS() *corev3.ConfigSource {

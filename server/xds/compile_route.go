@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 	networking "istio.io/api/networking/v1"
@@ -142,6 +145,7 @@ func (c *routing) virtualHost(h *virtualHost) *routev3.VirtualHost {
 	}
 	if h.virtual == nil {
 		out.Routes = []*routev3.Route{defaultRoute(clusterName(h.port, "", h.host))}
+		c.hashing(out.Routes[0].GetRoute(), &networking.Destination{Host: h.host}, c.ns)
 		return out
 	}
 	c.objects[h.virtual.Key().String()] = true
@@ -228,6 +232,10 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 			action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: rw.Authority}
 		}
 	}
+	for _, d := range r.Route {
+		c.hashing(action, d.Destination, h.virtual.Namespace)
+	}
+	action.RequestMirrorPolicies = c.mirrors(h, r)
 	if len(r.Route) == 1 {
 		action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: c.world.destination(r.Route[0].Destination, h.virtual.Namespace, h.port)}
 		return action
@@ -249,6 +257,73 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 	}
 	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weighted}
 	return action
+}
+
+// hashing chooses endpoints by what the destination's load balancer says. A
+// retry then may not avoid the endpoint that the request belongs to.
+func (c *routing) hashing(action *routev3.RouteAction, d *networking.Destination, ns string) {
+	s, ok := c.world.registry.Lookup(d.Host, ns)
+	if !ok {
+		return
+	}
+	rule := c.world.ruleFor(s, c.ns)
+	if rule == nil {
+		return
+	}
+	spec := rule.DestinationRule()
+	var subset *networking.Subset
+	for _, candidate := range spec.Subsets {
+		if candidate.Name == d.Subset {
+			subset = candidate
+		}
+	}
+	policy := hashPolicy(effective(spec.GetTrafficPolicy(), subset.GetTrafficPolicy()).GetLoadBalancer())
+	if policy == nil {
+		return
+	}
+	c.objects[rule.Key().String()] = true
+	if !slices.ContainsFunc(action.HashPolicy, func(p *routev3.RouteAction_HashPolicy) bool { return proto.Equal(p, policy) }) {
+		action.HashPolicy = append(action.HashPolicy, policy)
+	}
+	if action.RetryPolicy != nil {
+		action.RetryPolicy.RetryHostPredicate, action.RetryPolicy.HostSelectionRetryMaxAttempts = nil, 0
+	}
+}
+
+// mirrors says where copies of the requests go. Copies are not traced: the
+// trace is of what the caller waits for.
+func (c *routing) mirrors(h *virtualHost, r *networking.HTTPRoute) []*routev3.RouteAction_RequestMirrorPolicy {
+	var out []*routev3.RouteAction_RequestMirrorPolicy
+	add := func(d *networking.Destination, percent float64) {
+		if percent == 0 {
+			return
+		}
+		out = append(out, &routev3.RouteAction_RequestMirrorPolicy{
+			Cluster: c.world.destination(d, h.virtual.Namespace, h.port),
+			RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
+				Numerator: uint32(math.Round(percent * 10_000)), Denominator: typev3.FractionalPercent_MILLION,
+			}},
+			TraceSampled: wrapperspb.Bool(false),
+		})
+	}
+	if r.Mirror != nil {
+		percent := 100.0
+		if old := r.MirrorPercent; old != nil { //nolint:staticcheck // the old name, still written
+			percent = float64(old.Value)
+		}
+		if r.MirrorPercentage != nil {
+			percent = r.MirrorPercentage.Value
+		}
+		add(r.Mirror, percent)
+	}
+	for _, m := range r.Mirrors {
+		percent := 100.0
+		if m.Percentage != nil {
+			percent = m.Percentage.Value
+		}
+		add(m.Destination, percent)
+	}
+	return out
 }
 
 // destination gives the cluster of a destination. Its port is the one that is

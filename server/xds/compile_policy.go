@@ -1,0 +1,178 @@
+package xds
+
+import (
+	"cmp"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+	networking "istio.io/api/networking/v1"
+	"istio.io/api/networking/v1alpha3"
+)
+
+// effective lays a subset's policy over its host's: a block that the subset has
+// replaces the host's whole, as in Istio.
+func effective(host, subset *networking.TrafficPolicy) *networking.TrafficPolicy {
+	out := &networking.TrafficPolicy{
+		LoadBalancer: host.GetLoadBalancer(), ConnectionPool: host.GetConnectionPool(), OutlierDetection: host.GetOutlierDetection(),
+	}
+	if p := subset.GetLoadBalancer(); p != nil {
+		out.LoadBalancer = p
+	}
+	if p := subset.GetConnectionPool(); p != nil {
+		out.ConnectionPool = p
+	}
+	if p := subset.GetOutlierDetection(); p != nil {
+		out.OutlierDetection = p
+	}
+	return out
+}
+
+// minimumRingSize is Istio's, where nothing else is said.
+const minimumRingSize = 1024
+
+func balance(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
+	switch p := lb.GetLbPolicy().(type) {
+	case *v1alpha3.LoadBalancerSettings_Simple:
+		switch p.Simple {
+		case v1alpha3.LoadBalancerSettings_LEAST_REQUEST, v1alpha3.LoadBalancerSettings_LEAST_CONN:
+			c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+		case v1alpha3.LoadBalancerSettings_RANDOM:
+			c.LbPolicy = clusterv3.Cluster_RANDOM
+		}
+	case *v1alpha3.LoadBalancerSettings_ConsistentHash:
+		h := p.ConsistentHash
+		if table := h.GetMaglev(); table != nil {
+			c.LbPolicy = clusterv3.Cluster_MAGLEV
+			if table.TableSize != 0 {
+				c.LbConfig = &clusterv3.Cluster_MaglevLbConfig_{MaglevLbConfig: &clusterv3.Cluster_MaglevLbConfig{
+					TableSize: wrapperspb.UInt64(table.TableSize),
+				}}
+			}
+			return
+		}
+		old := h.GetMinimumRingSize() //nolint:staticcheck // old, and still written
+		c.LbPolicy = clusterv3.Cluster_RING_HASH
+		c.LbConfig = &clusterv3.Cluster_RingHashLbConfig_{RingHashLbConfig: &clusterv3.Cluster_RingHashLbConfig{
+			MinimumRingSize: wrapperspb.UInt64(cmp.Or(h.GetRingHash().GetMinimumRingSize(), old, minimumRingSize)),
+		}}
+	}
+}
+
+// connectionPool sets the limits that are given; 0 is none, as in Istio.
+func connectionPool(c *clusterv3.Cluster, p *networking.ConnectionPoolSettings) {
+	if t := p.GetTcp().GetConnectTimeout(); t != nil {
+		c.ConnectTimeout = t
+	}
+	th := &clusterv3.CircuitBreakers_Thresholds{
+		MaxConnections:     limit(p.GetTcp().GetMaxConnections()),
+		MaxPendingRequests: limit(p.GetHttp().GetHttp1MaxPendingRequests()),
+		MaxRequests:        limit(p.GetHttp().GetHttp2MaxRequests()),
+		MaxRetries:         limit(p.GetHttp().GetMaxRetries()),
+	}
+	if th.MaxConnections != nil || th.MaxPendingRequests != nil || th.MaxRequests != nil || th.MaxRetries != nil {
+		c.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{th}}
+	}
+}
+
+func limit(n int32) *wrapperspb.UInt32Value {
+	if n <= 0 {
+		return nil
+	}
+	return wrapperspb.UInt32(uint32(n))
+}
+
+// httpOptions says how to speak to the endpoints; nil when nothing differs from
+// the usual.
+func httpOptions(http2 bool, p *networking.ConnectionPoolSettings_HTTPSettings) *anypb.Any {
+	if !http2 && p.GetIdleTimeout() == nil && p.GetMaxRequestsPerConnection() <= 0 {
+		return nil
+	}
+	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+		ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{HttpProtocolOptions: &corev3.Http1ProtocolOptions{}},
+	}
+	if http2 {
+		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{Http2ProtocolOptions: &corev3.Http2ProtocolOptions{}}
+	}
+	options := &httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{ExplicitHttpConfig: explicit},
+	}
+	if p.GetIdleTimeout() != nil || p.GetMaxRequestsPerConnection() > 0 {
+		options.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{
+			IdleTimeout: p.GetIdleTimeout(), MaxRequestsPerConnection: limit(p.GetMaxRequestsPerConnection()),
+		}
+	}
+	return pack(options)
+}
+
+func http2Options() *anypb.Any { return httpOptions(true, nil) }
+
+// outlierDetection watches answers only: errors in a row, never a statistic of
+// them. What is not given is Envoy's; but panic, which would send requests to
+// endpoints that were taken out, is off unless it is asked for.
+func outlierDetection(c *clusterv3.Cluster, o *networking.OutlierDetection) {
+	if o == nil {
+		return
+	}
+	out := &clusterv3.OutlierDetection{
+		EnforcingSuccessRate: wrapperspb.UInt32(0),
+		Interval:             o.Interval,
+		BaseEjectionTime:     o.BaseEjectionTime,
+		MaxEjectionPercent:   limit(o.MaxEjectionPercent),
+	}
+	errors := o.Consecutive_5XxErrors
+	if old := o.ConsecutiveErrors; errors == nil && old > 0 { //nolint:staticcheck // the old name, still written
+		errors = wrapperspb.UInt32(uint32(old))
+	}
+	out.Consecutive_5Xx, out.EnforcingConsecutive_5Xx = enforced(errors)
+	out.ConsecutiveGatewayFailure, out.EnforcingConsecutiveGatewayFailure = enforced(o.ConsecutiveGatewayErrors)
+	c.OutlierDetection = out
+	c.CommonLbConfig = &clusterv3.Cluster_CommonLbConfig{
+		HealthyPanicThreshold: &typev3.Percent{Value: float64(o.MinHealthPercent)},
+	}
+}
+
+// enforced gives a number of errors and how often it is acted on: always, or
+// never when it is 0.
+func enforced(errors *wrapperspb.UInt32Value) (threshold, percent *wrapperspb.UInt32Value) {
+	switch {
+	case errors == nil:
+		return nil, nil
+	case errors.GetValue() == 0:
+		return nil, wrapperspb.UInt32(0)
+	default:
+		return errors, wrapperspb.UInt32(100)
+	}
+}
+
+// hashPolicy says what of a request its endpoint is chosen by; nil when the
+// destination's load balancer does not ask.
+func hashPolicy(lb *networking.LoadBalancerSettings) *routev3.RouteAction_HashPolicy {
+	switch key := lb.GetConsistentHash().GetHashKey().(type) {
+	case *v1alpha3.LoadBalancerSettings_ConsistentHashLB_HttpHeaderName:
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_Header_{
+			Header: &routev3.RouteAction_HashPolicy_Header{HeaderName: key.HttpHeaderName},
+		}}
+	case *v1alpha3.LoadBalancerSettings_ConsistentHashLB_HttpCookie:
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_Cookie_{
+			Cookie: &routev3.RouteAction_HashPolicy_Cookie{
+				Name: key.HttpCookie.GetName(), Path: key.HttpCookie.GetPath(), Ttl: key.HttpCookie.GetTtl(),
+			},
+		}}
+	case *v1alpha3.LoadBalancerSettings_ConsistentHashLB_UseSourceIp:
+		if key.UseSourceIp {
+			return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_ConnectionProperties_{
+				ConnectionProperties: &routev3.RouteAction_HashPolicy_ConnectionProperties{SourceIp: true},
+			}}
+		}
+	case *v1alpha3.LoadBalancerSettings_ConsistentHashLB_HttpQueryParameterName:
+		return &routev3.RouteAction_HashPolicy{PolicySpecifier: &routev3.RouteAction_HashPolicy_QueryParameter_{
+			QueryParameter: &routev3.RouteAction_HashPolicy_QueryParameter{Name: key.HttpQueryParameterName},
+		}}
+	}
+	return nil
+}
