@@ -321,6 +321,13 @@ func TestTraceQuery(t *testing.T) {
 		q.Tags["a"] != "b" || q.Tags["c"] != "d=e" || q.From.Year() != 2026 {
 		t.Errorf("asked %+v", q)
 	}
+	if ago := time.Since(q.To); ago < arrivalTime || ago > time.Minute {
+		t.Errorf("searches until %s ago, want what is still coming in left out", ago)
+	}
+	call(t, "GET", url+"/api/v1/traces?to=2026-01-02T03:04:05Z", "")
+	if p.search.To.Year() != 2026 || p.search.To.Month() != 1 {
+		t.Errorf("asked until %v, want the time that was given", p.search.To)
+	}
 }
 
 func TestInventory(t *testing.T) {

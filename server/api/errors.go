@@ -53,7 +53,10 @@ var errorKinds = []errorKind{
 func explain(err error) (status int, e Error) {
 	for _, k := range errorKinds {
 		if errors.Is(err, k.kind) {
-			message := strings.TrimSuffix(err.Error(), ": "+k.kind.Error())
+			message, bare := strings.CutSuffix(err.Error(), ": "+k.kind.Error())
+			if bare && k.kind == mesh.ErrNotFound { // the rest only names the thing
+				message += " is not known"
+			}
 			return k.status, Error{Code: k.code, Message: message, Hint: hintOf(err, k.hint)}
 		}
 	}

@@ -52,7 +52,7 @@ func (s *Server) getNodeHistory(c echo.Context) error {
 
 func noNode(id string) error {
 	return hint("GET /api/v1/nodes lists them, with those that are not connected.",
-		fmt.Errorf("node %q is not known: %w", id, mesh.ErrNotFound))
+		fmt.Errorf("node %q: %w", id, mesh.ErrNotFound))
 }
 
 // pathParam reads a part of the path that may hold an escaped slash.

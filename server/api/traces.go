@@ -14,6 +14,11 @@ import (
 	"github.com/sidelight-mesh/sidelight/server/trace"
 )
 
+// arrivalTime is how long the spans of a trace may take to come in from all
+// sidecars. What began later is left out of a search, unless it says until when
+// it looks: half a trace at the head of every list would only mislead.
+const arrivalTime = 2 * time.Second
+
 var statusForm = regexp.MustCompile(`^([1-5]xx|[1-5][0-9][0-9])$`)
 
 func (s *Server) searchTraces(c echo.Context) error {
@@ -38,6 +43,9 @@ func (s *Server) searchTraces(c echo.Context) error {
 	}
 	if p.err != nil {
 		return p.err
+	}
+	if q.To.IsZero() {
+		q.To = time.Now().Add(-arrivalTime)
 	}
 	store, err := s.traceStore()
 	if err != nil {
