@@ -54,7 +54,7 @@ func explain(err error) (status int, e Error) {
 	for _, k := range errorKinds {
 		if errors.Is(err, k.kind) {
 			message, bare := strings.CutSuffix(err.Error(), ": "+k.kind.Error())
-			if bare && k.kind == mesh.ErrNotFound { // the rest only names the thing
+			if bare && errors.Is(k.kind, mesh.ErrNotFound) { // the rest only names the thing
 				message += " is not known"
 			}
 			return k.status, Error{Code: k.code, Message: message, Hint: hintOf(err, k.hint)}
