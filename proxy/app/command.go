@@ -52,7 +52,7 @@ and tapped requests.`,
 	}
 	f.register(cmd)
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("%w: %w", err, mesh.ErrInvalid)
+		return flagError{err}
 	})
 	return cmd
 }
@@ -114,7 +114,7 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 	f.Level = new(slog.LevelVar)
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return closeLog, fmt.Errorf("--log-level: %q is none of debug, info, warn, error: %w", f.logLevel, mesh.ErrInvalid)
+		return closeLog, flagError{fmt.Errorf("--log-level: %q is none of debug, info, warn, error", f.logLevel)}
 	}
 	f.Level.Set(level)
 	f.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.Level}))
@@ -130,19 +130,19 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 	for _, text := range f.inbound {
 		in, err := parseInbound(text)
 		if err != nil {
-			return closeLog, fmt.Errorf("--inbound: %w: %w", err, mesh.ErrInvalid)
+			return closeLog, flagError{fmt.Errorf("--inbound: %w", err)}
 		}
 		f.Inbound = append(f.Inbound, in)
 	}
 	for _, text := range f.tcpOutbound {
 		t, err := parseTCPOutbound(text)
 		if err != nil {
-			return closeLog, fmt.Errorf("--tcp-outbound: %w: %w", err, mesh.ErrInvalid)
+			return closeLog, flagError{fmt.Errorf("--tcp-outbound: %w", err)}
 		}
 		f.TCPOutbound = append(f.TCPOutbound, t)
 	}
 	if f.Fault, err = parseFault(f.fault); err != nil {
-		return closeLog, fmt.Errorf("--fault: %w: %w", err, mesh.ErrInvalid)
+		return closeLog, flagError{fmt.Errorf("--fault: %w", err)}
 	}
 	switch f.accessLog {
 	case "off", "":

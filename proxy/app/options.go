@@ -52,7 +52,7 @@ type Options struct {
 // Validate says what is wrong, naming the command line's flag.
 func (o *Options) Validate() error {
 	bad := func(flag, format string, args ...any) error {
-		return fmt.Errorf("--%s: %s: %w", flag, fmt.Sprintf(format, args...), mesh.ErrInvalid)
+		return flagError{fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...))}
 	}
 	switch {
 	case o.NodeID == "":
@@ -95,6 +95,12 @@ func (o *Options) Validate() error {
 	}
 	return nil
 }
+
+// flagError is a command line that cannot be meant. It is mesh.ErrInvalid, which
+// its text leaves unsaid.
+type flagError struct{ error }
+
+func (e flagError) Unwrap() []error { return []error{e.error, mesh.ErrInvalid} }
 
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
