@@ -107,7 +107,7 @@ func (a *App) open() (err error) {
 	}
 	if o.HTTP != "" {
 		if a.listener, err = net.Listen("tcp", o.HTTP); err != nil {
-			return fmt.Errorf("listen for the collector's API: %w", err)
+			return fmt.Errorf("listen for the collector's API on %s: %w; choose another address with --http", o.HTTP, err)
 		}
 	}
 	a.metrics, err = metrics.Open(metrics.Options{
