@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 	"github.com/spf13/cobra"
@@ -110,9 +112,9 @@ func (c *client) unreachable(err error) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s gave no answer within %s: %w; see --timeout", c.address, c.timeout, mesh.ErrUnavailable)
+		return refused{fmt.Sprintf("%s gave no answer within %s; see --timeout", c.address, c.timeout), mesh.ErrUnavailable}
 	case errors.As(err, &op):
-		return fmt.Errorf("no server at %s (%w): %w; start one with `sidelight run`, or name another with --address", c.address, op.Err, mesh.ErrUnavailable)
+		return refused{fmt.Sprintf("no server at %s (%v); start one with `sidelight run`, or name another with --address", c.address, op.Err), mesh.ErrUnavailable}
 	}
 	return fmt.Errorf("ask %s: %w: %w", c.address, mesh.ErrUnavailable, err)
 }
@@ -124,7 +126,7 @@ func refusal(resp *http.Response, answer []byte) error {
 	}
 	text := e.Error.Message
 	if e.Error.Hint != "" {
-		text += "; " + e.Error.Hint
+		text += "; " + midSentence(e.Error.Hint)
 	}
 	if len(e.Problems) > 0 {
 		return problemsError{text: text, problems: e.Problems}
@@ -133,6 +135,16 @@ func refusal(resp *http.Response, answer []byte) error {
 		return refused{text, kind}
 	}
 	return errors.New(text)
+}
+
+// midSentence makes a hint, which is a sentence of its own, go on from what
+// stands before it. Names in capitals stay as they are.
+func midSentence(hint string) string {
+	first, size := utf8.DecodeRuneInString(hint)
+	if second, _ := utf8.DecodeRuneInString(hint[size:]); unicode.IsLower(second) || second == ' ' {
+		hint = string(unicode.ToLower(first)) + hint[size:]
+	}
+	return strings.TrimSuffix(hint, ".")
 }
 
 // refused keeps the server's own words and the kind that decides the exit code.

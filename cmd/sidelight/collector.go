@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,6 +32,21 @@ func (c *collectorFlags) bind(cmd *cobra.Command) {
 	flags.StringSliceVar(&c.targetURLs, "targets-url", nil, "URLs of further scrape targets, in Prometheus' HTTP SD format")
 	flags.DurationVar(&c.metricsFor, "metrics-retention", 24*time.Hour, "how long metrics are kept")
 	flags.DurationVar(&c.tracesFor, "traces-retention", 24*time.Hour, "how long traces are kept")
+}
+
+// validate says what cannot be meant, naming the flag.
+func (c *collectorFlags) validate() error {
+	const shortest = 100 * time.Millisecond
+	if c.interval < shortest {
+		return usageError{fmt.Errorf("--scrape-interval %s: want at least %s", c.interval, shortest)}
+	}
+	if c.metricsFor <= 0 {
+		return usageError{fmt.Errorf("--metrics-retention %s: want more than 0", c.metricsFor)}
+	}
+	if c.tracesFor <= 0 {
+		return usageError{fmt.Errorf("--traces-retention %s: want more than 0", c.tracesFor)}
+	}
+	return checkListen(listenFlag{"otlp-grpc", c.otlpGRPC}, listenFlag{"otlp-http", c.otlpHTTP})
 }
 
 func (c *collectorFlags) options(proc process, registry *prometheus.Registry) (collectorapp.Options, error) {
@@ -72,6 +88,14 @@ come from --targets and --targets-url: a server lists its connected sidecars at
 http://SERVER:8430/api/v1/sd.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(flags.validate(), checkListen(listenFlag{"http", listen})); err != nil {
+				return err
+			}
+			if server != "" {
+				if err := checkListen(listenFlag{"server", server}); err != nil {
+					return err
+				}
+			}
 			return proc.run(cmd, func(ctx context.Context) error {
 				registry := newRegistry()
 				opts, err := flags.options(proc, registry)

@@ -61,7 +61,7 @@ func readPath(path string, stdin io.Reader) ([]byte, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("-f %w", err)}
+		return nil, usageError{fmt.Errorf("-f %s: %w", path, errors.Unwrap(err))}
 	}
 	if !info.IsDir() {
 		return os.ReadFile(path)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +51,23 @@ func (p *process) run(cmd *cobra.Command, serve func(context.Context) error) err
 		go endWithParent(ctx, p.parent, cancel)
 	}
 	return serve(ctx)
+}
+
+// listenFlag is a flag that holds an address to listen on.
+type listenFlag struct{ name, address string }
+
+// checkListen says which of the addresses cannot be one, before any is bound.
+func checkListen(flags ...listenFlag) error {
+	for _, f := range flags {
+		_, port, err := net.SplitHostPort(f.address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		if err != nil {
+			return usageError{fmt.Errorf("--%s %s: want HOST:PORT, as in 127.0.0.1:8430", f.name, f.address)}
+		}
+	}
+	return nil
 }
 
 // endWithParent cancels once this process has another parent than it had.

@@ -35,6 +35,9 @@ folder; what is stored goes to the data folder. All listeners are on loopback
 unless told otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(server.validate(), collector.validate()); err != nil {
+				return err
+			}
 			return proc.run(cmd, func(ctx context.Context) error {
 				return runBoth(ctx, proc, server, collector, mode)
 			})

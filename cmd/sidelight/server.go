@@ -27,6 +27,11 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	flags.StringSliceVar(&s.hosts, "allowed-hosts", nil, "names besides loopback by which browsers may reach the API")
 }
 
+// validate says what cannot be meant, naming the flag.
+func (s *serverFlags) validate() error {
+	return checkListen(listenFlag{"api", s.api}, listenFlag{"admin", s.admin}, listenFlag{"grpc", s.grpc})
+}
+
 func (s *serverFlags) options(proc process, registry *prometheus.Registry) serverapp.Options {
 	return serverapp.Options{
 		ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Hosts: s.hosts,
@@ -49,6 +54,9 @@ started with --server set to this server's --grpc address; they send the edges
 here. Stored metrics and traces are read from --collector.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := flags.validate(); err != nil {
+				return err
+			}
 			return proc.run(cmd, func(ctx context.Context) error {
 				registry := newRegistry()
 				opts := flags.options(proc, registry)

@@ -130,7 +130,7 @@ func readTap(conn *websocket.Conn, printer *tapPrinter, count int) (*tapFrame, e
 		}
 		switch frame.Type {
 		case "error":
-			return last, errors.New(strings.TrimSuffix(frame.Error.Message+"; "+frame.Error.Hint, "; "))
+			return last, errors.New(strings.TrimSuffix(frame.Error.Message+"; "+midSentence(frame.Error.Hint), "; "))
 		case "end":
 			return last, fmt.Errorf("the session ended: %s", frame.Reason)
 		case "event":
