@@ -30,6 +30,9 @@ func (t *Tracker) record(n *node, at time.Time) {
 		n.since = v.since
 	}
 	n.state = v.state
+	if last := len(n.history) - 1; last >= 0 && !v.since.After(n.history[last].At) {
+		n.history = n.history[:last] // it took no time
+	}
 	n.history = append(n.history, Transition{At: v.since, State: v.state, Revision: rev, Note: v.brief})
 	n.history = trimHistory(n.history, at.Add(-t.opt.History), t.opt.Transitions)
 }

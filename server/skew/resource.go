@@ -152,6 +152,18 @@ func (r *resource) missingSince() time.Time {
 	return m[0].at
 }
 
+// waitingSince dates what the node has had the chance to take: versions that
+// came after the one it refused.
+func (r *resource) waitingSince() time.Time {
+	m := r.missing()
+	for i := len(m) - 1; i >= 0 && r.refused.set; i-- {
+		if m[i].version == r.refused.version && i+1 < len(m) {
+			return latest(m[i+1].at, r.okUntil)
+		}
+	}
+	return r.missingSince()
+}
+
 // newStream forgets what was sent and acknowledged on the stream before.
 func (r *resource) newStream() {
 	r.sent, r.acked = "", ""

@@ -20,9 +20,11 @@ func (t *Tracker) judge(n *node, at time.Time) verdict {
 	var v verdict
 	switch {
 	case n.connectedAt.IsZero():
-		v = verdict{state: NeverConnected, since: n.known,
-			reason: fmt.Sprintf("expected for %s, but it has never connected to this server", age(n.known, at)),
-			brief:  "has never connected"}
+		v = verdict{state: NeverConnected, since: n.known, brief: "has never connected",
+			reason: fmt.Sprintf("expected for %s, but it has never connected to this server", age(n.known, at))}
+		if !n.lastSeen.IsZero() {
+			v.reason = fmt.Sprintf("its agent reports, but in %s it has never asked this server for configuration", age(n.known, at))
+		}
 	case !n.connected():
 		v = n.judgeDisconnected(at)
 	case !n.prepared:
@@ -129,7 +131,7 @@ func (t *Tracker) judgeResource(n *node, r *resource, at time.Time) verdict {
 	if !r.disputed.IsZero() && at.Sub(r.disputed) > t.opt.Drift {
 		return verdict{state: Drifted, since: r.disputed.Add(t.opt.Drift)}
 	}
-	return t.byAge(latest(r.missingSince(), n.connectedAt), at)
+	return t.byAge(latest(r.waitingSince(), n.connectedAt), at)
 }
 
 // byAge gives in-flight, slow or stale for something missing since start, with
@@ -181,7 +183,7 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 			age(r.sentAt, at), r.typ, r.name, w.revision), brief
 	}
 	brief = fmt.Sprintf("revision %d has not been sent", w.revision)
-	return fmt.Sprintf("%s for %s; the stream is up", brief, age(latest(r.missingSince(), n.connectedAt), at)), brief
+	return fmt.Sprintf("%s for %s; the stream is up", brief, age(latest(r.waitingSince(), n.connectedAt), at)), brief
 }
 
 // unanswered reports whether the newest version that was sent was neither

@@ -217,6 +217,18 @@ func TestStates(t *testing.T) {
 			l.push(n, c)
 			l.want(n, Synced, "revision 43")
 		},
+		"refused, then mended half an hour later": func(l *lab) {
+			l.revise(42, map[string]string{"route outbound": "r2"}, n)
+			l.tr.Nacked(n, c, l.send(n, c), "no", l.now)
+			l.pass(30 * time.Minute)
+			l.revise(43, map[string]string{"route outbound": "r3"}, n)
+			s := l.want(n, InFlight, "revision 43 is about to be sent")
+			if s.LagS != 1800 || s.Behind != 2 || !s.Since.Equal(l.now) {
+				l.Errorf("lag %v, behind %d, since %v; it has lacked revision 42 for half an hour", s.LagS, s.Behind, s.Since)
+			}
+			l.pass(11 * time.Second)
+			l.want(n, Stale, "revision 43 has not been sent for 11 s")
+		},
 		"refused, then reverted": func(l *lab) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.tr.Nacked(n, c, l.send(n, c), "garbage without a name", l.now)
@@ -334,6 +346,17 @@ func TestStates(t *testing.T) {
 			}
 			l.connect("seats-1", "s1")
 			l.want("seats-1", InFlight, "its configuration is not prepared yet")
+		},
+		"prepared before it connects": func(l *lab) {
+			l.tr.Desired("seats-1", 41, l.all(), l.now)
+			l.connect("seats-1", "s1")
+			if h := l.want("seats-1", InFlight, "").History; len(h) != 1 {
+				l.Errorf("a state that took no time is in the history: %v", h)
+			}
+		},
+		"an agent alone": func(l *lab) {
+			l.tr.Described(mesh.Node{ID: "seats-1"}, l.now)
+			l.want("seats-1", NeverConnected, "its agent reports, but in 0 ms it has never asked")
 		},
 		"forgotten after the retention only": func(l *lab) {
 			l.tr.Disconnected(n, c, "EOF", l.now)
@@ -494,43 +517,4 @@ func TestDiff(t *testing.T) {
 	if d := Diff(before, before); len(d.Nodes)+len(d.Gone) != 0 {
 		t.Errorf("a view differs from itself: %v", d)
 	}
-}
-
-func TestReadRefusal(t *testing.T) {
-	refs := []ResourceRef{
-		{"cluster", "outbound|80||a.x", "v"}, {"cluster", "outbound|80|v1|a.x", "v"},
-		{"route", "outbound", "v"}, {"listener", "inbound_127.0.0.1:15006", "v"},
-	}
-	tests := map[string]struct {
-		message string
-		want    map[key]string
-	}{
-		"one": {"cluster outbound|80||a.x: bad timeout", map[key]string{{"cluster", "outbound|80||a.x"}: "bad timeout"}},
-		"two, with a semicolon in the words": {"cluster outbound|80||a.x: bad; really bad; route outbound: no",
-			map[key]string{{"cluster", "outbound|80||a.x"}: "bad; really bad", {"route", "outbound"}: "no"}},
-		"Envoy's form": {"Error adding/updating listener(s) inbound_127.0.0.1:15006: address in use\n",
-			map[key]string{{"listener", "inbound_127.0.0.1:15006"}: "address in use"}},
-		"none":  {"proto: cannot parse", map[key]string{}},
-		"empty": {"", map[key]string{}},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tt.want, readRefusal(tt.message, refs), cmp.AllowUnexported(key{})); d != "" {
-				t.Errorf("(-want +got):\n%s", d)
-			}
-		})
-	}
-}
-
-func FuzzReadRefusal(f *testing.F) {
-	f.Add("cluster a: b; route c: d", "a", "c")
-	f.Add("route a: both; and more", "a", "a")
-	f.Fuzz(func(t *testing.T, message, a, b string) {
-		for k, v := range readRefusal(message, []ResourceRef{{"cluster", a, "1"}, {"route", b, "2"}}) {
-			if v == "" || len(v) > maxWords+4 {
-				t.Errorf("%v: %q", k, v)
-			}
-		}
-		saysUnsupported(message)
-	})
 }
