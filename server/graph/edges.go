@@ -30,9 +30,13 @@ type pair struct {
 	protocol       mesh.Protocol
 	client, server []*series
 	first, last    int64 // seconds of its first and newest count
+	provisional    provisional
 
 	ends [groupCount]ends // cached, see endsOf
 }
+
+// provisional is what the server's side alone has counted, see countOnce.
+type provisional struct{ requests, errors float64 }
 
 type pairKey struct {
 	source, target, host string

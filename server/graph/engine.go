@@ -267,12 +267,32 @@ func (e *Engine) addDelta(t *target, d *mesh.EdgeDelta, covers span) {
 		e.stats.Late++
 		return
 	}
-	if s.key.Reporter == mesh.FromSource || len(s.pair.client) == 0 {
-		for _, c := range e.counts[:requests] {
-			e.stats.Requests += c.n
-			if o := &e.outcomes.list[c.key]; o.failed && s.key.Protocol != mesh.TCP {
-				e.stats.Errors += c.n
-			}
+	e.countOnce(s, e.counts[:requests])
+}
+
+// countOnce adds requests to the totals of the client's side, or of the
+// server's while no client has reported. The server may be scraped first: what
+// was counted on its word is taken back when the client's arrives.
+func (e *Engine) countOnce(s *series, counts []entry64) {
+	byClient := s.key.Reporter == mesh.FromSource
+	p := s.pair
+	if byClient {
+		e.stats.Requests -= p.provisional.requests
+		e.stats.Errors -= p.provisional.errors
+		p.provisional = provisional{}
+	} else if len(p.client) > 0 {
+		return
+	}
+	for _, c := range counts {
+		failed := 0.0
+		if o := &e.outcomes.list[c.key]; o.failed && s.key.Protocol != mesh.TCP {
+			failed = c.n
+		}
+		e.stats.Requests += c.n
+		e.stats.Errors += failed
+		if !byClient {
+			p.provisional.requests += c.n
+			p.provisional.errors += failed
 		}
 	}
 }

@@ -388,3 +388,23 @@ func FuzzAdd(f *testing.F) {
 		}
 	})
 }
+
+// Whichever side is scraped first, a request counts once.
+func TestRequestsAreCountedOnce(t *testing.T) {
+	batch := func(reporter mesh.Reporter, at, n float64) mesh.EdgeBatch {
+		d := mesh.EdgeDelta{Requests: map[mesh.Outcome]float64{{Code: 503}: n}}
+		d.Key = mesh.EdgeKey{Reporter: reporter, Source: workloadOf("a/b"), Target: workloadOf("a/c"), Service: mesh.Service{Host: "c"}, Protocol: mesh.HTTP}
+		return mesh.EdgeBatch{Target: string(reporter), At: after(at), Interval: time.Second, Up: true, Deltas: []mesh.EdgeDelta{d}}
+	}
+	for _, first := range []mesh.Reporter{mesh.FromSource, mesh.FromDestination} {
+		second := map[mesh.Reporter]mesh.Reporter{mesh.FromSource: mesh.FromDestination, mesh.FromDestination: mesh.FromSource}[first]
+		e := New(Options{})
+		for i := range 5 {
+			e.Add(batch(first, float64(i), 10))
+			e.Add(batch(second, float64(i)+0.5, 10))
+		}
+		if s := e.Stats(); s.Requests != 50 || s.Errors != 50 {
+			t.Errorf("%s first: %v requests, %v errors, want 50 of each", first, s.Requests, s.Errors)
+		}
+	}
+}
