@@ -58,28 +58,32 @@ function Headers({ event: e }: { event: TapEvent }) {
   const asked = (e.request_headers?.length ?? 0) + (e.response_headers?.length ?? 0) > 0
   return (
     <>
-      <dl className={styles.headers}>
+      <div className={styles.fields}>
         <h4>Request</h4>
-        {e.protocol === 'tcp' ? null : (
-          <>
-            <dt>:method</dt>
-            <dd>{e.method}</dd>
-            <dt>:authority</dt>
-            <dd>{e.authority}</dd>
-            <dt>:path</dt>
-            <dd title={e.path}>
-              <Path path={e.path ?? ''} />
-            </dd>
-          </>
-        )}
-        <Fields of={e.request_headers} />
+        <dl>
+          {e.protocol === 'tcp' ? null : (
+            <>
+              <dt>:method</dt>
+              <dd>{e.method}</dd>
+              <dt>:authority</dt>
+              <dd>{e.authority}</dd>
+              <dt>:path</dt>
+              <dd title={e.path}>
+                <Path path={e.path ?? ''} />
+              </dd>
+            </>
+          )}
+          <Fields of={e.request_headers} />
+        </dl>
         <h4>Response, {text(bytes(e.response_bytes))}</h4>
-        <dt>{e.protocol === 'tcp' ? 'end' : ':status'}</dt>
-        <dd className={healthOf(e) === 'fail' ? 'fail-t' : undefined}>
-          {statusWord(e)} {flagsOf(e)}
-        </dd>
-        <Fields of={e.response_headers} />
-      </dl>
+        <dl>
+          <dt>{e.protocol === 'tcp' ? 'end' : ':status'}</dt>
+          <dd className={healthOf(e) === 'fail' ? 'fail-t' : undefined}>
+            {statusWord(e)} {flagsOf(e)}
+          </dd>
+          <Fields of={e.response_headers} />
+        </dl>
+      </div>
       <p className="t3 t11">{asked || e.protocol === 'tcp' ? 'Bodies are never captured.' : 'Header fields were not asked for: choose “With header fields” above. Bodies are never captured.'}</p>
     </>
   )

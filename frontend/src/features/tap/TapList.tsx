@@ -144,7 +144,13 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
                     <TapRow event={row.event} open={n === open} scale={scale} />
                   </div>
                 )}
-                {n === open && row.kind === 'event' ? <TapDrill event={row.event} filter={filter} onHeight={setDrillHeight} /> : null}
+                {n === open && row.kind === 'event' ? (
+                  <div role="row">
+                    <div role="gridcell">
+                      <TapDrill event={row.event} filter={filter} onHeight={setDrillHeight} />
+                    </div>
+                  </div>
+                ) : null}
               </div>
             )
           })}
