@@ -108,13 +108,13 @@ function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause:
   const whole = top.reduce((n, s) => n + s.self_us, 0) || 1
   return (
     <header className={styles.head}>
-      <p className={styles.crumb}>
+      <nav className={styles.crumb} aria-label="Where this is">
         <Link to="/traces/{-$traceId}" params={{ traceId: undefined }} search={((s: Record<string, string>) => ({ ...s, span: '' })) as never}>
           Traces
         </Link>
-        <span className="t3"> / </span>
-        <span className="mono t2">{trace.trace_id}</span>
-      </p>
+        <span className="t3">/</span>
+        <span className="mono t2 cut">{trace.trace_id}</span>
+      </nav>
       <div className={styles.headline}>
         <HealthGlyph state={cause?.reachedCaller ? 'fail' : cause ? 'warn' : 'ok'} />
         <h1>{headline(trace, tree)}</h1>
