@@ -1,31 +1,58 @@
 import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from '@playwright/test'
+import { launchOptions } from './chromium'
 
 /**
- * Journeys in a real browser over the built interface. The mesh behind it is
- * dev/mock.mjs, or a real one: SIDELIGHT_URL=http://127.0.0.1:8430.
+ * Two meshes, each a project: `mock` is dev/mock.mjs, whose figures are known
+ * and which can be killed; `mesh` is the product itself, `sidelight demo` with
+ * real processes and sidecars. A mesh that already runs is taken as it is:
+ * SIDELIGHT_URL=http://127.0.0.1:8430, then only `mesh` makes sense.
  */
-const chromium = process.env.CHROMIUM ?? (existsSync('/usr/bin/chromium') ? '/usr/bin/chromium' : undefined)
+const bin = process.env.SIDELIGHT_BIN ?? fileURLToPath(new URL('../../bin', import.meta.url))
+const running = process.env.SIDELIGHT_URL
+
+// Only the main process sees the command line, and only it starts servers.
+const only = process.argv.flatMap((a, i) => (a.startsWith('--project=') ? a.slice(10) : a === '--project' ? (process.argv[i + 1] ?? '') : []))
+const wanted = (project: string) => only.length === 0 || only.includes(project)
+const startsMesh = running === undefined && wanted('mesh')
+if (startsMesh && !existsSync(`${bin}/sidelight`)) throw new Error(`${bin}/sidelight is missing: run \`make build\`, or name its folder in SIDELIGHT_BIN`)
 
 export default defineConfig({
   testDir: '.',
   outputDir: '../../test-results',
   fullyParallel: false,
   workers: 1,
-  timeout: 20_000,
-  reporter: 'line',
+  // Machines of a CI are slow; what is asserted is that it comes, not how fast.
+  timeout: 90_000,
+  expect: { timeout: 20_000 },
+  reporter: 'list',
   use: {
-    baseURL: process.env.SIDELIGHT_URL ?? 'http://127.0.0.1:8497',
     viewport: { width: 1440, height: 900 },
     colorScheme: 'dark',
+    trace: 'retain-on-failure',
     // Moving dots would only cost time here.
     contextOptions: { reducedMotion: 'reduce' },
-    launchOptions: {
-      executablePath: chromium,
-      args: ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-    },
+    launchOptions,
   },
-  webServer: process.env.SIDELIGHT_URL
-    ? undefined
-    : { command: 'node dev/mock.mjs', cwd: '..', url: 'http://127.0.0.1:8497/api/v1/status', env: { PORT: '8497', DIST: '1' } },
+  projects: [
+    { name: 'mock', testMatch: 'graph.spec.ts', use: { baseURL: 'http://127.0.0.1:8497' } },
+    // The address is known once the demo has said it: see SIDELIGHT_DEMO_URL below.
+    { name: 'mesh', testMatch: ['journeys.spec.ts', 'access.spec.ts'], use: { baseURL: running ?? process.env.SIDELIGHT_DEMO_URL } },
+  ],
+  webServer: [
+    ...(wanted('mock') ? [{ command: 'node dev/mock.mjs', cwd: '..', url: 'http://127.0.0.1:8497/api/v1/status', env: { PORT: '8497', DIST: '1' } }] : []),
+    ...(startsMesh
+      ? [
+          {
+            name: 'demo',
+            // Without --port it takes a free one.
+            command: `"${bin}/sidelight" demo --no-browser --scenario skew`,
+            wait: { stdout: /Open {2}(?<sidelight_demo_url>http:\/\/\S+)/ },
+            timeout: 60_000,
+            gracefulShutdown: { signal: 'SIGINT' as const, timeout: 10_000 },
+          },
+        ]
+      : []),
+  ],
 })
