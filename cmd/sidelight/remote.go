@@ -20,6 +20,9 @@ func collectorURL(address string) (*url.URL, error) {
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, usageError{fmt.Errorf("--collector %s: want a URL like http://127.0.0.1:8432", address)}
 	}
+	if base.Path == "" {
+		base.Path = "/" // JoinPath keeps a path without its first slash so
+	}
 	return base, nil
 }
 

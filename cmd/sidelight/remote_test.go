@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestForward(t *testing.T) {
+	var got []string
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = append(got, r.URL.String()) }))
+	defer collector.Close()
+	for _, address := range []string{collector.URL, collector.URL + "/", collector.URL + "/behind"} {
+		base, err := collectorURL(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = nil
+		answer := httptest.NewRecorder()
+		forward(base, "prometheus").ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
+		want := strings.TrimSuffix(base.Path, "/") + "/prometheus/api/v1/query?query=up"
+		if answer.Code != http.StatusOK || len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %d, collector was asked %q, want %q", address, answer.Code, got, want)
+		}
+	}
+}
+
+func TestForwardToACollectorThatIsGone(t *testing.T) {
+	base := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
+	answer := httptest.NewRecorder()
+	forward(base, "jaeger").ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/services", nil))
+	if answer.Code != http.StatusServiceUnavailable || !strings.Contains(answer.Body.String(), "127.0.0.1:1") {
+		t.Errorf("%d %s, want 503 that names the collector", answer.Code, answer.Body)
+	}
+}
+
+func TestRemoteScalar(t *testing.T) {
+	for body, want := range map[string]struct {
+		value float64
+		ok    bool
+		fails bool
+	}{
+		`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"2.5"]}]}}`: {2.5, true, false},
+		`{"status":"success","data":{"resultType":"vector","result":[]}}`:                    {0, false, false},
+		`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"NaN"]}]}}`: {0, false, false},
+		`{"status":"error","error":"no such function"}`:                                      {0, false, true},
+		`garbage`: {0, false, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+		value, ok, err := remoteScalar{server.URL}.Scalar(context.Background(), "up", time.Now())
+		server.Close()
+		if ok != want.ok || (err != nil) != want.fails || (ok && value != want.value) {
+			t.Errorf("%s: %v, %v, %v", body, value, ok, err)
+		}
+	}
+}
