@@ -8,8 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -30,56 +28,6 @@ func configCommand() *cobra.Command {
 	return cmd
 }
 
-// maxYAML bounds what is read from files and standard input.
-const maxYAML = 16 << 20
-
-// readFiles joins files and folders of YAML into one text; "-" is standard
-// input.
-func readFiles(paths []string, stdin io.Reader) ([]byte, error) {
-	if len(paths) == 0 {
-		return nil, usageError{errors.New("name what to read with -f FILE, -f FOLDER or -f -")}
-	}
-	var all []byte
-	for _, path := range paths {
-		content, err := readPath(path, stdin)
-		if err != nil {
-			return nil, err
-		}
-		if len(all) > 0 {
-			all = append(all, "\n---\n"...)
-		}
-		if all = append(all, content...); len(all) > maxYAML {
-			return nil, usageError{fmt.Errorf("-f %s: more than %d MiB of YAML", path, maxYAML>>20)}
-		}
-	}
-	return all, nil
-}
-
-func readPath(path string, stdin io.Reader) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(io.LimitReader(stdin, maxYAML+1))
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("-f %s: %w", path, errors.Unwrap(err))}
-	}
-	if !info.IsDir() {
-		return os.ReadFile(path)
-	}
-	var files []string
-	for _, pattern := range []string{"*.yaml", "*.yml"} {
-		found, err := filepath.Glob(filepath.Join(path, pattern))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, found...)
-	}
-	if len(files) == 0 {
-		return nil, usageError{fmt.Errorf("-f %s: no .yaml file in this folder", path)}
-	}
-	return readFiles(files, stdin)
-}
-
 // applied is the API's answer to a change.
 type applied struct {
 	Revision *mesh.Revision   `json:"revision"`
@@ -98,14 +46,15 @@ func configApplyCommand() *cobra.Command {
 		Short: "Add or change objects; all of them or none",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			yaml, err := readFiles(files, cmd.InOrStdin())
+			input, err := readManifest(files, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			var answer applied
-			if err := c.do(cmd.Context(), http.MethodPut, "/api/v1/config/objects", nil, yaml, &answer); err != nil {
-				return explained(cmd.ErrOrStderr(), err)
+			if err := c.do(cmd.Context(), http.MethodPut, "/api/v1/config/objects", nil, input.yaml, &answer); err != nil {
+				return explained(cmd.ErrOrStderr(), err, input)
 			}
+			input.locate(answer.Warnings)
 			if out.json() {
 				return out.writeJSON(cmd.OutOrStdout(), answer)
 			}
@@ -133,7 +82,7 @@ func writeApplied(w io.Writer, a applied) error {
 
 // explained prints a refused configuration problem by problem, as compilers
 // do, and gives the error that ends the command.
-func explained(w io.Writer, err error) error {
+func explained(w io.Writer, err error, input *manifest) error {
 	var invalid problemsError
 	if !errors.As(err, &invalid) {
 		return err
@@ -142,6 +91,7 @@ func explained(w io.Writer, err error) error {
 	if json.Unmarshal(invalid.problems, &problems) != nil {
 		return fmt.Errorf("%w; nothing was applied", err)
 	}
+	input.locate(problems)
 	writeProblems(w, problems)
 	return notValid("nothing was applied", problems)
 }
@@ -177,16 +127,17 @@ func configValidateCommand() *cobra.Command {
 		Short: "Check objects against the server's rules and registry; change nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			yaml, err := readFiles(files, cmd.InOrStdin())
+			input, err := readManifest(files, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
 			var answer struct {
 				Problems []config.Problem `json:"problems"`
 			}
-			if err := c.do(cmd.Context(), http.MethodPost, "/api/v1/config/validate", nil, yaml, &answer); err != nil {
+			if err := c.do(cmd.Context(), http.MethodPost, "/api/v1/config/validate", nil, input.yaml, &answer); err != nil {
 				return err
 			}
+			input.locate(answer.Problems)
 			if out.json() {
 				if err := out.writeJSON(cmd.OutOrStdout(), answer); err != nil {
 					return err
@@ -309,7 +260,7 @@ func configDeleteCommand() *cobra.Command {
 			}
 			var answer applied
 			if err := c.do(cmd.Context(), http.MethodDelete, path, nil, nil, &answer); err != nil {
-				return explained(cmd.ErrOrStderr(), err)
+				return explained(cmd.ErrOrStderr(), err, &manifest{})
 			}
 			return writeApplied(cmd.OutOrStdout(), answer)
 		},
