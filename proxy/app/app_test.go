@@ -189,6 +189,9 @@ func TestServes(t *testing.T) {
 	if ct := get(t, "http://"+a.Addrs().Metrics+"/metrics", "Accept", "application/openmetrics-text;version=1.0.0").Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/openmetrics-text") {
 		t.Errorf("OpenMetrics gives %s", ct)
 	}
+	if enc := get(t, "http://"+a.Addrs().Metrics+"/metrics", "Accept-Encoding", "gzip, zstd").Header.Get("Content-Encoding"); enc != "" {
+		t.Errorf("the metrics are compressed by %s: that costs more memory than all else that lives in a sidecar", enc)
+	}
 	res := get(t, "http://"+a.Addrs().Metrics+"/metrics", "Accept", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
 	dec := expfmt.NewDecoder(res.Body, expfmt.ResponseFormat(res.Header))
 	native := false
