@@ -12,6 +12,7 @@ import (
 	collectorapp "github.com/sidelight-mesh/sidelight/collector/app"
 	"github.com/sidelight-mesh/sidelight/collector/publish"
 	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // collectorFlags are the flags of the collector's half.
@@ -110,7 +111,7 @@ http://SERVER:8430/api/v1/sd.`,
 					}
 					opts.Publish = remote
 				}
-				collector, err := collectorapp.New(opts)
+				collector, err := newCollector(opts)
 				if err != nil {
 					return err
 				}
@@ -125,4 +126,13 @@ http://SERVER:8430/api/v1/sd.`,
 	cmd.Flags().StringVar(&listen, "http", "127.0.0.1:8432", "listen address of the stores' APIs and health")
 	cmd.Flags().StringVar(&server, "server", "", "configuration address (host:port) of the server that the edges go to")
 	return cmd
+}
+
+// newCollector says which flag helps when another process holds the stores.
+func newCollector(opts collectorapp.Options) (*collectorapp.App, error) {
+	collector, err := collectorapp.New(opts)
+	if errors.Is(err, mesh.ErrConflict) {
+		return nil, fmt.Errorf("%w; stop it, or choose another folder with --data-dir", err)
+	}
+	return collector, err
 }

@@ -65,7 +65,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 	}
 	opts.Targets = append(opts.Targets, connected)
 	opts.Publish = publish.Func(func(b mesh.EdgeBatch) { server.Publish(b) })
-	collector, err := collectorapp.New(opts)
+	collector, err := newCollector(opts)
 	if err != nil {
 		return err
 	}
