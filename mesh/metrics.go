@@ -30,6 +30,19 @@ const (
 	// MetricProxyAdded is the sidecar's own share of each request's time, in
 	// seconds, as a histogram by reporter.
 	MetricProxyAdded = "sidelight_proxy_added_seconds"
+	// MetricEjectionsActive is the level of endpoints that outlier detection has
+	// taken out, MetricEjections counts how often it did: by cluster.
+	MetricEjectionsActive = "sidelight_outlier_ejections_active"
+	MetricEjections       = "sidelight_outlier_ejections_total"
+	// MetricBreakerOpen is 1 while a limit of a cluster is reached: by cluster and
+	// breaker (connections, pending, requests, retries).
+	MetricBreakerOpen = "sidelight_circuit_breaker_open"
+	// MetricUpstreamRequestsActive and MetricUpstreamRequestsPending are levels by
+	// cluster: tries under way, and of those the ones that wait for a connection.
+	MetricUpstreamRequestsActive  = "sidelight_upstream_requests_active"
+	MetricUpstreamRequestsPending = "sidelight_upstream_requests_pending"
+	// MetricMirrorsDropped counts mirrored requests that were not sent.
+	MetricMirrorsDropped = "sidelight_mirrored_requests_dropped_total"
 	// MetricNodeInfo is 1, with node, workload, namespace, build and the applied
 	// configuration revision.
 	MetricNodeInfo = "sidelight_node_info"
@@ -72,6 +85,9 @@ const (
 	LabelResponseSource = "response_source"       // upstream | proxy
 	LabelDetails        = "response_code_details" // "via_upstream" for upstream
 	LabelConfigObject   = "config_object"         // "VirtualService cinema/tickets"
+
+	LabelCluster = "cluster" // "outbound|8080|v1|catalog.cinema.svc.cluster.local"
+	LabelBreaker = "breaker" // connections | pending | requests | retries
 )
 
 // EdgeLabels are the labels that say who talked to whom.

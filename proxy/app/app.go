@@ -140,6 +140,9 @@ func (a *App) wireTraffic() error {
 	if err != nil {
 		return err
 	}
+	if err := telemetry.RegisterClusters(a.registry, a.engine); err != nil {
+		return err
+	}
 	a.sockets = listen.NewSet(listen.Options{
 		Engines: listen.Engines{
 			HTTP:    a.engine.Serve,

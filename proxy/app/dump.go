@@ -73,6 +73,7 @@ type endpointDump struct {
 	Hostname string `json:"hostname,omitempty"`
 	Workload string `json:"workload"`
 	Health   string `json:"health"`
+	Ejected  bool   `json:"ejected,omitempty"` // by outlier detection
 	Weight   uint32 `json:"weight"`
 	Active   int64  `json:"active_requests"`
 }
@@ -178,6 +179,7 @@ func dumpUpstream(u *forward.Upstream) clusterDump {
 		d.Endpoints = append(d.Endpoints, endpointDump{
 			Address: e.Address, Hostname: e.Hostname, Workload: workload,
 			Health: e.Health.String(), Weight: max(e.Weight, 1), Active: h.Active(),
+			Ejected: h.Ejected(),
 		})
 	}
 	return d

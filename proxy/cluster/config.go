@@ -42,10 +42,10 @@ func (p Policy) Hashed() bool { return p == RingHash || p == Maglev }
 type Config struct {
 	Name           string // "outbound|8080|v1|catalog.cinema.svc.cluster.local"
 	Policy         Policy
-	RingMin        uint64 // RingHash: points at least; 0 = 1024
-	RingMax        uint64 // RingHash: points at most; 0 = 8 Mi
-	TableSize      uint64 // Maglev: a prime up to 5,000,011; 0 = 65,537
-	PanicPercent   uint32 // below this share of healthy endpoints all are drawn; 0 = never
+	RingMin        uint64        // RingHash: points at least; 0 = 1024
+	RingMax        uint64        // RingHash: points at most; 0 = 8 Mi
+	TableSize      uint64        // Maglev: a prime up to 5,000,011; 0 = 65,537
+	PanicPercent   uint32        // below this share of healthy endpoints all are drawn; 0 = never
 	ConnectTimeout time.Duration // 0 = 10 s
 	HTTP2          bool          // speak HTTP/2 with prior knowledge
 	IdleTimeout    time.Duration // of a pooled connection; 0 = 1 h

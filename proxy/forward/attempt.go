@@ -20,6 +20,9 @@ type attempt struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  deadline // per try
+	lease  *lease   // nil where connections have no limit
+	req    *http.Request
+	counts bool // in the cluster's requests
 
 	wantConn  atomic.Int64
 	gotConn   atomic.Int64
@@ -40,7 +43,7 @@ func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt 
 	a.cancel = cancel
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:              func(string) { a.note(&a.wantConn) },
-		GotConn:              func(httptrace.GotConnInfo) { a.note(&a.gotConn) },
+		GotConn:              a.connected,
 		WroteHeaders:         func() { a.note(&a.wroteHead) },
 		GotFirstResponseByte: func() { a.note(&a.firstByte) },
 	})
@@ -60,7 +63,7 @@ func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Resp
 	if perTry > 0 {
 		a.s.whenSent(func() { a.timer.start(perTry, func() { a.cancel(errPerTry) }) })
 	}
-	res, err := a.s.upstream.transport.RoundTrip(req)
+	res, err := a.send(req)
 	if fired := a.timer.stop(); fired && err == nil {
 		// The answer and the timeout met; the body is dead already.
 		_ = res.Body.Close()
@@ -68,6 +71,35 @@ func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Resp
 	}
 	a.account()
 	return res, err
+}
+
+// send waits for a connection, where those have a limit, and sends the request.
+func (a *attempt) send(req *http.Request) (*http.Response, error) {
+	u := a.s.upstream
+	if !u.acquireRequest() {
+		return nil, errOverflow
+	}
+	a.counts = true
+	if limited(u.config) {
+		a.note(&a.wantConn)
+		var err error
+		if a.lease, err = u.pool.acquire(a.ctx, req.URL.Host, &u.config.Limits); err != nil {
+			return nil, err
+		}
+		req = req.WithContext(context.WithValue(a.ctx, leaseKey{}, a.lease))
+	}
+	a.req = req
+	return u.transport.RoundTrip(req)
+}
+
+// connected is called when the request has its connection, before it is sent.
+func (a *attempt) connected(info httptrace.GotConnInfo) {
+	a.note(&a.gotConn)
+	a.lease.connected()
+	most := int64(a.s.upstream.config.Limits.MaxRequestsPerConnection)
+	if c, ok := info.Conn.(*pooledConn); ok && most > 1 && c.uses.Add(1) >= most {
+		a.req.Header["Connection"] = []string{"close"} // its last request
+	}
 }
 
 // account adds this sidecar's own share of the try: building and writing the
@@ -96,8 +128,24 @@ func (a *attempt) end() {
 	}
 	a.ended = true
 	a.cancel(nil)
-	a.host.Release()
+	a.free()
 	a.record.Duration = a.since() - a.record.Start
 	a.s.x.Connections += a.host.TakeOpened()
 	a.s.x.Attempts = append(a.s.x.Attempts, a.record)
+}
+
+// drop ends a try that was turned away before it began: it is none.
+func (a *attempt) drop() {
+	a.ended = true
+	a.cancel(nil)
+	a.free()
+}
+
+// free gives back what counts against limits.
+func (a *attempt) free() {
+	a.host.Release()
+	a.lease.release()
+	if a.counts {
+		a.s.upstream.releaseRequest()
+	}
 }

@@ -23,7 +23,8 @@ type requestBody struct {
 	buf      []byte // of [0, total) while replayable
 	total    int64
 	overflow bool // buf is gone
-	keep     bool // still buffering
+	keep     bool // still buffering, for other tries
+	hold     bool // buffering to the end, for copies
 	err      error
 	waiting  []func() // called once, when the client has sent all
 }
@@ -131,7 +132,7 @@ func (a *attemptBody) fetch(p []byte) (int, error) {
 	b.idle.Broadcast()
 	switch {
 	case b.overflow:
-	case a.closed, b.keep && b.total+int64(n) <= int64(b.limit):
+	case a.closed, (b.keep || b.hold) && b.total+int64(n) <= int64(b.limit):
 		// What a given-up try still took belongs to the one after it, even
 		// above the limit.
 		b.buf = append(b.buf, p[:n]...)

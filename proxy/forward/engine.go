@@ -39,6 +39,7 @@ type Engine struct {
 
 	state  atomic.Pointer[state]
 	active atomic.Int64
+	copies copies
 
 	mu      sync.Mutex // of Apply
 	retired []*Upstream
@@ -102,7 +103,7 @@ func (e *Engine) Apply(s Snapshot) error {
 	// Nothing below can fail: upstreams that are kept change in place.
 	for i := range s.Clusters {
 		c := &s.Clusters[i]
-		next.clusters[c.Name] = newUpstream(c, endpointsOf(c, s.Endpoints), before.clusters[c.Name])
+		next.clusters[c.Name] = newUpstream(c, endpointsOf(c, s.Endpoints), before.clusters[c.Name], e.opts.Logger)
 	}
 	e.state.Store(next)
 	e.retire(before, next)
@@ -139,8 +140,10 @@ func (e *Engine) retire(before, next *state) {
 	e.retired = pending
 }
 
-// Close lets go of all idle upstream connections.
+// Close gives up mirrored requests that are under way and lets go of all idle
+// upstream connections.
 func (e *Engine) Close() {
+	e.copies.close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, u := range e.state.Load().clusters {

@@ -27,6 +27,7 @@ type Exchange struct {
 	Listener  string
 	Direction listen.Direction
 	Protocol  mesh.Protocol
+	Mirror    bool // a copy, whose answer nobody got
 
 	Source      *Peer // never nil; mesh.Unknown where nobody could tell
 	Destination *Peer

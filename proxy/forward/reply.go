@@ -2,6 +2,7 @@ package forward
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,6 +84,9 @@ func (s *stream) head(status int) {
 
 // applyResponseOps changes the answer's headers as the configuration says.
 func (s *stream) applyResponseOps(h http.Header) {
+	if s.setCookie != "" {
+		h["Set-Cookie"] = append(slices.Clip(h["Set-Cookie"]), s.setCookie)
+	}
 	if s.weighted != nil {
 		s.weighted.ResponseHeaders.Apply(h)
 	}

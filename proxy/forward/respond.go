@@ -142,6 +142,9 @@ func (s *stream) settleGRPC(a *attempt, res *http.Response) {
 	if n, err := strconv.Atoi(status); err != nil || n < 0 || n > 16 {
 		status = grpcFromHTTP(res.StatusCode)
 	}
+	if a.record.GRPC == "" && res.StatusCode == http.StatusOK {
+		s.upstream.Report(a.host, grpcToHTTP(status))
+	}
 	s.x.GRPCStatus, a.record.GRPC = status, status
 }
 
@@ -158,6 +161,7 @@ func (s *stream) broken(a *attempt, err error) {
 		return
 	}
 	f := classify(a.ctx, err)
+	s.upstream.Report(a.host, f.outlierStatus())
 	a.record.Flags |= f.flags
 	s.x.Flags |= f.flags
 	if f.details != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -34,7 +35,10 @@ type stream struct {
 	deadline  deadline
 	attempts  [2]Attempt // backing of x.Attempts: most requests need no more
 	wroteHead bool
-	sentBytes int64 // of the answer's body
+	hash      uint64
+	hashed    bool   // by hash, not at random
+	setCookie string // that the client gets to keep its endpoint
+	sentBytes int64  // of the answer's body
 	own       time.Duration
 	abort     bool // the client must see that the answer is cut
 }
@@ -123,12 +127,12 @@ func (s *stream) walk() {
 		s.reply(localReply{status: d.Route.Redirect.Code(), location: d.Route.Location(&req),
 			details: DetailsDirectResponse, object: d.Route.Object})
 	default:
-		s.toCluster(st, d.Route.Forward, req.Path)
+		s.toCluster(st, d.Route.Forward, &req)
 	}
 }
 
 // toCluster picks the destination of a split and forwards to it.
-func (s *stream) toCluster(st *state, f *route.Forward, path string) {
+func (s *stream) toCluster(st *state, f *route.Forward, req *route.Request) {
 	s.forward = f
 	s.weighted = f.Pick(rand.Uint64())
 	s.x.Cluster = s.weighted.Cluster
@@ -152,12 +156,11 @@ func (s *stream) toCluster(st *state, f *route.Forward, path string) {
 		s.reply(localReply{status: http.StatusForbidden, details: DetailsUpgradeFailed})
 		return
 	}
-	if !u.acquireRequest() {
-		s.reply(overflowReply(u.config.Object))
-		return
+	if u.config.Policy.Hashed() && len(f.Hash) > 0 {
+		client, _, _ := net.SplitHostPort(s.r.RemoteAddr)
+		s.hash, s.hashed, s.setCookie = f.HashOf(req, client, rand.Uint64())
 	}
-	defer u.releaseRequest()
-	s.forwardWithRetries(path)
+	s.forwardWithRetries(st, req.Path)
 }
 
 // The reasons for which this sidecar itself ends a try.
@@ -168,7 +171,7 @@ var (
 
 // forwardWithRetries tries until there is an answer to pass on, or no reason
 // left to try again.
-func (s *stream) forwardWithRetries(path string) {
+func (s *stream) forwardWithRetries(st *state, path string) {
 	ctx, cancel := context.WithCancelCause(s.r.Context())
 	defer cancel(nil)
 	defer s.deadline.stop()
@@ -176,6 +179,9 @@ func (s *stream) forwardWithRetries(path string) {
 	s.prepareBody(policy.Enabled() && policy.Num > 0, cancel)
 	t := &tries{s: s, policy: policy, header: s.outgoing(), path: path}
 	t.applyHeaderOps()
+	if len(s.forward.Mirrors) > 0 {
+		s.mirror(st, t)
+	}
 	s.own += time.Since(s.x.Begin)
 	for {
 		out := t.next(ctx)
@@ -195,10 +201,11 @@ func (s *stream) forwardWithRetries(path string) {
 func (s *stream) prepareBody(retries bool, cancel context.CancelCauseFunc) {
 	if s.r.Body != nil && s.r.Body != http.NoBody && s.r.ContentLength != 0 {
 		limit := 0
-		if retries && s.upgrade == "" {
+		if (retries || len(s.forward.Mirrors) > 0) && s.upgrade == "" {
 			limit = s.e.opts.BodyLimit
 		}
 		s.body = newRequestBody(s.r.Body, limit)
+		s.body.hold = len(s.forward.Mirrors) > 0
 	}
 	if d := s.forward.Timeout; d > 0 && s.upgrade == "" {
 		s.whenSent(func() { s.deadline.start(d, func() { cancel(errRouteTimeout) }) })

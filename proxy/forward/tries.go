@@ -64,7 +64,11 @@ func (t *tries) applyHeaderOps() {
 func (t *tries) next(ctx context.Context) outcome {
 	t.n++
 	s := t.s
-	host := s.upstream.Hosts().PickOther(rand.Uint64(), t.tried, t.redraws(), rand.Uint64)
+	first := s.hash
+	if !s.hashed {
+		first = rand.Uint64()
+	}
+	host := s.upstream.Hosts().PickOther(first, t.tried, t.redraws(), rand.Uint64)
 	if host == nil {
 		return outcome{reply: localReply{status: http.StatusServiceUnavailable, flags: FlagUH,
 			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object}}
@@ -72,6 +76,9 @@ func (t *tries) next(ctx context.Context) outcome {
 	t.tried = append(t.tried, host)
 	if t.n > 1 {
 		t.header = cloneHeader(t.header, 0) // the try before may still be sending its own
+		if s.upgrade == "" {
+			delete(t.header, "Connection") // said that its connection was used up
+		}
 	}
 	t.header[headerAttemptCount] = []string{strconv.Itoa(t.n)}
 	a := newAttempt(ctx, s, host)
@@ -150,6 +157,10 @@ func (t *tries) request(ctx context.Context, host *cluster.Host) *http.Request {
 // failed judges a try without an answer.
 func (t *tries) failed(a *attempt, err error) outcome {
 	s := t.s
+	if errors.Is(err, errOverflow) {
+		a.drop()
+		return outcome{reply: overflowReply(s.upstream.config.Object)}
+	}
 	defer a.end()
 	if s.clientGone() {
 		reply := s.clientFault()
@@ -158,6 +169,7 @@ func (t *tries) failed(a *attempt, err error) outcome {
 	}
 	f := classify(a.ctx, err)
 	a.record.Flags, a.record.Reason = f.flags, f.reason(t)
+	s.upstream.Report(a.host, f.outlierStatus())
 	reply := f.reply(t.n > 1)
 	if f.byConfig {
 		reply.object = s.route.Object
@@ -179,6 +191,12 @@ func (t *tries) answered(a *attempt, res *http.Response) outcome {
 	if s.grpc {
 		a.record.GRPC = first(res.Header, headerGRPCStatus)
 	}
+	switch {
+	case !s.grpc || res.StatusCode != http.StatusOK:
+		s.upstream.Report(a.host, res.StatusCode)
+	case a.record.GRPC != "":
+		s.upstream.Report(a.host, grpcToHTTP(a.record.GRPC))
+	} // else the trailers tell
 	out := outcome{attempt: a, response: res}
 	limited := len(res.Header["X-Envoy-Ratelimited"]) > 0
 	if !t.policy.Enabled() || res.StatusCode == http.StatusSwitchingProtocols ||

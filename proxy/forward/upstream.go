@@ -3,8 +3,10 @@ package forward
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,9 +38,16 @@ type gauges struct {
 	retries  atomic.Int64
 	conns    atomic.Int64 // TCP connections
 	retired  atomic.Bool
+	pool     pool
+	detector atomic.Pointer[cluster.Detector]
+
+	mu      sync.Mutex // of changes of hosts and what watches them
+	current *cluster.Config
+	sweeper *time.Timer // nil while there is nothing to sweep
+	log     *slog.Logger
 }
 
-func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upstream) *Upstream {
+func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upstream, log *slog.Logger) *Upstream {
 	u := &Upstream{config: c}
 	if len(c.Services) > 0 {
 		u.service = c.Services[0]
@@ -46,7 +55,7 @@ func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upst
 	if previous != nil && sameConnections(previous.config, c) {
 		u.transport, u.gauges = previous.transport, previous.gauges
 	} else {
-		u.gauges = &gauges{}
+		u.gauges = &gauges{log: log}
 		u.transport = u.newTransport()
 	}
 	u.setEndpoints(endpoints)
@@ -56,12 +65,20 @@ func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upst
 // sameConnections reports whether connections made for a also serve b.
 func sameConnections(a, b *cluster.Config) bool {
 	return a.HTTP2 == b.HTTP2 && a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
-		(a.Limits.MaxRequestsPerConnection == 1) == (b.Limits.MaxRequestsPerConnection == 1)
+		(a.Limits.MaxRequestsPerConnection == 1) == (b.Limits.MaxRequestsPerConnection == 1) &&
+		a.Limits.MaxConnections == b.Limits.MaxConnections && limited(a) == limited(b)
 }
 
 // setEndpoints swaps the endpoint list; requests under way end where they are.
 func (u *Upstream) setEndpoints(endpoints []cluster.Endpoint) {
-	u.hosts.Store(cluster.NewHosts(u.config, endpoints, u.hosts.Load()))
+	g := u.gauges
+	g.mu.Lock()
+	before := g.current
+	g.current = u.config
+	g.detect(before)
+	g.hosts.Store(cluster.NewHosts(u.config, endpoints, g.hosts.Load()))
+	g.mu.Unlock()
+	g.watch()
 }
 
 // Config gives the cluster's configuration; only to be read.
@@ -86,11 +103,22 @@ func (u *Upstream) newTransport() *http.Transport {
 	}
 	g := u.gauges
 	connectTimeout := u.config.ConnectTimeout
+	connect := func(ctx context.Context, _, address string) (net.Conn, error) {
+		return dial(ctx, g.hosts.Load(), address, connectTimeout)
+	}
+	most := 0
+	if limited(u.config) {
+		most = int(u.config.Limits.MaxConnections)
+		plain := connect
+		connect = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return g.pool.counted(ctx, address, func() (net.Conn, error) { return plain(ctx, network, address) })
+		}
+	}
 	return &http.Transport{
-		Protocols: &protocols,
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return dial(ctx, g.hosts.Load(), address, connectTimeout)
-		},
+		Protocols:              &protocols,
+		DialContext:            connect,
+		MaxConnsPerHost:        most,
+		MaxIdleConns:           most, // 0 = no limit
 		DisableKeepAlives:      u.config.Limits.MaxRequestsPerConnection == 1,
 		DisableCompression:     true, // bodies pass as they are
 		MaxIdleConnsPerHost:    1024,
@@ -106,6 +134,29 @@ func (u *Upstream) newTransport() *http.Transport {
 			SendPingTimeout:               30 * time.Second,
 		},
 	}
+}
+
+// Levels are what a cluster is doing now, against its limits.
+type Levels struct {
+	Requests, Pending, Retries, Connections int
+	Ejected                                 int
+	Ejections                               uint64 // so far
+	Panics                                  bool
+}
+
+// Levels gives the cluster's levels. Pending and HTTP connections are known
+// where they are limited.
+func (u *Upstream) Levels() Levels {
+	hosts := u.hosts.Load()
+	open, pending := u.pool.levels()
+	l := Levels{
+		Requests: int(u.requests.Load()), Pending: pending, Retries: int(u.retries.Load()),
+		Connections: open + int(u.conns.Load()), Ejected: hosts.Ejected(), Panics: hosts.Panics(),
+	}
+	if d := u.detector.Load(); d != nil {
+		l.Ejections = d.Ejections()
+	}
+	return l
 }
 
 // Dial opens a TCP connection to a host of the cluster. The error is a
@@ -133,6 +184,9 @@ func (u *Upstream) releaseRequest() {
 // has ended.
 func (u *Upstream) retire() {
 	u.retired.Store(true)
+	u.mu.Lock()
+	u.unwatch()
+	u.mu.Unlock()
 	u.transport.CloseIdleConnections()
 }
 

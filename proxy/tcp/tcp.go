@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,10 +120,12 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 	a.Duration = time.Since(x.Begin) - begin
 	x.Connections += host.TakeOpened()
 	if err != nil {
+		u.Report(host, http.StatusServiceUnavailable)
 		a.Flags = forward.FlagUF
 		a.Reason = forward.ConnectReason(err)
 		x.Flags, x.Details = forward.FlagUF, forward.DetailsEarlyReset+"{remote_connection_failure}"
 	} else {
+		u.Report(host, http.StatusOK)
 		a.Reached = true
 		x.Details = forward.DetailsViaUpstream
 		x.Own = begin

@@ -68,10 +68,11 @@ type outcomeKey struct {
 	flags   forward.Flags
 	details string
 	object  string
+	mirror  bool
 }
 
 func outcomeOf(x *forward.Exchange) outcomeKey {
-	return outcomeKey{x.Status, x.GRPCStatus, x.Flags, x.Details, x.Object}
+	return outcomeKey{x.Status, x.GRPCStatus, x.Flags, x.Details, x.Object, x.Mirror}
 }
 
 // coarse is what is left of an outcome when an edge has too many.

@@ -120,19 +120,25 @@ type outcome struct {
 func (m *Metrics) Active() bool { return true }
 
 // Done counts a request. TCP connections are counted as they live, see Opened.
+//
+// A mirrored request is counted in sidelight_* only: Istio's metrics, where the
+// client's side counts no copies, would show more requests than there were.
 func (m *Metrics) Done(x *forward.Exchange) {
 	if x.Protocol == mesh.TCP {
 		return
 	}
 	e := m.edge(keyOf(x))
 	o := e.outcome(outcomeOf(x))
-	o.requests.Inc()
 	o.responses.Inc()
+	e.attempts.Add(float64(len(x.Attempts)))
+	e.connections.Add(float64(x.Connections))
+	if x.Mirror {
+		return
+	}
+	o.requests.Inc()
 	o.duration.Observe(float64(x.Duration) / float64(time.Millisecond))
 	o.requestSize.Observe(float64(x.RequestBytes))
 	o.answerSize.Observe(float64(x.ResponseBytes))
-	e.attempts.Add(float64(len(x.Attempts)))
-	e.connections.Add(float64(x.Connections))
 	if x.Direction == listen.Inbound {
 		m.addedDestination.Observe(x.Own.Seconds())
 	} else {
@@ -184,14 +190,15 @@ func (e *edge) outcome(k outcomeKey) *outcome {
 			return o.(*outcome)
 		}
 	}
-	values := slices.Concat(e.labels, k.values())
-	made, loaded := e.outcomes.LoadOrStore(k, &outcome{
-		requests:    e.m.requests.WithLabelValues(values...),
-		responses:   e.m.responses.WithLabelValues(slices.Concat(e.labels, k.answer())...),
-		duration:    e.m.duration.WithLabelValues(values...),
-		requestSize: e.m.requestSize.WithLabelValues(values...),
-		answerSize:  e.m.answerSize.WithLabelValues(values...),
-	})
+	fresh := &outcome{responses: e.m.responses.WithLabelValues(slices.Concat(e.labels, k.answer())...)}
+	if !k.mirror {
+		values := slices.Concat(e.labels, k.values())
+		fresh.requests = e.m.requests.WithLabelValues(values...)
+		fresh.duration = e.m.duration.WithLabelValues(values...)
+		fresh.requestSize = e.m.requestSize.WithLabelValues(values...)
+		fresh.answerSize = e.m.answerSize.WithLabelValues(values...)
+	}
+	made, loaded := e.outcomes.LoadOrStore(k, fresh)
 	if !loaded {
 		e.count.Add(1)
 	}
