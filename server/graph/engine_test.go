@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestRingKeepsTotals(t *testing.T) {
 			key, n := uint32(rng.IntN(int(k.end))), float64(1+rng.IntN(5000))
 			counts = append(counts, entry64{key: key, n: n})
 		}
+		slices.SortFunc(counts, func(a, b entry64) int { return int(a.key) - int(b.key) })
 		if r.put(uint32(rng.IntN(3)), span{at - width, at}, counts, 0) {
 			for _, c := range counts {
 				want[c.key] += c.n

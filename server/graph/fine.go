@@ -46,6 +46,12 @@ type entry64 struct {
 // are cut so that a float32 holds them exactly: what is read out later adds up
 // to what came in.
 func (f *fine) add(second int64, counts []entry64, requests int, share float64) {
+	// A scrape ends within a second and the next one begins there: most of what
+	// is put into a second is of a kind that its last chunk holds already.
+	held, end := len(f.entries), len(f.entries)
+	if last := len(f.chunks) - 1; last >= 0 && f.chunks[last].second == second {
+		held = int(f.chunks[last].off)
+	}
 	c := chunk{second: second, off: uint32(len(f.entries))}
 	var t total
 	for i := range counts {
@@ -55,22 +61,30 @@ func (f *fine) add(second int64, counts []entry64, requests int, share float64) 
 		}
 		counts[i].given += part
 		n := float32(part)
-		f.entries = append(f.entries, entry{counts[i].key, n})
-		c.n++
 		if i < requests {
-			c.requests++
 			t.requests += n
 			if counts[i].failed {
 				t.failed += n
 			}
 		}
+		for held < end && f.entries[held].key < counts[i].key { // both are sorted
+			held++
+		}
+		if held < end && f.entries[held].key == counts[i].key {
+			f.entries[held].n += n
+			continue
+		}
+		f.entries = append(f.entries, entry{counts[i].key, n})
+		c.n++
+		if i < requests {
+			c.requests++
+		}
 	}
-	if c.n == 0 {
-		return
-	}
-	f.chunks = append(f.chunks, c)
 	if f.tens != nil {
 		f.ten(second).start = 0
+	}
+	if c.n > 0 {
+		f.chunks = append(f.chunks, c)
 	}
 	if t.requests == 0 {
 		return
