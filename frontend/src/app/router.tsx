@@ -20,6 +20,13 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/overview',
+    beforeLoad: ({ search }) => {
+      throw redirect({ to: '/', search: search as never, replace: true })
+    },
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/graph',
     component: lazyRouteComponent(() => import('@/features/graph'), 'GraphPage'),
   }),
