@@ -77,11 +77,15 @@ export function useGraph(params: GraphParams, at: string | null): Live<GraphView
   }
 }
 
+/** What is asked for while nobody has chosen a window. */
+export const widestUnchosen = '30m'
+
 /** Errors per second of the whole mesh, with what happened when. */
 export function useTimeline(window: string, until: string | null) {
+  const asked = window || widestUnchosen
   return useQuery<Timeline>({
-    queryKey: ['timeline', window, until],
-    queryFn: ({ signal }) => get<Timeline>('timeline', { window, until }, signal),
+    queryKey: ['timeline', asked, until],
+    queryFn: ({ signal }) => get<Timeline>('timeline', { window: asked, until }, signal),
     refetchInterval: until === null ? 5000 : false,
     placeholderData: keepPreviousData,
   })

@@ -26,7 +26,7 @@ describe('search parameters', () => {
 describe('a schema over the address', () => {
   it('falls back for each field that is mistyped, and keeps the others', () => {
     const read = readSearch(graphSearch, { level: 'galaxy', metric: 'p95', at: 'yesterday', window: '7y', ns: 'a' })
-    expect(read).toMatchObject({ level: 'workload', metric: 'p95', at: '', window: '30m', ns: 'a' })
+    expect(read).toMatchObject({ level: 'workload', metric: 'p95', at: '', window: '', ns: 'a' })
   })
 
   it('writes only what was chosen', () => {

@@ -1,4 +1,4 @@
-import { useTimeline } from '@/api/graph'
+import { useTimeline, widestUnchosen } from '@/api/graph'
 import { useConnection, useNow } from '@/api/live-context'
 import { clock, windowSeconds } from '@/lib/time'
 import { sharedSearch, useUrlState } from '@/lib/url'
@@ -6,6 +6,7 @@ import { Button } from '@/ui/Button'
 import { Icon } from '@/ui/Icon'
 import { Menu, MenuCheck } from '@/ui/Menu'
 import styles from './TimeBar.module.css'
+import { windowFor } from './scale'
 import { Track } from './Track'
 
 const windows = [
@@ -19,17 +20,22 @@ const windows = [
   { value: '1d', label: 'Last day' },
 ] as const
 
+/** What the bar chooses from by itself. */
+const unchosen = ['5m', '15m', widestUnchosen] as const
+
 /** The time of every page: live, or a moment of the past; and what happened around it. */
 export function TimeBar() {
-  const [{ at, window }, setUrl] = useUrlState(sharedSearch)
+  const [{ at, window: chosen }, setUrl] = useUrlState(sharedSearch)
   const now = useNow()
   const live = at === ''
   const { state } = useConnection()
   const connected = state === 'open' || state === 'idle' || state === 'paused'
-  const seconds = windowSeconds(window) ?? 1800
+  const asked = windowSeconds(chosen || widestUnchosen) ?? 1800
   // A moment far back is looked at from its own time on, with a tenth after it.
-  const until = !live && now - Date.parse(at) > seconds * 1000 ? new Date(Date.parse(at) + seconds * 100).toISOString() : null
-  const { data, error } = useTimeline(window, until)
+  const until = !live && now - Date.parse(at) > asked * 1000 ? new Date(Date.parse(at) + asked * 100).toISOString() : null
+  const { data, error } = useTimeline(chosen, until)
+  const window = chosen || (until === null ? windowFor(data, unchosen, now) : widestUnchosen)
+  const seconds = windowSeconds(window) ?? asked
   return (
     <section className={styles.time} aria-label="Time">
       <div className={styles.now}>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Timeline } from '@/api/types'
 import { frozenLink } from '../link'
-import { clusterMarkers, nearestMarker, scaleOf } from './scale'
+import { clusterMarkers, nearestMarker, scaleOf, windowFor } from './scale'
 
 const inset = { left: 10, right: 10 }
 const from = Date.parse('2026-11-21T12:00:00Z')
@@ -25,6 +25,22 @@ describe('scaleOf', () => {
   it('goes there and back', () => {
     const scale = scaleOf(timeline, 1800, null, 733, inset)
     for (const x of [10, 200, 723]) expect(scale.x(scale.time(x))).toBeCloseTo(x)
+  })
+})
+
+describe('windowFor', () => {
+  const windows = ['5m', '15m', '30m'] as const
+  const end = from + 1_800_000
+  const busySince = (secondsAgo: number): Timeline => ({ ...timeline, rps: Array.from({ length: 300 }, (_, i) => (i * 6 >= 1800 - secondsAgo ? 9 : 0)) })
+  it('is the smallest that shows all there is', () => {
+    expect([60, 299, 312, 890, 912, 1800].map((age) => windowFor(busySince(age), windows, end))).toEqual(['5m', '5m', '15m', '15m', '30m', '30m'])
+  })
+  it('reaches back to what happened before the first request', () => {
+    const started = { at: new Date(end - 400_000).toISOString(), kind: 'start' as const, text: 'web started' }
+    expect(windowFor({ ...busySince(60), markers: [started] }, windows, end)).toBe('15m')
+  })
+  it('is the widest while nothing is known', () => {
+    expect([windowFor(undefined, windows, end), windowFor(timeline, windows, end)]).toEqual(['30m', '30m'])
   })
 })
 

@@ -1,4 +1,5 @@
 import type { Marker, Timeline } from '@/api/types'
+import { windowSeconds } from '@/lib/time'
 
 export type TrackScale = {
   from: number
@@ -24,6 +25,18 @@ export function scaleOf(timeline: Timeline, seconds: number, now: number | null,
     x: (ms) => inset.left + ((ms - from) / (to - from || 1)) * inner,
     time: (x) => from + ((x - inset.left) / inner) * (to - from),
   }
+}
+
+/** The smallest of the windows that shows all there is; a young mesh would else be a corner of its bar. */
+export function windowFor<W extends string>(timeline: Timeline | undefined, windows: readonly W[], now: number): W {
+  const widest = windows.at(-1)!
+  if (!timeline) return widest
+  const first = timeline.rps.findIndex((rps) => rps > 0)
+  const begins = timeline.markers.map((m) => Date.parse(m.at))
+  if (first >= 0) begins.push(Date.parse(timeline.from) + first * timeline.step_s * 1000)
+  if (begins.length === 0) return widest
+  const age = (now - Math.min(...begins)) / 1000
+  return windows.find((w) => (windowSeconds(w) ?? 0) >= age) ?? widest
 }
 
 export function nearestMarker(markers: readonly Marker[], scale: TrackScale, x: number): Marker | null {
