@@ -11,7 +11,7 @@ import { routeEdges } from './route'
 import { buildScene, type Marks } from './scene'
 import { boxesOf, placeNewcomers } from './sticky'
 import { Stage } from './stage'
-import { fitClear, type Insets, pan, reveal, seen, type Size, toWorld, type View, zoomAt } from './viewport'
+import { around, fit, fitClear, type Insets, pan, reveal, seen, type Size, toWorld, type View, zoomAt } from './viewport'
 
 /**
  * The graph's one conductor: takes models in, keeps positions, routes and the
@@ -42,6 +42,9 @@ const cardsMost = 300
 /** Legend and map lie over the lower corners. */
 const cornersHeight = 130
 const margin: Insets = { left: 28, right: 28, top: 56, bottom: 28 }
+const clear: Insets = { ...margin, bottom: margin.bottom + cornersHeight }
+/** Below this the words of cards are small: beside a panel, what it speaks of is shown rather than the whole. */
+const readable = 0.85
 
 export type EngineOptions = {
   runner: LayoutRunner
@@ -186,7 +189,8 @@ export class GraphEngine {
     const rect = this.rectOf(id)
     if (!rect) return
     const { view, size } = this.camera.get()
-    this.move(reveal(view, rect, size, margin))
+    const next = reveal(view, rect, size, margin)
+    if (next !== view) this.look(next)
   }
 
   /** Everything drawn, with its boxes. */
@@ -300,13 +304,24 @@ export class GraphEngine {
     if (at) return cardRect(at)
     const line = routes.get(id)
     if (!line) return null
-    const points: Rect[] = []
-    line.xs.forEach((x, i) => points.push({ x, y: line.ys[i]!, w: 0, h: 0 }))
-    return bounds(points)
+    const parts: Rect[] = []
+    line.xs.forEach((x, i) => parts.push({ x, y: line.ys[i]!, w: 0, h: 0 }))
+    // An edge is seen with its two ends.
+    const edge = this.model?.edges.get(id)
+    for (const end of edge ? [edge.source, edge.target] : []) {
+      const p = positions.get(end)
+      if (p) parts.push(cardRect(p))
+    }
+    return bounds(parts)
   }
 
   private move(view: View): void {
     if (this.fitted) this.touched = true
+    this.look(view)
+  }
+
+  /** As move, but by our own doing: the picture may still be fitted anew. */
+  private look(view: View): void {
     this.camera.set({ ...this.camera.get(), view })
     this.refreshVisible()
     this.stage?.draw()
@@ -320,6 +335,8 @@ export class GraphEngine {
     this.stage?.resize(size)
     if (!this.touched) this.fitted = false
     this.fitOnce()
+    // A panel that opens must not cover what it speaks of.
+    if (this.touched && this.marks.selected !== null) this.show(this.marks.selected)
     this.refreshVisible()
   }
 
@@ -332,7 +349,9 @@ export class GraphEngine {
     const extent = this.extent()
     if (this.fitted || !extent || size.w === 0) return
     this.fitted = true
-    const view = fitClear(extent, size, margin, cornersHeight)
+    const whole = fitClear(extent, size, margin, cornersHeight)
+    const about = this.marks.selected === null ? null : this.rectOf(this.marks.selected)
+    const view = about && whole.k < readable ? around(about, extent, size, clear, Math.max(readable, fit(about, size, clear).k)) : whole
     this.camera.set({ size, view })
     if (view.k < cardsFrom && size.w < smallScreen) {
       const { positions } = this.picture.get()

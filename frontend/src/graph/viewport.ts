@@ -49,6 +49,24 @@ export function fitClear(rect: Rect, size: Size, insets: Insets, corners: number
   return clear.k >= 0.82 * whole.k && clear.k >= 0.7 ? clear : whole
 }
 
+/**
+ * Shows the surroundings of a rectangle at a zoom of its own: the rectangle in
+ * the middle of what is free, as far as the extent has something to show there.
+ */
+export function around(rect: Rect, extent: Rect, size: Size, insets: Insets, k: number): View {
+  const place = (at: number, from: number, length: number, room: number, before: number, after: number) => {
+    const free = room - before - after
+    if (length * k <= free) return before + (free - length * k) / 2 - from * k
+    const wanted = before + free / 2 - at * k
+    return Math.min(before - from * k, Math.max(room - after - (from + length) * k, wanted))
+  }
+  return {
+    k,
+    x: place(rect.x + rect.w / 2, extent.x, extent.w, size.w, insets.left, insets.right),
+    y: place(rect.y + rect.h / 2, extent.y, extent.h, size.h, insets.top, insets.bottom),
+  }
+}
+
 /** The world rectangle that is on screen. */
 export function seen(view: View, size: Size): Rect {
   return { x: -view.x / view.k, y: -view.y / view.k, w: size.w / view.k, h: size.h / view.k }

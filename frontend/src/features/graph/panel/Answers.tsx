@@ -36,7 +36,7 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
               {a.grpc ? `gRPC ${a.grpc}` : a.code === 0 ? 'no answer' : a.code} {a.flags === '-' ? '' : a.flags}
             </b>
             <Figure of={perSecond(a.rps)} className="num" />
-            <span className="cut" title={[reason(a.by, a.flags, a.details, to), a.details].filter(Boolean).join(' · ')}>
+            <span className={styles.reason} title={[reason(a.by, a.flags, a.details, to), a.details].filter(Boolean).join(' · ')}>
               {reason(a.by, a.flags, a.details, to)}
             </span>
             {a.object === '' ? null : <span className={cx(styles.object, 'cut')}>{a.object}</span>}
