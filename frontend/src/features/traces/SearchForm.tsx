@@ -47,7 +47,7 @@ export function SearchForm({ search, onChange }: { search: TracesSearch; onChang
           </span>
         )}
       </Field>
-      <ChipButton kind="fail" pressed={search.errors === '1'} onClick={() => onChange({ errors: search.errors === '1' ? '' : '1' })}>
+      <ChipButton kind={search.errors === '1' ? 'fail' : 'plain'} pressed={search.errors === '1'} onClick={() => onChange({ errors: search.errors === '1' ? '' : '1' })}>
         with errors
       </ChipButton>
       {linked.map((n) => (

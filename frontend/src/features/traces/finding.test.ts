@@ -41,6 +41,14 @@ describe('headline', () => {
   })
 })
 
+describe('headline of a slow trace', () => {
+  it('does not blame the caller for who was called and sends no spans', () => {
+    const call = span('b', 1, { service: 'payments', operation: 'POST transfer', kind: 'client', duration_us: 9000, self_us: 9000, attributes: { 'sidelight.service': 'api.bank.example', 'sidelight.destination': 'unknown' } })
+    const t = { ...failedTrace(), duration_ms: 10, critical_path: ['a', 'b'], spans: [span('a', 0, { duration_us: 10_000, self_us: 1000 }), call] }
+    expect(headline(t, buildTree(t))).toBe('No error. 90 % of 10\u2009ms was spent waiting for api.bank.example, called by payments in POST transfer.')
+  })
+})
+
 describe('shares and statusOf', () => {
   it('does not say a code twice', () => {
     expect(['HTTP 503', 'answered 503', 'per-try timeout 1s'].map((message) => messageOf(span('a', 0, { message })))).toEqual(['', '', 'per-try timeout 1s'])

@@ -95,7 +95,11 @@ export function headline(trace: Trace, tree: SpanTree): string {
   const slow = slowest(tree)
   if (!slow) return `${plural(trace.spans.length, 'span')}, no error.`
   const share = Math.round((slow.self_us / tree.duration_us) * 100)
-  return `No error. ${share} % of ${text(duration(trace.duration_ms))} was spent in ${slow.service} itself, in ${slow.operation}.`
+  const part = `No error. ${share} % of ${text(duration(trace.duration_ms))} was spent`
+  // A call without a span of who was called: the time is theirs, or the way there.
+  const called = slow.kind === 'client' ? targetOf(slow) : ''
+  if (called) return `${part} waiting for ${called}, called by ${slow.service} in ${slow.operation}.`
+  return `${part} in ${slow.service} itself, in ${slow.operation}.`
 }
 
 function failedHeadline(c: Cause): string {
