@@ -61,9 +61,9 @@ export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, o
         onChange={onSide}
       />
       <span className={styles.redacted}>
-        <Chip title="Sidecars cut these before anything leaves the node. Bodies are never captured.">
+        <Chip title="Sidecars cut authorization, cookies and query values before anything leaves the node. Bodies are never captured.">
           <Icon name="lock" size={12} />
-          Redacted: authorization, cookies, query values
+          Credentials and query values redacted
         </Chip>
       </span>
       <span className={styles.right}>

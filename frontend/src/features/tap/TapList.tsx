@@ -59,8 +59,9 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
       ArrowUp: () => select(i - 1),
       Home: () => select(0),
       End: () => select(shown - 1),
-      ArrowRight: () => selected !== null && toggle(selected, true),
-      Enter: () => selected !== null && toggle(selected),
+      // With nothing chosen yet, the first row is meant.
+      ArrowRight: () => (selected === null ? select(0) : toggle(selected, true)),
+      Enter: () => (selected === null ? select(0) : toggle(selected)),
       ArrowLeft: () => selected !== null && toggle(selected, false),
       Escape: () => {
         setOpen(null)
