@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +167,11 @@ func checkGarbage(t *testing.T, m *meshUnderTest) {
 	if after := m.processes(); len(after) != len(before) {
 		t.Errorf("%d processes run, there were %d before:\n%s", len(after), len(before), names(after))
 	}
+	for _, p := range before {
+		if address := p.flag("--metrics"); address != "" {
+			checkCounted(t, p.flag("--node-id"), address)
+		}
+	}
 	checkServing(t, m, "GET", "/", http.StatusOK)
 	checkSynced(t, m)
 	eventually(t, 20*time.Second, "nothing is stale", func() error {
@@ -181,6 +188,30 @@ func checkGarbage(t *testing.T, m *meshUnderTest) {
 		return nil
 	})
 	checkNoPanics(t, m)
+}
+
+// checkCounted wants a sidecar to have counted what it could not read.
+func checkCounted(t *testing.T, node, address string) {
+	t.Helper()
+	resp, err := web.Get("http://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "sidelight_downstream_unreadable_requests_total"
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			if n, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil || n == 0 {
+				t.Errorf("%s: %s is %s after garbage", node, name, strings.TrimSpace(value))
+			}
+			return
+		}
+	}
+	t.Errorf("%s has no metric %s", node, name)
 }
 
 // throw sends a payload and reads what comes back, for a moment.
@@ -229,7 +260,7 @@ func checkBrokenConfig(t *testing.T, m *meshUnderTest) {
 	}{
 		{"unknown field", virtualService("    retires:\n      attempts: 3"), []string{":12:", "retires", "retries"}},
 		{"wrong type", virtualService("    timeout: [1, 2]"), []string{":12:", "timeout"}},
-		{"broken YAML", virtualService("   - : : bad: [\n"), []string{":12"}},
+		{"broken YAML", virtualService("    timeout: @2s"), []string{":12:", "not valid YAML"}},
 		{"unknown kind", "apiVersion: networking.istio.io/v1\nkind: VirtualServise\nmetadata: {name: x, namespace: y}\nspec: {}\n", []string{"VirtualServise", "VirtualService"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
