@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jaegertracing/jaeger-idl/model/v1"
@@ -161,7 +162,7 @@ func (j jaegerAPI) answer(w http.ResponseWriter, data any, total int, err error)
 }
 
 // jaegerQuery reads the parameters of Jaeger's search: times in µs since 1970,
-// durations as "1.2s", tags as a JSON object or key:value.
+// durations as "1.2s", tags as a JSON object, or one by one as tag=key:value.
 func jaegerQuery(v url.Values) (Query, error) {
 	q := Query{Service: v.Get("service"), Operation: v.Get("operation"), Tags: map[string]string{}}
 	if q.Service == "" {
@@ -202,6 +203,13 @@ func jaegerQuery(v url.Values) (Query, error) {
 		if err := json.Unmarshal([]byte(s), &q.Tags); err != nil {
 			return q, fmt.Errorf("parameter 'tags': %w: want a JSON object of texts", mesh.ErrInvalid)
 		}
+	}
+	for _, tag := range v["tag"] {
+		key, value, ok := strings.Cut(tag, ":")
+		if !ok || key == "" {
+			return q, fmt.Errorf("parameter 'tag': %w: want key:value, not %q", mesh.ErrInvalid, tag)
+		}
+		q.Tags[key] = value
 	}
 	if q.Tags["error"] == "true" {
 		q.Errors = true

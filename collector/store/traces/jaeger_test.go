@@ -79,6 +79,15 @@ func TestJaegerHandler(t *testing.T) {
 			t.Errorf("process %v", process)
 		}
 	}
+	for tag, want := range map[string]int{"k:v": 1, "k:other": 0, "http.response.status_code:500": 0} {
+		if got := get("/api/traces?service=catalog&tag="+url.QueryEscape(tag), 200)["data"].([]any); len(got) != want {
+			t.Errorf("tag=%s finds %d traces, want %d", tag, len(got), want)
+		}
+	}
+	if got := get("/api/traces?tag=error:true&tag=k:v&service=catalog", 200)["data"].([]any); len(got) != 1 {
+		t.Errorf("two tags find %d traces, want 1", len(got))
+	}
+	get("/api/traces?service=web&tag=error", 400)
 	get("/api/traces", 400)
 	get("/api/traces?service=web&start=yesterday", 400)
 	get("/api/traces?service=web&tags=notjson", 400)
