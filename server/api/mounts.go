@@ -30,6 +30,12 @@ func (s *Server) mount(prefix string, h http.Handler, missing string) echo.Handl
 	}
 }
 
+// getOperators answers for the paths of the admin listener. They must not get
+// the start page: a probe that asks here would be told 200 for ever.
+func (s *Server) getOperators(c echo.Context) error {
+	return hint("Ask the listener that --admin names.", fmt.Errorf("%s is not on this listener: %w", c.Request().URL.Path, mesh.ErrNotFound))
+}
+
 // getUI serves the UI's files. Its pages are addresses of their own, that the
 // browser asks for when it reloads: they get the start page, but only when it
 // is a page that is asked for, so that a missing script is a clear 404.

@@ -43,6 +43,10 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET(livePath, s.getLive)
 	e.Any("/prometheus/*", s.mount("/prometheus", s.opts.Prometheus, noMetrics))
 	e.Any("/jaeger/*", s.mount("/jaeger", s.opts.Jaeger, noTraces))
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/debug/*"} {
+		e.GET(path, s.getOperators)
+		e.HEAD(path, s.getOperators)
+	}
 	e.GET("/*", s.getUI)
 	e.HEAD("/*", s.getUI)
 }
