@@ -39,8 +39,13 @@ Scenarios:
 			if opts.Scenario, err = demo.FindScenario(scenario); err != nil {
 				return usageError{err}
 			}
-			if opts.Duration < 0 || opts.Port < 0 || opts.Port > 65535 || opts.Rate <= 0 {
-				return usageError{fmt.Errorf("--duration, --port and --rate must be positive, and a port at most 65535")}
+			switch {
+			case opts.Duration < 0:
+				return usageError{fmt.Errorf("--duration %s: want a time from now on, or 0 to end at Ctrl-C", opts.Duration)}
+			case opts.Port < 0 || opts.Port > 65535:
+				return usageError{fmt.Errorf("--port %d: want 1 to 65535, or 0 for the first free one", opts.Port)}
+			case opts.Rate <= 0:
+				return usageError{fmt.Errorf("--rate %g: want more than 0 visitors a second", opts.Rate)}
 			}
 			if out.json() && opts.Duration == 0 {
 				return usageError{fmt.Errorf("-o json prints its counts at the end: say when that is with --duration, as in --duration 30s")}

@@ -18,6 +18,7 @@ import (
 
 // tapOptions are the flags of `sidelight tap`.
 type tapOptions struct {
+	workload string // the one asked for; "" for all
 	where    string
 	limit    int
 	headers  bool
@@ -39,11 +40,25 @@ ends, so it can speak of the response, too:
 
   sidelight tap booking/tickets --where 'status >= 500 or duration > 400ms'
 
-Credentials are redacted and query values hashed. At the end it says what was
-matched, shown and lost.`,
+Both sidecars of a request report it: SEEN BY says which of them this line is
+from. Credentials are redacted and query values hashed. At the end it says what
+was matched, shown and lost.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case opts.count < 0:
+				return usageError{fmt.Errorf("--count %d: want a number of requests, or 0 for no limit", opts.count)}
+			case opts.limit < 1:
+				return usageError{fmt.Errorf("--limit %d: want at least 1 request a second", opts.limit)}
+			case opts.duration < 0:
+				return usageError{fmt.Errorf("--duration %s: want a time from now on, or 0 to end at Ctrl-C", opts.duration)}
+			}
 			if len(args) == 1 {
+				namespace, name, ok := strings.Cut(args[0], "/")
+				if !ok || namespace == "" || name == "" {
+					return usageError{fmt.Errorf("%q is not NAMESPACE/WORKLOAD; sidelight stat lists them", args[0])}
+				}
+				opts.workload = args[0]
 				opts.where = narrow(args[0], opts.where)
 			}
 			if _, err := expr.Parse(opts.where, expr.TapSchema()); err != nil {
@@ -107,6 +122,7 @@ func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
 	if err != nil {
 		return fmt.Errorf("start the tap: %w", err)
 	}
+	warnUnknown(cmd, c, opts.workload)
 	printer := tapPrinter{w: cmd.OutOrStdout(), json: out.json(), wide: out.wide()}
 	last, err := readTap(conn, &printer, opts.count)
 	if ctx.Err() != nil {
@@ -116,6 +132,29 @@ func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
 		fmt.Fprintln(cmd.ErrOrStderr(), ledgerLine(last.Data.Ledger, last.Data.Sidecars))
 	}
 	return err
+}
+
+// warnUnknown says when nobody knows the workload that is tapped: it may yet
+// start, or its name may be wrong.
+func warnUnknown(cmd *cobra.Command, c *client, workload string) {
+	if workload == "" {
+		return
+	}
+	var known struct {
+		Items []struct {
+			Namespace string `json:"namespace"`
+			Name      string `json:"name"`
+		} `json:"items"`
+	}
+	if err := c.get(cmd.Context(), "/api/v1/workloads", nil, &known); err != nil {
+		return // the tap itself says what is wrong
+	}
+	for _, w := range known.Items {
+		if w.Namespace+"/"+w.Name == workload {
+			return
+		}
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "no workload %s is known now; waiting for it (sidelight stat lists those that are)\n", workload)
 }
 
 // readTap prints what comes until the stream or the wanted count ends, and
@@ -159,14 +198,14 @@ func (p *tapPrinter) print(ev mesh.TapEvent) error {
 	}
 	if !p.begun {
 		p.begun = true
-		fmt.Fprintf(p.w, "%-12s  %-42s  %-34s  %-8s  %-26s  %3s  %8s  %s\n", "TIME", "FROM → TO", "REQUEST", "STATUS", "ANSWERED BY", "TRY", "TIME", "TRACE")
+		fmt.Fprintf(p.w, "%-12s  %-7s  %-42s  %-34s  %-8s  %-26s  %3s  %8s  %s\n", "TIME", "SEEN BY", "FROM → TO", "REQUEST", "STATUS", "ANSWERED BY", "TRY", "TIME", "TRACE")
 	}
 	who := ev.AnsweredBy
 	if why := mesh.FlagMeaning(mesh.Flag(firstFlag(ev.Flags))); why != "" && ev.AnsweredBy == mesh.AnsweredByProxy {
 		who += ": " + why
 	}
-	_, err := fmt.Fprintf(p.w, "%-12s  %-42s  %-34s  %-8s  %-26s  %3d  %8s  %s\n",
-		ev.At.Local().Format("15:04:05.000"),
+	_, err := fmt.Fprintf(p.w, "%-12s  %-7s  %-42s  %-34s  %-8s  %-26s  %3d  %8s  %s\n",
+		ev.At.Local().Format("15:04:05.000"), sideName(ev),
 		fit(printable(ev.Source.ID()+" → "+destinationName(ev)), 42),
 		fit(printable(requestName(ev)), 34),
 		statusName(ev), fit(who, 26), len(ev.Attempts), millis(&ev.DurationMS), ev.TraceID)
@@ -180,6 +219,14 @@ func (p *tapPrinter) print(ev mesh.TapEvent) error {
 		}
 	}
 	return nil
+}
+
+// sideName says whose sidecar saw the request, as `sidelight edges` does.
+func sideName(ev mesh.TapEvent) string {
+	if ev.Direction == "inbound" {
+		return "server"
+	}
+	return "client"
 }
 
 func attemptResult(a mesh.Attempt) string {
