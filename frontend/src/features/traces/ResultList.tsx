@@ -5,6 +5,7 @@ import { HealthGlyph } from '@/ui/Health'
 import { cx } from '@/lib/cx'
 import { count, duration, plural } from '@/lib/format'
 import { clockMs } from '@/lib/time'
+import { outcomeOf } from './outcome'
 import styles from './ResultList.module.css'
 
 type ResultListProps = {
@@ -50,7 +51,8 @@ export function ResultList({ traces, hovered, onHover }: ResultListProps) {
 }
 
 function Row({ trace: t, longest }: { trace: TraceSummary; longest: number }) {
-  const failed = t.errors > 0 || t.status >= 500
+  const outcome = outcomeOf(t)
+  const tone = { failed: 'fail-t', caught: 't2', refused: 'warn-t', ok: 't2' }[outcome]
   return (
     <>
       <span data-col="time" className="t2">
@@ -60,8 +62,8 @@ function Row({ trace: t, longest }: { trace: TraceSummary; longest: number }) {
         <b>{t.service}</b> <span className="t2">{t.operation}</span>
       </span>
       <span className={styles.status}>
-        <HealthGlyph state={failed ? 'fail' : t.status >= 400 ? 'warn' : 'ok'} size={12} decorative />
-        <span className={failed ? 'fail-t' : t.status >= 400 ? 'warn-t' : 't2'}>{t.status || (failed ? 'failed' : 'ok')}</span>
+        <HealthGlyph state={outcome === 'failed' ? 'fail' : outcome === 'ok' ? 'ok' : 'warn'} size={12} decorative />
+        <span className={tone}>{t.status || (outcome === 'failed' ? 'failed' : 'ok')}</span>
         {t.errors > 0 ? <span className="t3 t11">{plural(t.errors, 'error')}</span> : null}
       </span>
       <span className={styles.duration}>

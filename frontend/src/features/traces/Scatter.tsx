@@ -7,6 +7,7 @@ import type { Paint } from '@/ui/charts/Canvas'
 import { roundMs, timeTicks } from '@/ui/charts/scale'
 import { duration, plural, text } from '@/lib/format'
 import { clock } from '@/lib/time'
+import { outcomesInWords } from './outcome'
 import styles from './Scatter.module.css'
 import { brushed, nearest, plotOf, scalesOf } from './scatter'
 import type { Brush, Point } from './scatter'
@@ -76,7 +77,6 @@ export function Scatter({ traces, hovered, onHover, onOpen, onBrush }: ScatterPr
     const p = nearest(plot, x, y, px, py)
     return p ? traces[p.index] : undefined
   }
-  const failed = traces.filter((t) => t.errors > 0).length
   const tip = hot ? traces[hot.index] : undefined
   return (
     <div ref={ref} className={styles.scatter}>
@@ -84,7 +84,7 @@ export function Scatter({ traces, hovered, onHover, onOpen, onBrush }: ScatterPr
         paint={paint}
         height={HEIGHT}
         style={{ cursor: tip && !brush ? 'pointer' : 'crosshair', touchAction: 'pan-y' }}
-        label={`Duration over time: ${plural(traces.length, 'trace')}, ${failed} failed. The list below holds the same.`}
+        label={`Duration over time: ${plural(traces.length, 'trace')}, ${outcomesInWords(traces)}. The list below holds the same.`}
         onPointerDown={(e) => {
           if (e.button !== 0) return
           e.currentTarget.setPointerCapture(e.pointerId)

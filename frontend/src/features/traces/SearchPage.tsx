@@ -12,6 +12,7 @@ import { Segmented } from '@/ui/Segmented'
 import { Skeleton } from '@/ui/Skeleton'
 import { matches } from './find'
 import styles from './index.module.css'
+import { outcomeOf, outcomesInWords } from './outcome'
 import { ResultList } from './ResultList'
 import { Scatter } from './Scatter'
 import { NOTHING, SearchForm } from './SearchForm'
@@ -112,14 +113,13 @@ function sorted(traces: TraceSearch['traces'], order: Order): TraceSearch['trace
   const newest = (a: { start: string }, b: { start: string }) => (a.start < b.start ? 1 : a.start > b.start ? -1 : 0)
   return [...traces].sort((a, b) => {
     if (order === 'slowest') return b.duration_ms - a.duration_ms
-    if (order === 'failed') return b.errors - a.errors || newest(a, b)
+    if (order === 'failed') return Number(outcomeOf(b) === 'failed') - Number(outcomeOf(a) === 'failed') || b.errors - a.errors || newest(a, b)
     return newest(a, b)
   })
 }
 
 function finding(data: TraceSearch, traces: TraceSearch['traces']): string {
-  const failed = traces.filter((t) => t.errors > 0).length
   const slowest = traces.reduce((a, b) => (b.duration_ms > a.duration_ms ? b : a))
   const many = `${data.complete ? '' : 'the newest '}${plural(traces.length, 'trace')}`
-  return `${many.charAt(0).toUpperCase()}${many.slice(1)}, ${failed === 0 ? 'none failed' : `${count(failed)} failed`}. Slowest ${text(duration(slowest.duration_ms))}: ${slowest.service} ${slowest.operation}`
+  return `${many.charAt(0).toUpperCase()}${many.slice(1)}, ${outcomesInWords(traces)}. Slowest ${text(duration(slowest.duration_ms))}: ${slowest.service} ${slowest.operation}`
 }

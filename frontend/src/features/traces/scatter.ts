@@ -1,6 +1,7 @@
 import type { TraceSummary } from '@/api/types'
 import { decades, linear, log } from '@/ui/charts/scale'
 import type { Scale } from '@/ui/charts/scale'
+import { outcomeOf } from './outcome'
 
 export type Point = { index: number; at: number; ms: number; radius: number; failed: boolean }
 
@@ -13,7 +14,7 @@ export function plotOf(traces: readonly TraceSummary[]): Plot {
     at: Date.parse(t.start),
     ms: Math.max(0.01, t.duration_ms),
     radius: 2.5 + Math.min(3, Math.log10(Math.max(1, t.spans))),
-    failed: t.errors > 0,
+    failed: outcomeOf(t) === 'failed',
   }))
   let [from, to, low, high] = [Infinity, -Infinity, Infinity, -Infinity]
   for (const p of points) {
