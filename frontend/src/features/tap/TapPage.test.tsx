@@ -59,7 +59,7 @@ describe('TapPage', () => {
     await renderAt('/tap', () => <TapPage />)
     send([timedOut()])
     fireEvent.click(screen.getByText('504'))
-    expect(screen.getByText('3 attempts, none answered')).toBeTruthy()
+    expect(screen.getByText('3 attempts, all failed')).toBeTruthy()
     expect(screen.getByText(/812.B redacted/)).toBeTruthy()
     expect(screen.getByText(/curl -sS -X POST/).textContent).toContain('$AUTHORIZATION')
     expect(screen.getByText('Open trace').getAttribute('href')).toBe(`/traces/${timedOut().trace_id}`)

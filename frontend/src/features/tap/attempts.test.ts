@@ -6,7 +6,7 @@ describe('attemptAxis', () => {
   it('lays retries on one axis with the back-off between', () => {
     const axis = attemptAxis(timedOut())
     expect(axis.to).toBe(2000)
-    expect(axis.finding).toBe('3 attempts, none answered')
+    expect(axis.finding).toBe('3 attempts, all failed')
     expect(axis.tries.map((t) => [t.from, t.to, t.backoff, t.ok, t.result])).toEqual([
       [0, 412, 0, false, '503 UC'],
       [437, 1438, 25, false, '504 UT'],

@@ -32,7 +32,8 @@ export function attemptAxis(e: TapEvent): AttemptAxis {
       from, to, backoff,
       ok: e.protocol === 'tcp' ? !flags : answered(a.status, flags),
       result: [a.status > 0 ? String(a.status) : flags ? '' : e.protocol === 'tcp' ? 'connected' : 'no answer', flags].filter(Boolean).join(' '),
-      reason: a.reason ?? '',
+      // "answered 503" says the status once more.
+      reason: a.reason === `answered ${a.status}` ? '' : (a.reason ?? ''),
     }
   })
   const to = Math.max(e.duration_ms, until, 0.001)
@@ -45,7 +46,7 @@ function finding(e: TapEvent, tries: readonly Try[]): string {
   const good = tries.filter((t) => t.ok).length
   if (tries.length === 0) return e.answered_by === 'proxy' ? 'No attempt: the proxy answered by itself' : 'No attempt was recorded'
   if (tries.length === 1) return good ? '1 attempt, answered' : '1 attempt, it failed'
-  if (good === 0) return `${tries.length} attempts, none answered`
+  if (good === 0) return `${tries.length} attempts, all failed`
   return `${tries.length} attempts, the ${ordinal(tries.findIndex((t) => t.ok) + 1)} answered`
 }
 
