@@ -130,7 +130,7 @@ function Quantiles({ model, x, end, y }: { model: Spread; x: Scale; end: number;
     <g key={l.q}>
       <circle cx={l.px} cy={y(l.q)} r="3" className={styles.point} />
       {l.at === null ? null : (
-        <text x={l.at} y={y(l.q) + (l.q < 0.6 ? 5 : 17)} className={styles.quantile}>
+        <text x={l.at} y={y(l.q) + 17} className={styles.quantile}>
           {l.words}
         </text>
       )}
