@@ -159,7 +159,7 @@ export function Coverage({ of: c }: { of: Overview['coverage'] }) {
 export function Cost({ of: c }: { of: Overview['cost'] }) {
   const rows = [
     ['Added latency', c.added_p50_ms === null ? 'not measured' : `p50 ${text(duration(c.added_p50_ms))}, p99 ${text(duration(c.added_p99_ms))}`],
-    ['CPU', `${figure(c.cpu_cores)} cores${c.cpu_us_per_request === null ? '' : `, ${figure(c.cpu_us_per_request)} µs a request`}`],
+    ['CPU', `${figure(c.cpu_cores)} cores${c.cpu_us_per_request === null ? '' : `, ${text(duration(c.cpu_us_per_request / 1000))} a request`}`],
     ['Memory', c.proxies > 0 ? `${text(bytes(c.memory_bytes))}, ${text(bytes(c.memory_bytes / c.proxies))} a proxy` : text(bytes(c.memory_bytes))],
   ] as const
   return (
