@@ -44,7 +44,7 @@ export function Frame({
         <div className={styles.title}>
           <HealthGlyph state={state} />
           <h2>{title}</h2>
-          {chips}
+          {chips ? <span className={styles.chips}>{chips}</span> : null}
           <IconButton icon="close" label="Close the panel" size={24} className={styles.close} onClick={onClose} />
         </div>
         <p className={styles.why}>
