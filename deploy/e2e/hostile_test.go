@@ -3,6 +3,7 @@ package e2e
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -115,7 +116,7 @@ func checkAbusedSockets(t *testing.T, m *meshUnderTest) {
 					break
 				}
 				if err != nil {
-					if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+					if errors.Is(err, os.ErrDeadlineExceeded) {
 						t.Errorf("%d bytes of noise: neither an error nor the end", c.size)
 					}
 					break
