@@ -26,12 +26,18 @@ func collectorURL(address string) (*url.URL, error) {
 	return base, nil
 }
 
+// storeTime is how long a collector may take to begin its answer: a little
+// more than its store gives a query, so that the store's own error comes first.
+const storeTime = 35 * time.Second
+
 // forward hands the requests of a stored API to the collector that has the
-// store. Paths arrive relative to the API, as for an embedded store.
-func forward(base *url.URL, prefix string) http.Handler {
+// store. Paths arrive relative to the API, as for an embedded store. A
+// collector that is silent for longer than limit counts as gone.
+func forward(base *url.URL, prefix string, limit time.Duration) http.Handler {
 	target := base.JoinPath(prefix)
 	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: &http.Transport{ResponseHeaderTimeout: limit, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusServiceUnavailable)

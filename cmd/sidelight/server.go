@@ -95,8 +95,8 @@ func readFromCollector(opts *serverapp.Options, address string) error {
 		return usageError{err}
 	}
 	opts.Traces = client
-	opts.Jaeger = forward(base, "jaeger")
-	opts.Prometheus = forward(base, "prometheus")
+	opts.Jaeger = forward(base, "jaeger", storeTime)
+	opts.Prometheus = forward(base, "prometheus", storeTime)
 	opts.Metrics = remoteScalar{base.JoinPath("prometheus/api/v1/query").String()}
 	return nil
 }
