@@ -328,6 +328,7 @@ func (a *App) configure(ctx context.Context, running *sync.WaitGroup) error {
 func (a *App) drain(limit time.Duration) {
 	a.drained.Do(func() {
 		a.health.draining.Store(true)
+		a.log.Info("draining", "active_requests", a.engine.Active(), "drain_time", limit)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
 		if cut := a.sockets.Drain(ctx); cut > 0 {
