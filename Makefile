@@ -37,6 +37,9 @@ test-ui: node_modules/.package-lock.json ## frontend unit tests
 test-e2e: ## end to end: the demo's real processes, by HTTP and by command line
 	SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m ./deploy/e2e
 
+scenarios: build ## play the five scenarios on real processes, one line each
+	cd deploy/scenarios && SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m
+
 test-browser: tools ## four journeys through the real product in Chromium
 	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent e2e -w frontend
 
@@ -67,4 +70,4 @@ bench-footprint: build ## size of the binaries, memory of server and sidecars in
 clean: ## remove what was built
 	rm -rf bin frontend/dist/* node_modules frontend/node_modules
 
-.PHONY: help demo build ui test test-go test-ui test-e2e test-browser tools check lint generated proto bench-footprint clean
+.PHONY: help demo build ui test test-go test-ui test-e2e scenarios test-browser tools check lint generated proto bench-footprint clean
