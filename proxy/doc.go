@@ -14,8 +14,11 @@
 //	  - proxy/route finds virtual host, route and destination of the split, by
 //	    Envoy's rules. No route is 404 NR; a redirect or direct response ends the
 //	    walk here.
-//	  - proxy/cluster draws an endpoint; none is 503 UH, an unknown cluster
-//	    503 NC, a full circuit breaker 503 UO.
+//	  - proxy/cluster draws an endpoint, at random or by the request's hash; none
+//	    is 503 UH, an unknown cluster 503 NC, a full circuit breaker 503 UO. An
+//	    endpoint that fails too often is ejected, and asked again after a while.
+//	  - Mirrors get their copies once the client has sent everything; nobody waits
+//	    for what they answer.
 //	  - proxy/forward tries. The route's timeout covers all tries and the waits
 //	    between them and begins when the client has sent everything; the per-try
 //	    timeout covers one, until its answer's head. A try that failed is repeated
@@ -45,8 +48,21 @@
 //     connection turns out to be closed before a byte of the answer came, or an
 //     HTTP/2 stream was refused. Such a repetition is not counted as a try.
 //   - A DNS cluster's names are resolved whenever a connection is opened.
-//   - Connection pools have no limit in HTTP; max_requests, max_retries and, for
-//     TCP, max_connections hold.
+//   - Thresholds that a cluster does not give are no limit, where Envoy's are
+//     1024, 1024, 1024 and 3. An idle connection leaves when max_connections idle
+//     ones are held by other endpoints. HTTP/2 clusters have no pending queue, and
+//     max_requests_per_connection has no effect on them; on HTTP/1.1 the last
+//     request of a connection says "Connection: close".
+//   - Outlier detection goes by errors in a row only: no success rate, no failure
+//     percentage, no local origin apart, enforced always or never. A sweep runs
+//     only while some endpoint has an ejection on record.
+//   - A retry on a hashed route that must avoid endpoints draws them at random.
+//     TCP connections are never hashed.
+//   - Copies for mirrors are never traced, carry 64 KiB of body at most, are at
+//     most 256 at a time (others are dropped and counted) and take 30 s at most
+//     when their route has no timeout. They are counted in sidelight_* metrics,
+//     with the service that the client called; istio_* count none at the client's
+//     side, as with Envoy.
 //   - Interim answers (1xx) other than 101 are not passed on.
 //   - Sizes in istio_request_bytes and istio_response_bytes count HTTP/2 headers
 //     as if they were not compressed.
