@@ -60,7 +60,7 @@ function Row({ service: s }: { service: OverviewService }) {
       </span>
       <span data-col="why" className={cx('cut', tone)} title={reasons.map((r) => r.text).join('\n')}>
         {reasons[0]?.text ?? ''}
-        {reasons.length > 1 ? <span className="t3"> and {count(reasons.length - 1)} more</span> : null}
+        {reasons.length > 1 ? <span className="t3"> +{count(reasons.length - 1)}</span> : null}
       </span>
       <span className="num">
         <Figure of={rate(s.rps)} />
