@@ -63,7 +63,7 @@ export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, o
       <span className={styles.redacted}>
         <Chip title="Sidecars cut authorization, cookies and query values before anything leaves the node. Bodies are never captured.">
           <Icon name="lock" size={12} />
-          Credentials and query values redacted
+          Secrets redacted
         </Chip>
       </span>
       <span className={styles.right}>
