@@ -18,7 +18,7 @@ func edgesCommand() *cobra.Command {
 func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 	names := make(map[string]string, len(v.Nodes))
 	for _, n := range v.Nodes {
-		names[n.ID] = nodeName(n)
+		names[n.ID] = nodeName(n, v.Group)
 	}
 	edges := slices.Clone(v.Edges)
 	// The worst edge stands first: that is the one somebody looks for.
@@ -51,15 +51,25 @@ func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 	return t.write(cmd.OutOrStdout())
 }
 
-func nodeName(n graph.Node) string {
+func nodeName(n graph.Node, by graph.Group) string {
+	name := ownName(n, by)
 	switch n.Kind {
-	case graph.KindUnknown, graph.KindExternal:
-		return n.Name
+	case graph.KindUnknown, graph.KindExternal, graph.KindNamespace:
+		return name
 	}
-	if n.Namespace == "" || n.Kind == graph.KindNamespace {
-		return n.Name
+	if n.Namespace == "" {
+		return name
 	}
-	return n.Namespace + "/" + n.Name
+	return n.Namespace + "/" + name
+}
+
+// ownName marks a service that stands among workloads: the requests to it
+// reached none of them, and it often has the name of one.
+func ownName(n graph.Node, by graph.Group) string {
+	if n.Kind == graph.KindService && by != graph.ByService {
+		return n.Name + " (service)"
+	}
+	return n.Name
 }
 
 func rateText(e graph.Edge) string {

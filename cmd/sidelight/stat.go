@@ -108,10 +108,13 @@ func writeStat(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 			success = percent(1 - n.In.ErrorRatio)
 		}
 		meshed := "no"
-		if n.Meshed {
+		switch {
+		case n.Meshed:
 			meshed = "yes"
+		case n.Kind == graph.KindService && v.Group != graph.ByService:
+			meshed = "-" // workloads have sidecars, services have workloads
 		}
-		t.add(dash(printable(n.Namespace)), printable(n.Name), meshed, success, perSecond(n.In.RPS),
+		t.add(dash(printable(n.Namespace)), printable(ownName(n, v.Group)), meshed, success, perSecond(n.In.RPS),
 			millis(n.In.P50MS), millis(n.In.P95MS), millis(n.In.P99MS), perSecond(n.In.ActiveConnections),
 			healthText(n.Health), configText(n.Config))
 	}
