@@ -56,8 +56,9 @@
 //   - Outlier detection goes by errors in a row only: no success rate, no failure
 //     percentage, no local origin apart, enforced always or never. A sweep runs
 //     only while some endpoint has an ejection on record.
-//   - A retry on a hashed route that must avoid endpoints draws them at random.
-//     TCP connections are never hashed.
+//   - A retry that must avoid endpoints takes any other when its draws do not find
+//     one, where Envoy would take one that failed before; on a hashed route it
+//     draws at random. TCP connections are never hashed.
 //   - Copies for mirrors are never traced, carry 64 KiB of body at most, are at
 //     most 256 at a time (others are dropped and counted) and take 30 s at most
 //     when their route has no timeout. They are counted in sidelight_* metrics,

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"sync/atomic"
 )
 
@@ -122,13 +123,25 @@ func (hs *Hosts) Pick(random uint64) *Host {
 	}
 }
 
-// PickOther draws a host that tried does not hold. After attempts draws it
-// takes what came last: a known bad host is better than none. First is what the
-// first draw goes by.
+// PickOther draws a host that tried does not hold. First is what the first draw
+// goes by. After attempts draws it takes any that was not tried, because a draw
+// by load may insist on a dead host, which is never busy; and when all were
+// tried, what came last: a known bad host is better than none.
 func (hs *Hosts) PickOther(first uint64, tried []*Host, attempts int, random func() uint64) *Host {
 	h := hs.Pick(first)
-	for ; attempts > 0 && h != nil && contains(tried, h); attempts-- {
-		h = hs.Pick(random())
+	if attempts == 0 || h == nil || !contains(tried, h) {
+		return h
+	}
+	for ; attempts > 0; attempts-- {
+		if h = hs.Pick(random()); !contains(tried, h) {
+			return h
+		}
+	}
+	begin := random() % uint64(len(hs.usable))
+	for i := range hs.usable {
+		if other := hs.usable[(begin+uint64(i))%uint64(len(hs.usable))]; !contains(tried, other) {
+			return other
+		}
 	}
 	return h
 }
@@ -212,10 +225,5 @@ func gcd(a, b int64) int64 {
 }
 
 func contains(hosts []*Host, h *Host) bool {
-	for _, x := range hosts {
-		if x == h {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(hosts, h)
 }

@@ -138,3 +138,19 @@ func BenchmarkPick(b *testing.B) {
 		})
 	}
 }
+
+// A dead host has nothing under way, so a draw by load would take it for ever.
+func TestPickOtherOfLeastRequest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	hs := NewHosts(&Config{Policy: LeastRequest}, endpoints(1, 1), nil)
+	dead, alive := hs.All()[0], hs.All()[1]
+	alive.Acquire()
+	for range 100 {
+		if h := hs.PickOther(rng.Uint64(), []*Host{dead}, 5, rng.Uint64); h != alive {
+			t.Fatal("the dead host again")
+		}
+	}
+	if h := hs.PickOther(rng.Uint64(), []*Host{dead, alive}, 5, rng.Uint64); h == nil {
+		t.Error("nobody, though two could be tried again")
+	}
+}
