@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -95,9 +96,7 @@ type client struct {
 func testNode(t testing.TB, id, namespace string, metadata map[string]any) *corev3.Node {
 	t.Helper()
 	fields := map[string]any{"NAMESPACE": namespace, "WORKLOAD_NAME": id, "SIDELIGHT_OUTBOUND": "127.0.0.1:15001"}
-	for k, v := range metadata {
-		fields[k] = v
-	}
+	maps.Copy(fields, metadata)
 	m, err := structpb.NewStruct(fields)
 	if err != nil {
 		t.Fatal(err)
@@ -313,11 +312,13 @@ func (r *recorder) Holds(id, _ string, refs []skew.ResourceRef, _ time.Time) {
 		r.note("holds", id, ref.Type, ref.Name)
 	}
 }
+
 func (r *recorder) Sent(id, _, nonce string, refs []skew.ResourceRef, _ time.Time) {
 	for _, ref := range refs {
 		r.note("sent", id, nonce, ref.Type, ref.Name)
 	}
 }
+
 func (r *recorder) Applied(id string, res []skew.AppliedResource, _ uint64, _ time.Time) {
 	r.mu.Lock()
 	r.applied[id] = res

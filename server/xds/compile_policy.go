@@ -35,12 +35,15 @@ func effective(host, subset *networking.TrafficPolicy) *networking.TrafficPolicy
 // minimumRingSize is Istio's, where nothing else is said.
 const minimumRingSize = 1024
 
+// balance says how endpoints are drawn: by the fewest requests under way, as in
+// Istio, where nothing else is said.
 func balance(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
+	c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	switch p := lb.GetLbPolicy().(type) {
 	case *v1alpha3.LoadBalancerSettings_Simple:
 		switch p.Simple {
-		case v1alpha3.LoadBalancerSettings_LEAST_REQUEST, v1alpha3.LoadBalancerSettings_LEAST_CONN:
-			c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
+		case v1alpha3.LoadBalancerSettings_ROUND_ROBIN:
+			c.LbPolicy = clusterv3.Cluster_ROUND_ROBIN
 		case v1alpha3.LoadBalancerSettings_RANDOM:
 			c.LbPolicy = clusterv3.Cluster_RANDOM
 		}
