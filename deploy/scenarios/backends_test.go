@@ -47,8 +47,6 @@ func newInstance(t *testing.T, serve func(http.ResponseWriter, *http.Request) bo
 
 func (i *instance) address() string { return i.server.Listener.Addr().String() }
 
-func (i *instance) port() int { return i.server.Listener.Addr().(*net.TCPAddr).Port }
-
 func (i *instance) requests() []request {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -51,8 +51,10 @@ func options(t *testing.T, h http.HandlerFunc) app.Options {
 	everything := func(name, to string) *route.Table {
 		table, err := route.New(route.Config{Name: name, VirtualHosts: []route.VirtualHost{{
 			Name: "catalog", Domains: []string{"catalog.cinema.svc.cluster.local", "catalog", outbound, inbound},
-			Routes: []route.Route{{Name: "all", Object: "VirtualService cinema/catalog",
-				Forward: &route.Forward{Clusters: []route.Weighted{{Cluster: to}}}}},
+			Routes: []route.Route{{
+				Name: "all", Object: "VirtualService cinema/catalog",
+				Forward: &route.Forward{Clusters: []route.Weighted{{Cluster: to}}},
+			}},
 		}}})
 		if err != nil {
 			t.Fatal(err)
@@ -276,8 +278,12 @@ func TestAdmin(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"GET", "/logging?level=debug", 405}, {"POST", "/logging?level=loud", 400}, {"POST", "/logging?level=debug", 200},
-		{"GET", "/quitquitquit", 405}, {"GET", "/drain", 405}, {"GET", "/nothing", 404},
+		{"GET", "/logging?level=debug", 405},
+		{"POST", "/logging?level=loud", 400},
+		{"POST", "/logging?level=debug", 200},
+		{"GET", "/quitquitquit", 405},
+		{"GET", "/drain", 405},
+		{"GET", "/nothing", 404},
 	} {
 		if got := status(send(t, tt.method, base+tt.path)); got != tt.want {
 			t.Errorf("%s %s: got %d, want %d", tt.method, tt.path, got, tt.want)

@@ -69,8 +69,11 @@ func (o *Options) Validate() error {
 		return bad("drain-time", "%s is negative", o.DrainTime)
 	}
 	addresses := []struct{ flag, value string }{
-		{"outbound", o.Outbound}, {"admin", o.Admin}, {"metrics", o.Metrics},
-		{"health", o.Health}, {"collector", o.Collector},
+		{"outbound", o.Outbound},
+		{"admin", o.Admin},
+		{"metrics", o.Metrics},
+		{"health", o.Health},
+		{"collector", o.Collector},
 	}
 	for _, s := range o.Servers {
 		addresses = append(addresses, struct{ flag, value string }{"server", s})

@@ -27,10 +27,14 @@ type failure struct {
 }
 
 var (
-	routeTimeout = failure{flags: FlagUT, status: http.StatusGatewayTimeout,
-		details: DetailsResponseTimeout, final: true, byConfig: true}
-	perTryTimeout = failure{kind: route.ResetTimeout, flags: FlagUT, status: http.StatusGatewayTimeout,
-		details: DetailsPerTryTimeout, byConfig: true}
+	routeTimeout = failure{
+		flags: FlagUT, status: http.StatusGatewayTimeout,
+		details: DetailsResponseTimeout, final: true, byConfig: true,
+	}
+	perTryTimeout = failure{
+		kind: route.ResetTimeout, flags: FlagUT, status: http.StatusGatewayTimeout,
+		details: DetailsPerTryTimeout, byConfig: true,
+	}
 )
 
 // classify reads a transport's error. Ctx is the try's.
@@ -41,12 +45,13 @@ func classify(ctx context.Context, err error) failure {
 	case errors.Is(cause, errPerTry), errors.Is(err, errPerTry):
 		return perTryTimeout
 	}
-	var connect *ConnectError
-	if errors.As(err, &connect) {
+	if connect, ok := errors.AsType[*ConnectError](err); ok {
 		return connectFailure(connect)
 	}
-	f := failure{kind: route.ResetRemote, flags: FlagUC, words: "connection termination",
-		status: http.StatusServiceUnavailable}
+	f := failure{
+		kind: route.ResetRemote, flags: FlagUC, words: "connection termination",
+		status: http.StatusServiceUnavailable,
+	}
 	if code, ok := streamReset(err); ok {
 		f.flags, f.words = FlagUR, "remote reset"
 		if code == http2.ErrCodeRefusedStream {
@@ -61,8 +66,10 @@ func classify(ctx context.Context, err error) failure {
 }
 
 func connectFailure(e *ConnectError) failure {
-	f := failure{kind: route.ResetConnectFailure, flags: FlagUF, words: "remote connection failure",
-		status: http.StatusServiceUnavailable}
+	f := failure{
+		kind: route.ResetConnectFailure, flags: FlagUF, words: "remote connection failure",
+		status: http.StatusServiceUnavailable,
+	}
 	var dns *net.DNSError
 	switch {
 	case errors.As(e.Err, &dns):
@@ -84,8 +91,7 @@ func connectFailure(e *ConnectError) failure {
 // streamReset finds an HTTP/2 stream error. When the body was under way the
 // transport gives the error's text only.
 func streamReset(err error) (http2.ErrCode, bool) {
-	var se http2.StreamError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[http2.StreamError](err); ok {
 		return se.Code, true
 	}
 	text := err.Error()

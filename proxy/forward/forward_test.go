@@ -112,21 +112,31 @@ func TestLocalReplies(t *testing.T) {
 		object             string
 		reached            bool
 	}{
-		{path: "/refused", code: 503, flags: "UF", error_: "connection_refused",
+		{
+			path: "/refused", code: 503, flags: "UF", error_: "connection_refused",
 			details: "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
-			body:    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"},
-		{path: "/reset", code: 503, flags: "UC", error_: "connection_terminated", reached: true,
+			body:    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
+		},
+		{
+			path: "/reset", code: 503, flags: "UC", error_: "connection_terminated", reached: true,
 			details: "upstream_reset_before_response_started{connection_termination}",
-			body:    "upstream connect error or disconnect/reset before headers. reset reason: connection termination"},
-		{path: "/garbage", code: 502, flags: "UPE", error_: "http_protocol_error", reached: true,
+			body:    "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+		},
+		{
+			path: "/garbage", code: 502, flags: "UPE", error_: "http_protocol_error", reached: true,
 			details: "upstream_reset_before_response_started{protocol_error}",
-			body:    "upstream connect error or disconnect/reset before headers. reset reason: protocol error"},
-		{path: "/slow", code: 504, flags: "UT", error_: "http_response_timeout", details: "response_timeout", reached: true,
-			body: "upstream request timeout", object: "VirtualService cinema/payments"},
+			body:    "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+		},
+		{
+			path: "/slow", code: 504, flags: "UT", error_: "http_response_timeout", details: "response_timeout", reached: true,
+			body: "upstream request timeout", object: "VirtualService cinema/payments",
+		},
 		{path: "/empty", code: 503, flags: "UH", error_: "destination_unavailable", details: "no_healthy_upstream", body: "no healthy upstream"},
 		{path: "/missing", code: 503, flags: "NC", error_: "destination_unavailable", details: "cluster_not_found", object: "VirtualService cinema/payments"},
-		{path: "/full", code: 503, flags: "UO", error_: "connection_limit_reached", details: "upstream_reset_before_response_started{overflow}",
-			body: "upstream connect error or disconnect/reset before headers. reset reason: overflow"},
+		{
+			path: "/full", code: 503, flags: "UO", error_: "connection_limit_reached", details: "upstream_reset_before_response_started{overflow}",
+			body: "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+		},
 		{path: "/none", code: 404, flags: "NR", error_: "destination_not_found", details: "route_not_found"},
 		{path: "/", host: "elsewhere", code: 404, flags: "NR", error_: "destination_not_found", details: "route_not_found"},
 		{path: "/direct", code: 418, flags: "-", details: "direct_response", body: "teapot", object: "VirtualService cinema/payments"},

@@ -3,6 +3,7 @@ package forward
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"net"
 	"net/http"
 	"net/textproto"
@@ -54,9 +55,7 @@ func removeHopByHop(h http.Header) {
 // slice.
 func cloneHeader(h http.Header, extra int) http.Header {
 	c := make(http.Header, len(h)+extra)
-	for k, v := range h {
-		c[k] = v
-	}
+	maps.Copy(c, h)
 	return c
 }
 

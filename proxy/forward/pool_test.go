@@ -48,7 +48,8 @@ func limitedCluster(l cluster.Limits, endpoints ...cluster.Endpoint) cluster.Con
 
 func toPayments() []route.Route {
 	return []route.Route{{Name: "r", Object: "VirtualService cinema/payments", Forward: &route.Forward{
-		Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx,reset", 3)}}}
+		Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx,reset", 3),
+	}}}
 }
 
 func (s *sidecar) levels() forward.Levels {
@@ -122,7 +123,8 @@ func TestPendingClientGoesAway(t *testing.T) {
 	h := newHeld(t)
 	s := newSidecar(t, tickets, listen.Outbound)
 	s.apply([]route.Route{{Name: "r", Forward: &route.Forward{
-		Clusters: []route.Weighted{{Cluster: "payments"}}, Timeout: 100 * time.Millisecond}}},
+		Clusters: []route.Weighted{{Cluster: "payments"}}, Timeout: 100 * time.Millisecond,
+	}}},
 		limitedCluster(cluster.Limits{MaxConnections: 1, MaxPending: 5}, h.endpoint))
 	codes := make(chan int, 2)
 	for range 2 {

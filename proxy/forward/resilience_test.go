@@ -31,7 +31,8 @@ func TestEjectedEndpoints(t *testing.T) {
 	c.Outlier = &cluster.Outlier{Consecutive5xx: 2, Interval: 50 * time.Millisecond, BaseEjection: 150 * time.Millisecond, MaxEjectionPercent: 100}
 	s := newSidecar(t, tickets, listen.Outbound)
 	s.apply([]route.Route{{Name: "r", Forward: &route.Forward{
-		Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx,reset", 30)}}}, c)
+		Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx,reset", 30),
+	}}}, c)
 
 	a := s.get("/")
 	x := s.seen.next(t)
@@ -109,7 +110,8 @@ func TestHashedEndpoints(t *testing.T) {
 	s := newSidecar(t, tickets, listen.Outbound)
 	f := func(p route.HashPolicy) {
 		s.apply([]route.Route{{Name: "r", Forward: &route.Forward{
-			Clusters: []route.Weighted{{Cluster: "payments"}}, Hash: []route.HashPolicy{p}}}}, c)
+			Clusters: []route.Weighted{{Cluster: "payments"}}, Hash: []route.HashPolicy{p},
+		}}}, c)
 	}
 	bodies := func(n int, kv ...string) map[string]bool {
 		set := map[string]bool{}

@@ -3,6 +3,7 @@ package forward
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -60,9 +61,7 @@ func (s *stream) respond(a *attempt, res *http.Response) {
 
 // copyHeaders fills the client's header section.
 func (s *stream) copyHeaders(h, from http.Header, waited time.Duration) {
-	for name, values := range from {
-		h[name] = values
-	}
+	maps.Copy(h, from)
 	removeHopByHop(h)
 	delete(h, headerPeer)
 	delete(h, headerPeerID)

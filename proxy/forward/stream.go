@@ -121,11 +121,15 @@ func (s *stream) walk() {
 	s.x.RouteName, s.x.RouteObject, s.x.Revision = d.Route.Name, d.Route.Object, d.Route.Revision
 	switch {
 	case d.Route.Direct != nil:
-		s.reply(localReply{status: d.Route.Direct.Status, body: d.Route.Direct.Body,
-			details: DetailsDirectResponse, object: d.Route.Object})
+		s.reply(localReply{
+			status: d.Route.Direct.Status, body: d.Route.Direct.Body,
+			details: DetailsDirectResponse, object: d.Route.Object,
+		})
 	case d.Route.Redirect != nil:
-		s.reply(localReply{status: d.Route.Redirect.Code(), location: d.Route.Location(&req),
-			details: DetailsDirectResponse, object: d.Route.Object})
+		s.reply(localReply{
+			status: d.Route.Redirect.Code(), location: d.Route.Location(&req),
+			details: DetailsDirectResponse, object: d.Route.Object,
+		})
 	default:
 		s.toCluster(st, d.Route.Forward, &req)
 	}

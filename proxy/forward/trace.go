@@ -8,10 +8,11 @@ import (
 	"strings"
 )
 
-// TraceID and SpanID are the identifiers of W3C trace context.
 type (
+	// TraceID names a trace, as in W3C trace context.
 	TraceID [16]byte
-	SpanID  [8]byte
+	// SpanID names a span, as in W3C trace context.
+	SpanID [8]byte
 )
 
 // IsZero reports whether the identifier is the invalid one.

@@ -33,24 +33,42 @@ func TestTraceContinues(t *testing.T) {
 		parent string
 		sample bool
 	}{
-		{"W3C", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-01"),
-			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01"), testSpan, true},
-		{"W3C not sampled", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-00"),
-			headersOf("traceparent", "00-"+testTrace+"-"+span+"-00"), testSpan, false},
-		{"a later W3C version", headersOf("traceparent", "01-"+testTrace+"-"+testSpan+"-01-more"),
-			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01"), testSpan, true},
-		{"B3 single", headersOf("b3", testTrace+"-"+testSpan+"-1"),
-			headersOf("b3", testTrace+"-"+span+"-1-"+testSpan), testSpan, true},
-		{"B3 single, debug", headersOf("b3", testTrace+"-"+testSpan+"-d"),
-			headersOf("b3", testTrace+"-"+span+"-d-"+testSpan), testSpan, true},
-		{"B3 single, 64 bit", headersOf("b3", testTrace[16:]+"-"+testSpan+"-0"),
-			headersOf("b3", testTrace[16:]+"-"+span+"-0-"+testSpan), testSpan, false},
-		{"B3 multi", headersOf("x-b3-traceid", testTrace, "x-b3-spanid", testSpan, "x-b3-sampled", "1"),
-			headersOf("x-b3-traceid", testTrace, "x-b3-spanid", span, "x-b3-parentspanid", testSpan, "x-b3-sampled", "1"), testSpan, true},
-		{"B3 multi, undecided", headersOf("x-b3-traceid", testTrace, "x-b3-spanid", testSpan),
-			headersOf("x-b3-traceid", testTrace, "x-b3-spanid", span, "x-b3-parentspanid", testSpan, "x-b3-sampled", "1"), testSpan, true},
-		{"both forms", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-01", "b3", testTrace+"-"+testSpan+"-1"),
-			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01", "b3", testTrace+"-"+span+"-1-"+testSpan), testSpan, true},
+		{
+			"W3C", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-01"),
+			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01"), testSpan, true,
+		},
+		{
+			"W3C not sampled", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-00"),
+			headersOf("traceparent", "00-"+testTrace+"-"+span+"-00"), testSpan, false,
+		},
+		{
+			"a later W3C version", headersOf("traceparent", "01-"+testTrace+"-"+testSpan+"-01-more"),
+			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01"), testSpan, true,
+		},
+		{
+			"B3 single", headersOf("b3", testTrace+"-"+testSpan+"-1"),
+			headersOf("b3", testTrace+"-"+span+"-1-"+testSpan), testSpan, true,
+		},
+		{
+			"B3 single, debug", headersOf("b3", testTrace+"-"+testSpan+"-d"),
+			headersOf("b3", testTrace+"-"+span+"-d-"+testSpan), testSpan, true,
+		},
+		{
+			"B3 single, 64 bit", headersOf("b3", testTrace[16:]+"-"+testSpan+"-0"),
+			headersOf("b3", testTrace[16:]+"-"+span+"-0-"+testSpan), testSpan, false,
+		},
+		{
+			"B3 multi", headersOf("x-b3-traceid", testTrace, "x-b3-spanid", testSpan, "x-b3-sampled", "1"),
+			headersOf("x-b3-traceid", testTrace, "x-b3-spanid", span, "x-b3-parentspanid", testSpan, "x-b3-sampled", "1"), testSpan, true,
+		},
+		{
+			"B3 multi, undecided", headersOf("x-b3-traceid", testTrace, "x-b3-spanid", testSpan),
+			headersOf("x-b3-traceid", testTrace, "x-b3-spanid", span, "x-b3-parentspanid", testSpan, "x-b3-sampled", "1"), testSpan, true,
+		},
+		{
+			"both forms", headersOf("traceparent", "00-"+testTrace+"-"+testSpan+"-01", "b3", testTrace+"-"+testSpan+"-1"),
+			headersOf("traceparent", "00-"+testTrace+"-"+span+"-01", "b3", testTrace+"-"+span+"-1-"+testSpan), testSpan, true,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

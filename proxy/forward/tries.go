@@ -70,8 +70,10 @@ func (t *tries) next(ctx context.Context) outcome {
 	}
 	host := s.upstream.Hosts().PickOther(first, t.tried, t.redraws(), rand.Uint64)
 	if host == nil {
-		return outcome{reply: localReply{status: http.StatusServiceUnavailable, flags: FlagUH,
-			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object}}
+		return outcome{reply: localReply{
+			status: http.StatusServiceUnavailable, flags: FlagUH,
+			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object,
+		}}
 	}
 	t.tried = append(t.tried, host)
 	if t.n > 1 {
@@ -84,7 +86,7 @@ func (t *tries) next(ctx context.Context) outcome {
 	a := newAttempt(ctx, s, host)
 	s.x.Trace.write(t.header, a.record.SpanID)
 	perTry := t.perTry()
-	res, err := a.roundTrip(t.request(a.ctx, host), perTry)
+	res, err := a.roundTrip(t.request(a.ctx, host), perTry) //nolint:bodyclose // answered closes it, or hands it on
 	if err != nil {
 		return t.failed(a, err)
 	}

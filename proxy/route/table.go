@@ -144,7 +144,7 @@ func (t *Table) addHost(vh *VirtualHost) error {
 
 func (t *Table) addDomain(domain string, h *host) error {
 	list := &t.suffixes
-	text := domain
+	var text string
 	switch {
 	case domain == "":
 		return fmt.Errorf("empty domain")

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -125,7 +126,7 @@ func (p *pool) take(n int) []*mesh.TapEvent {
 		}
 	}
 	var out []*mesh.TapEvent
-	for c := failed; c < classes; c++ {
+	for c := range classes {
 		for len(out) < n {
 			var next *lane
 			for _, l := range p.edges {
@@ -149,9 +150,9 @@ func (p *pool) take(n int) []*mesh.TapEvent {
 // fresh, and the others when they have waited long enough.
 func (p *pool) tidy(now time.Time, delivered, all bool) (dropped int) {
 	for key, l := range p.edges {
-		for c := failed; c < classes; c++ {
-			for i := len(l.held[c]) - 1; i >= 0; i-- {
-				if all || (c == usual && delivered) || now.Sub(l.held[c][i].since) >= patience {
+		for c := range classes {
+			for i, v := range slices.Backward(l.held[c]) {
+				if all || (c == usual && delivered) || now.Sub(v.since) >= patience {
 					l.remove(c, i)
 					dropped++
 				}

@@ -91,7 +91,7 @@ func redactTarget(target string) string {
 		separator = '&'
 		name, value, named := strings.Cut(part, "=")
 		if !named {
-			name, value = "", part
+			value = part
 		} else {
 			b.WriteString(cut(name, maxTarget))
 			b.WriteByte('=')

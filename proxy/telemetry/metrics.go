@@ -65,7 +65,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		tcpSent:     counter(mesh.MetricTCPSentBytes, "Bytes of TCP connections in the direction of answers.", tcp),
 		tcpReceived: counter(mesh.MetricTCPReceivedBytes, "Bytes of TCP connections in the direction of requests.", tcp),
 		tcpActive: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: mesh.MetricActiveConnections, Help: "TCP connections open now."}, edge),
+			Name: mesh.MetricActiveConnections, Help: "TCP connections open now.",
+		}, edge),
 		added: histogram(mesh.MetricProxyAdded, "The sidecar's own share of the time to the first byte.",
 			[]string{mesh.LabelReporter},
 			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5}),
@@ -73,7 +74,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Exchanges counted under coarser labels because a bound on series was reached.", []string{"kind"}),
 		spansDropped: counter(mesh.MetricSpansDropped, "Spans that did not reach the collector.", []string{"reason"}),
 		logDropped: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "sidelight_access_log_dropped_total", Help: "Access log lines dropped because the log was too slow."}),
+			Name: "sidelight_access_log_dropped_total", Help: "Access log lines dropped because the log was too slow.",
+		}),
 	}
 	m.addedSource = m.added.WithLabelValues(string(mesh.FromSource))
 	m.addedDestination = m.added.WithLabelValues(string(mesh.FromDestination))

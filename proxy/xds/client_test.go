@@ -203,12 +203,12 @@ func TestHalfAChangeIsNotApplied(t *testing.T) {
 	t.Parallel()
 	cp := startControlPlane(t, "")
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
-	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: 200 * time.Millisecond})
+	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: 1500 * time.Millisecond})
 	s.runtime.wantShape(t, catalogShape)
 	cp.set(t, "2", listener("outbound", "main"), routes("main", "reviews"), edsCluster("reviews"))
 	eventually(t, "waiting for endpoints", func() bool { return slices.Contains(s.Status().WaitingFor, "endpoint reviews") })
 	cp.grpc.Stop()
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(1700 * time.Millisecond) // past the limit, which must not apply without a control plane
 	if got := shape(s.runtime.last()); got != catalogShape {
 		t.Errorf("without control plane half a change was applied: %s", got)
 	}

@@ -147,8 +147,7 @@ func TestDiskSaysWhenItCannotWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := newDisk(filepath.Join(file, "state"), "n").save(someCandidate(t), time.Now())
-	var pathError *fs.PathError
-	if !errors.As(err, &pathError) {
+	if _, ok := errors.AsType[*fs.PathError](err); !ok {
 		t.Errorf("save below a file: %v", err)
 	}
 }

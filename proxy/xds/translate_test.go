@@ -155,8 +155,10 @@ func TestTranslateRoutes(t *testing.T) {
 							},
 							Timeout: 2500 * time.Millisecond, PrefixRewrite: "/", AutoHost: true, NotFoundStatus: 404,
 							Hash: []route.HashPolicy{
-								{Header: "x-user", Terminal: true}, {Cookie: &route.Cookie{Name: "seat", Path: "/", Generate: true, TTL: time.Hour}},
-								{Query: "q"}, {SourceIP: true},
+								{Header: "x-user", Terminal: true},
+								{Cookie: &route.Cookie{Name: "seat", Path: "/", Generate: true, TTL: time.Hour}},
+								{Query: "q"},
+								{SourceIP: true},
 							},
 							Mirrors: []route.Mirror{{Cluster: "copies", Share: 500}, {Cluster: "copies", Share: 1_000_000, KeepHost: true}},
 							Retry: &route.Retry{

@@ -121,7 +121,8 @@ func (c configs) Apply(_ context.Context, yaml []byte, by string) (config.Applie
 	switch string(yaml) {
 	case "bad":
 		return config.Applied{}, fmt.Errorf("apply: %w", &config.InvalidError{Problems: []config.Problem{
-			{Severity: config.SeverityError, Code: "SL1006", Line: 3, Path: "spec.htp", Message: "unknown field", Hint: "Did you mean http?"}}})
+			{Severity: config.SeverityError, Code: "SL1006", Line: 3, Path: "spec.htp", Message: "unknown field", Hint: "Did you mean http?"},
+		}})
 	case "conflict":
 		return config.Applied{}, fmt.Errorf("apply: file changed: %w", mesh.ErrConflict)
 	case "broken":
@@ -271,7 +272,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: %d %s: %v", path, resp.StatusCode, body, err)
 			continue
 		}
-		for _, k := range strings.Fields(keys) {
+		for k := range strings.FieldsSeq(keys) {
 			if _, ok := got[k]; !ok {
 				t.Errorf("%s lacks %q", path, k)
 			}

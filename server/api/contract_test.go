@@ -1,6 +1,7 @@
 package api
 
 import (
+	"maps"
 	"os"
 	"reflect"
 	"regexp"
@@ -56,15 +57,12 @@ func TestInterfaceTypes(t *testing.T) {
 // fieldsOf lists a struct's JSON fields: name -> may be left out.
 func fieldsOf(typ reflect.Type) map[string]bool {
 	fields := make(map[string]bool)
-	for i := range typ.NumField() {
-		f := typ.Field(i)
+	for f := range typ.Fields() {
 		tag, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case tag == "-" || !f.IsExported():
 		case f.Anonymous && tag == "":
-			for name, optional := range fieldsOf(f.Type) {
-				fields[name] = optional
-			}
+			maps.Copy(fields, fieldsOf(f.Type))
 		default:
 			fields[tag] = strings.Contains(options, "omit")
 		}
@@ -86,9 +84,7 @@ func parseTypes(t *testing.T, source string) map[string]map[string]bool {
 		name := source[at[2]:at[3]]
 		fields := make(map[string]bool)
 		if at[4] >= 0 {
-			for field, optional := range types[source[at[4]:at[5]]] {
-				fields[field] = optional
-			}
+			maps.Copy(fields, types[source[at[4]:at[5]]])
 		}
 		for _, field := range topLevel(source[at[1]:]) {
 			if m := fieldHead.FindStringSubmatch(field); m != nil {

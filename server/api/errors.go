@@ -75,16 +75,14 @@ func (h hinted) Unwrap() error { return h.error }
 func hint(text string, err error) error { return hinted{err, text} }
 
 func hintOf(err error, otherwise string) string {
-	var h hinted
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[hinted](err); ok {
 		return h.hint
 	}
 	var syntax *expr.SyntaxError
 	if errors.As(err, &syntax) && syntax.Hint != "" {
 		return syntax.Hint
 	}
-	var invalid *config.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		for _, p := range invalid.Problems {
 			if p.Severity == config.SeverityError && p.Hint != "" {
 				return p.Hint
@@ -100,12 +98,10 @@ func (s *Server) fail(err error, c echo.Context) {
 		return
 	}
 	status, e := explain(err)
-	var he *echo.HTTPError
-	if errors.As(err, &he) {
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		status, e = explainEcho(he, c.Request())
 	}
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		status = http.StatusRequestEntityTooLarge
 		e = Error{"invalid", fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), "Send it in parts."}
 	}
@@ -113,8 +109,7 @@ func (s *Server) fail(err error, c echo.Context) {
 		s.opts.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	}
 	body := errorBody{Error: e}
-	var invalid *config.InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		body.Problems = invalid.Problems
 	}
 	if err := c.JSON(status, body); err != nil {

@@ -47,8 +47,7 @@ func (s *Store) Validate(text []byte) []Problem {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	p, err := s.planApply(text)
-	var invalid *InvalidError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
 		return invalid.Problems
 	}
 	return p.warnings

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -156,9 +157,9 @@ func (h *history) list(limit int) []mesh.Revision {
 func (h *history) find(n uint64) (entry, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for i := len(h.entries) - 1; i >= 0; i-- {
-		if h.entries[i].revision.Number == n {
-			return h.entries[i], true
+	for _, v := range slices.Backward(h.entries) {
+		if v.revision.Number == n {
+			return v, true
 		}
 	}
 	return entry{}, false

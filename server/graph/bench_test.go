@@ -19,8 +19,10 @@ func busy(n int) *Engine {
 	delta := func(side mesh.Reporter, from, to int) mesh.EdgeDelta {
 		target := w(to)
 		d := mesh.EdgeDelta{Attempts: 12, NewConnections: 1, SentBytes: 1000, ReceivedBytes: 90000}
-		d.Key = mesh.EdgeKey{Reporter: side, Source: w(from), Target: target, Protocol: mesh.HTTP, Security: "mutual_tls",
-			Service: mesh.Service{Host: target.App + "." + target.Namespace + ".svc.cluster.local", Namespace: target.Namespace, Name: target.App}}
+		d.Key = mesh.EdgeKey{
+			Reporter: side, Source: w(from), Target: target, Protocol: mesh.HTTP, Security: "mutual_tls",
+			Service: mesh.Service{Host: target.App + "." + target.Namespace + ".svc.cluster.local", Namespace: target.Namespace, Name: target.App},
+		}
 		d.Requests = map[mesh.Outcome]float64{{Code: 200, Flags: "-"}: 10}
 		d.Responses = map[mesh.Outcome]float64{{Code: 200, Flags: "-", AnsweredBy: "upstream"}: 10}
 		if from%10 == 0 {

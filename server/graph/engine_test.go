@@ -350,8 +350,10 @@ traffic 0-20 web:1 source cinema/web > cinema/catalog c http 200=0.1`)
 func TestViewsHaveNoNullLists(t *testing.T) {
 	e := New(Options{})
 	e.Add(mesh.EdgeBatch{Target: "t", At: day, Up: true, Workload: workloadOf("a/b")})
-	for _, v := range []any{e.View(Query{}, day), New(Options{}).View(Query{}, day), e.Timeline(time.Minute, day, nil),
-		Diff(View{}, View{Stale: []Stale{}}), Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}), Findings(View{})} {
+	for _, v := range []any{
+		e.View(Query{}, day), New(Options{}).View(Query{}, day), e.Timeline(time.Minute, day, nil),
+		Diff(View{}, View{Stale: []Stale{}}), Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}), Findings(View{}),
+	} {
 		body, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)

@@ -83,8 +83,10 @@ func (e *Engine) placeOf(w *workload, group int) place {
 	case groupNamespace:
 		return placeNamespace(w.Namespace)
 	}
-	return place{id: "workload:" + w.id, kind: KindWorkload, cluster: w.Cluster,
-		namespace: w.Namespace, name: w.Name, app: w.App, version: w.Version}
+	return place{
+		id: "workload:" + w.id, kind: KindWorkload, cluster: w.Cluster,
+		namespace: w.Namespace, name: w.Name, app: w.App, version: w.Version,
+	}
 }
 
 func placeApp(w *workload, group int) place {

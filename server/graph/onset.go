@@ -72,8 +72,8 @@ func (e *Engine) spell(ids []uint32, c class, end int64) int64 {
 			return begin
 		}
 	}
-	for i := len(r.coarse) - 1; i >= 0; i-- {
-		start := r.coarse[i].start
+	for _, v := range slices.Backward(r.coarse) {
+		start := v.start
 		if start >= end {
 			continue
 		}

@@ -15,8 +15,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/sidelight-mesh/sidelight/mesh"
 	"golang.org/x/tools/txtar"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 var update = flag.Bool("update", false, "write the views into testdata")

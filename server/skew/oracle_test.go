@@ -3,6 +3,7 @@ package skew
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,8 +38,8 @@ func (o *oracle) now(name string) string {
 // missing lists what was desired after what the node runs.
 func (o *oracle) missing(name string) []want {
 	list := o.wanted[name]
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].version == o.applied[name] {
+	for i, l := range slices.Backward(list) {
+		if l.version == o.applied[name] {
 			return list[i+1:]
 		}
 	}
@@ -310,13 +311,17 @@ func (w *world) check() {
 // the oracle.
 func TestTrackerAgainstOracle(t *testing.T) {
 	for seed := range uint64(1) { // any number of seeds holds; one is quick
-		w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), tr: New(Options{}), now: time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC),
-			oracles: map[string]*oracle{}, desired: map[string]Resource{}, waiting: map[string][]waiting{}}
+		w := &world{
+			t: t, rng: rand.New(rand.NewPCG(seed, 1)), tr: New(Options{}), now: time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC),
+			oracles: map[string]*oracle{}, desired: map[string]Resource{}, waiting: map[string][]waiting{},
+		}
 		for i := range 500 {
 			id := fmt.Sprintf("n%03d", i)
 			w.nodes = append(w.nodes, id)
-			w.oracles[id] = &oracle{wanted: map[string][]want{}, applied: map[string]string{}, acked: map[string]string{},
-				refused: map[string]string{}, disputed: map[string]time.Time{}, okUntil: map[string]time.Time{}, ran: map[string]bool{}}
+			w.oracles[id] = &oracle{
+				wanted: map[string][]want{}, applied: map[string]string{}, acked: map[string]string{},
+				refused: map[string]string{}, disputed: map[string]time.Time{}, okUntil: map[string]time.Time{}, ran: map[string]bool{},
+			}
 			w.tr.Expected(mesh.Node{ID: id}, w.now)
 		}
 		w.accept()

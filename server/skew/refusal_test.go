@@ -8,18 +8,24 @@ import (
 
 func TestReadRefusal(t *testing.T) {
 	refs := []ResourceRef{
-		{"cluster", "outbound|80||a.x", "v"}, {"cluster", "outbound|80|v1|a.x", "v"},
-		{"route", "outbound", "v"}, {"listener", "inbound_127.0.0.1:15006", "v"},
+		{"cluster", "outbound|80||a.x", "v"},
+		{"cluster", "outbound|80|v1|a.x", "v"},
+		{"route", "outbound", "v"},
+		{"listener", "inbound_127.0.0.1:15006", "v"},
 	}
 	tests := map[string]struct {
 		message string
 		want    map[key]string
 	}{
 		"one": {"cluster outbound|80||a.x: bad timeout", map[key]string{{"cluster", "outbound|80||a.x"}: "bad timeout"}},
-		"two, with a semicolon in the words": {"cluster outbound|80||a.x: bad; really bad; route outbound: no",
-			map[key]string{{"cluster", "outbound|80||a.x"}: "bad; really bad", {"route", "outbound"}: "no"}},
-		"Envoy's form": {"Error adding/updating listener(s) inbound_127.0.0.1:15006: address in use\n",
-			map[key]string{{"listener", "inbound_127.0.0.1:15006"}: "address in use"}},
+		"two, with a semicolon in the words": {
+			"cluster outbound|80||a.x: bad; really bad; route outbound: no",
+			map[key]string{{"cluster", "outbound|80||a.x"}: "bad; really bad", {"route", "outbound"}: "no"},
+		},
+		"Envoy's form": {
+			"Error adding/updating listener(s) inbound_127.0.0.1:15006: address in use\n",
+			map[key]string{{"listener", "inbound_127.0.0.1:15006"}: "address in use"},
+		},
 		"none":  {"proto: cannot parse", map[key]string{}},
 		"empty": {"", map[key]string{}},
 	}

@@ -61,8 +61,8 @@ func (r *resource) desired() want {
 
 // running gives the index in wants of what the node runs, or -1.
 func (r *resource) running() int {
-	for i := len(r.wants) - 1; i >= 0; i-- {
-		if r.wants[i].version == r.applied {
+	for i, v := range slices.Backward(r.wants) {
+		if v.version == r.applied {
 			return i
 		}
 	}

@@ -20,8 +20,10 @@ func (t *Tracker) judge(n *node, at time.Time) verdict {
 	var v verdict
 	switch {
 	case n.connectedAt.IsZero():
-		v = verdict{state: NeverConnected, since: n.known, brief: "has never connected",
-			reason: fmt.Sprintf("expected for %s, but it has never connected to this server", age(n.known, at))}
+		v = verdict{
+			state: NeverConnected, since: n.known, brief: "has never connected",
+			reason: fmt.Sprintf("expected for %s, but it has never connected to this server", age(n.known, at)),
+		}
 		if !n.lastSeen.IsZero() {
 			v.reason = fmt.Sprintf("its agent reports, but in %s it has never asked this server for configuration", age(n.known, at))
 		}
@@ -59,8 +61,10 @@ func (n *node) judgeDisconnected(at time.Time) verdict {
 	if rev := n.runsRevision(); rev > 0 {
 		last = fmt.Sprintf("last known to run revision %d", rev)
 	}
-	return verdict{state: Disconnected, since: n.disconnectedAt, brief: brief,
-		reason: fmt.Sprintf("disconnected for %s%s; %s", age(n.disconnectedAt, at), why, last)}
+	return verdict{
+		state: Disconnected, since: n.disconnectedAt, brief: brief,
+		reason: fmt.Sprintf("disconnected for %s%s; %s", age(n.disconnectedAt, at), why, last),
+	}
 }
 
 // judgeUnprepared is for the moment between a revision's acceptance and its

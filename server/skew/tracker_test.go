@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
@@ -465,14 +466,18 @@ func TestViewSortsAndCounts(t *testing.T) {
 	if got, want := strings.Join(ids, ""), "bdac"; got != want {
 		t.Errorf("order %s, want %s", got, want)
 	}
-	wantSummary := Summary{Nodes: 4, Synced: 2,
+	wantSummary := Summary{
+		Nodes: 4, Synced: 2,
 		ByState:    map[State]int{Synced: 2, Rejected: 1, Disconnected: 1},
-		ByRevision: []RevisionCount{{2, 2, ""}, {1, 2, "1 rejected, 1 disconnected"}}}
+		ByRevision: []RevisionCount{{2, 2, ""}, {1, 2, "1 rejected, 1 disconnected"}},
+	}
 	if d := cmp.Diff(wantSummary, v.Summary); d != "" {
 		t.Errorf("summary (-want +got):\n%s", d)
 	}
-	wantSpread := Spread{Revision: 2, AcceptedAt: l.start.Add(time.Second),
-		SentMS: []float64{100, 100, 200}, AckedMS: []float64{100, 200}, AppliedMS: []float64{100, 200}, Waiting: 1}
+	wantSpread := Spread{
+		Revision: 2, AcceptedAt: l.start.Add(time.Second),
+		SentMS: []float64{100, 100, 200}, AckedMS: []float64{100, 200}, AppliedMS: []float64{100, 200}, Waiting: 1,
+	}
 	if d := cmp.Diff(wantSpread, v.Spread); d != "" {
 		t.Errorf("spread (-want +got):\n%s", d)
 	}

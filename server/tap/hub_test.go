@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,8 +55,8 @@ func (a *agents) start(t *testing.T, id string) *meshv1.TapStart {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := len(a.sent[id]) - 1; i >= 0; i-- {
-		if s := a.sent[id][i].GetTapStart(); s != nil {
+	for _, v := range slices.Backward(a.sent[id]) {
+		if s := v.GetTapStart(); s != nil {
 			return s
 		}
 	}
@@ -77,8 +78,10 @@ func (a *agents) stops(id string) (tokens []string) {
 func (a *agents) send(t *testing.T, id string, events int, matched, sampled, dropped uint64) {
 	b := &meshv1.TapBatch{Session: a.start(t, id).Session, Matched: matched, SampledOut: sampled, Dropped: dropped}
 	for range events {
-		b.Events = append(b.Events, &meshv1.TapEvent{At: timestamppb.Now(), Status: 200, Flags: "-",
-			RequestHeaders: []*meshv1.Header{{Name: "x", Value: "y"}}})
+		b.Events = append(b.Events, &meshv1.TapEvent{
+			At: timestamppb.Now(), Status: 200, Flags: "-",
+			RequestHeaders: []*meshv1.Header{{Name: "x", Value: "y"}},
+		})
 	}
 	a.tap(id, b)
 }
@@ -406,7 +409,7 @@ func TestLedgerAddsUp(t *testing.T) {
 	run(t, func(t *testing.T, h *Hub, a *agents, _ *bytes.Buffer) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		ids := []string{"a", "b", "c"}
-		type counts struct{ matched, sampled, dropped, events, waiting uint64 }
+		type counts struct{ matched, sampled, dropped, waiting uint64 }
 		side := map[string]*counts{}
 		for _, id := range ids {
 			a.connect(id)
@@ -466,7 +469,10 @@ func TestGarbageFromSidecars(t *testing.T) {
 		a.connect("n1")
 		v := open(t, h, Request{})
 		for _, b := range []*meshv1.TapBatch{
-			nil, {}, {Session: "."}, {Session: "nobody.1", Events: []*meshv1.TapEvent{{}}},
+			nil,
+			{},
+			{Session: "."},
+			{Session: "nobody.1", Events: []*meshv1.TapEvent{{}}},
 			{Session: a.start(t, "n1").Session, Events: []*meshv1.TapEvent{nil, {}}},
 			{Session: a.start(t, "n1").Session, Matched: 1},
 		} {

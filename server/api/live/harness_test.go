@@ -155,12 +155,14 @@ type client struct {
 
 func (w *world) dial() *client {
 	w.t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{Protocol}, EnableCompression: true,
+	d := websocket.Dialer{
+		Subprotocols: []string{Protocol}, EnableCompression: true,
 		NetDialContext: func(context.Context, string, string) (net.Conn, error) {
 			mine, theirs := net.Pipe()
 			w.net.conns <- theirs
 			return mine, nil
-		}}
+		},
+	}
 	ws, resp, err := d.Dial("ws://pipe/api/v1/live", nil)
 	if err != nil {
 		w.t.Fatal(err)

@@ -285,7 +285,7 @@ func TestStop(t *testing.T) {
 		mine, theirs := net.Pipe()
 		defer mine.Close()
 		w.net.conns <- theirs
-		_, _, err := websocket.NewClient(mine, mustURL(t), nil, 0, 0)
+		_, _, err := (&websocket.Dialer{NetDial: func(string, string) (net.Conn, error) { return mine, nil }}).Dial(mustURL(t).String(), nil)
 		if err == nil {
 			t.Error("a socket was opened after the end")
 		}
