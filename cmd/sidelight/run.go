@@ -17,6 +17,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/frontend"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
+	"github.com/sidelight-mesh/sidelight/server/graph"
 )
 
 func runCommand() *cobra.Command {
@@ -78,6 +79,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 	serverOpts.Prometheus = collector.Metrics().Handler()
 	serverOpts.UI = frontend.Handler()
 	serverOpts.Targets = func() []serverapp.TargetStatus { return targetStatus(collector.TargetHealth()) }
+	serverOpts.Unread = func() []graph.Stale { return unread(collector.Problems()) }
 	serverOpts.Losses = func() []serverapp.Loss { return losses(collector.Losses()) }
 	if server, err = serverapp.New(serverOpts); err != nil {
 		return errors.Join(err, collector.Close())
@@ -121,6 +123,14 @@ func targetStatus(health []target.Health) []serverapp.TargetStatus {
 		})
 	}
 	return status
+}
+
+func unread(problems []target.Problem) []graph.Stale {
+	stale := make([]graph.Stale, 0, len(problems))
+	for _, p := range problems {
+		stale = append(stale, graph.Stale{Source: p.Source, Since: p.Since, Reason: p.Message})
+	}
+	return stale
 }
 
 func losses(lost []collectorapp.Loss) []serverapp.Loss {

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -147,7 +149,7 @@ func (f *File) watch(w *fsnotify.Watcher) {
 
 // read reads all files and says whether the targets may have changed.
 func (f *File) read() (changed bool) {
-	found := make(map[string]bool)
+	found, missing := make(map[string]bool), make(map[string]bool)
 	for _, p := range f.patterns {
 		names, err := filepath.Glob(p)
 		if err != nil {
@@ -155,6 +157,9 @@ func (f *File) read() (changed bool) {
 		}
 		for _, name := range names {
 			found[name] = true
+		}
+		if len(names) == 0 && !strings.ContainsAny(p, `*?[\\`) {
+			missing[p] = true // a pattern may match nothing, a name was meant
 		}
 	}
 	f.mu.Lock()
@@ -179,7 +184,10 @@ func (f *File) read() (changed bool) {
 			changed = true
 		}
 	}
-	maps.DeleteFunc(f.problems, func(name string, _ Problem) bool { return !found[name] })
+	for name := range missing {
+		f.broken(name, fs.ErrNotExist)
+	}
+	maps.DeleteFunc(f.problems, func(name string, _ Problem) bool { return !found[name] && !missing[name] })
 	return changed
 }
 
@@ -194,7 +202,7 @@ func (f *File) broken(name string, err error) {
 	}
 	p.Source, p.Message = name, err.Error()
 	f.problems[name] = p
-	f.logger.Warn("target file is broken, its last good targets stay", "file", name, "targets", len(f.good[name]), "err", err)
+	f.logger.Warn("target file cannot be read, its last good targets stay", "file", name, "targets", len(f.good[name]), "err", err)
 }
 
 func (f *File) targets() []Target {

@@ -234,6 +234,33 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// A pattern may match nothing; a file that is named must be there.
+func TestFileThatIsNotThere(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "named.json")
+	f, err := NewFile(slog.New(slog.DiscardHandler), name, filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := follow(t, f)
+	if got := wait(t, told); got != "" {
+		t.Errorf("targets %q", got)
+	}
+	if p := f.Problems(); len(p) != 1 || p[0].Source != name || !strings.Contains(p[0].Message, "not exist") {
+		t.Errorf("problems %+v", p)
+	}
+	if err := os.WriteFile(name, []byte(`[{"targets": ["a:1"]}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, told); got != "a:1" || len(f.Problems()) != 0 {
+		t.Errorf("once it is there: %q, %+v", got, f.Problems())
+	}
+	os.Remove(name)
+	if got := wait(t, told); got != "" || len(f.Problems()) != 1 {
+		t.Errorf("gone again: %q, %+v", got, f.Problems())
+	}
+}
+
 func TestNewFile(t *testing.T) {
 	for _, pattern := range []string{"[", "targets.txt", "targets"} {
 		if _, err := NewFile(nil, pattern); !errors.Is(err, mesh.ErrInvalid) {

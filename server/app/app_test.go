@@ -22,6 +22,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/api"
+	"github.com/sidelight-mesh/sidelight/server/graph"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -240,6 +241,21 @@ func TestCost(t *testing.T) {
 	broken := &App{opts: Options{Metrics: scalars{"process_cpu": -1}}}
 	if err := broken.measureCost(t.Context(), time.Now()); !errors.Is(err, mesh.ErrUnavailable) {
 		t.Errorf("without a store: %v", err)
+	}
+}
+
+func TestUnreadTargetsAreStale(t *testing.T) {
+	since := time.Now().Add(-time.Second)
+	a := start(t, func(o *Options) {
+		o.Targets = func() []TargetStatus { return nil }
+		o.Unread = func() []graph.Stale {
+			return []graph.Stale{{Source: "mesh.json", Since: since, Reason: "no such file"}}
+		}
+	})
+	var view graph.View
+	get(t, a.Addrs().API, "/api/v1/graph", &view)
+	if len(view.Stale) != 1 || view.Stale[0].Source != "mesh.json" || view.Stale[0].Reason != "no such file" {
+		t.Errorf("stale %+v", view.Stale)
 	}
 }
 

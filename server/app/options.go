@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/graph"
 )
 
 // Options says what a server is made of. Only ConfigDir is needed; what is nil
@@ -40,6 +41,9 @@ type Options struct {
 	// Targets tells what the collector in this process scrapes and how that
 	// goes; nil when the collector runs elsewhere.
 	Targets func() []TargetStatus
+	// Unread tells what that collector cannot read now, and since when: a broken
+	// file of targets, a discovery that does not answer.
+	Unread func() []graph.Stale
 	// Losses tells what the other parts of this process lost.
 	Losses func() []Loss
 

@@ -69,9 +69,23 @@ func (o overall) Cost() api.Cost {
 	return c
 }
 
-// Missing names the collector when nothing comes from it although it has
-// something to scrape.
+// Missing names what the graph should be made of and is not there: the
+// collector, and what the collector cannot read.
 func (o overall) Missing(at time.Time) []graph.Stale {
+	missing := o.silentCollector(at)
+	if o.opts.Unread != nil {
+		for _, s := range o.opts.Unread() {
+			if !at.Before(s.Since) {
+				missing = append(missing, s)
+			}
+		}
+	}
+	return missing
+}
+
+// silentCollector names the collector when nothing comes from it although it
+// has something to scrape.
+func (o overall) silentCollector(at time.Time) []graph.Stale {
 	now := time.Now()
 	since, never, silent := o.intake.silence(o.started, now)
 	if !silent || at.Before(since) {
