@@ -209,3 +209,19 @@ func (r *rig) report(app storage.AppenderV2, at time.Time, err error) mesh.EdgeB
 	}
 	return r.got[before]
 }
+
+// changing is a source of targets, and what replaces them.
+func changing() (func([]target.Target), target.Source) {
+	sets := make(chan []target.Target, 1)
+	source := target.Func(func(ctx context.Context, update func([]target.Target)) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case targets := <-sets:
+				update(targets)
+			}
+		}
+	})
+	return func(targets []target.Target) { sets <- targets }, source
+}

@@ -128,9 +128,9 @@ func TestRealTarget(t *testing.T) {
 		accept.Store(r.Header.Get("Accept"))
 		promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 	})
-	live := target.NewLive()
-	s, store, in := start(t, Options{Sources: []target.Source{live}})
-	live.Set([]target.Target{{
+	live, source := changing()
+	s, store, in := start(t, Options{Sources: []target.Source{source}})
+	live([]target.Target{{
 		Address: addr, Node: "web-1", Workload: mesh.Workload{Namespace: "cinema", Name: "web"},
 		Labels: map[string]string{"job": "sidecars"},
 	}})
@@ -287,12 +287,12 @@ func TestTargetFlaps(t *testing.T) {
 	addr := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "istio_requests_total{reporter=\"source\",source_workload=\"a\",destination_workload=\"b\",response_code=\"200\"} %d\n", n.Load())
 	})
-	live := target.NewLive()
-	_, _, in := start(t, Options{Sources: []target.Source{live}})
+	live, source := changing()
+	_, _, in := start(t, Options{Sources: []target.Source{source}})
 	list := []target.Target{{Address: addr}}
-	live.Set(list)
+	live(list)
 	in.until(t, addr, count(2))
-	live.Set(nil)
+	live(nil)
 	// Gone when there are no more batches over several intervals.
 	for last := -1; last != len(in.of(addr)); {
 		last = len(in.of(addr))
@@ -300,7 +300,7 @@ func TestTargetFlaps(t *testing.T) {
 	}
 	before := len(in.of(addr))
 	n.Add(5)
-	live.Set(list)
+	live(list)
 	got := in.until(t, addr, count(before+4))
 	if sum := sumOf(got)["b requests 200"]; sum != 5 {
 		t.Errorf("increases give %v, want 5", sum)

@@ -347,23 +347,6 @@ func TestInProcess(t *testing.T) {
 	if got := wait(t, follow(t, f)); got != "f:1" {
 		t.Errorf("func: %q", got)
 	}
-	live := NewLive()
-	told := follow(t, live)
-	if got := wait(t, told); got != "" {
-		t.Errorf("live at first: %q", got)
-	}
-	given := []Target{{Address: "a:1", Labels: map[string]string{"a": "b"}}}
-	live.Set(given)
-	given[0].Address = "changed:1"
-	given[0].Labels["a"] = "changed"
-	targets := <-told
-	if len(targets) != 1 || targets[0].Address != "a:1" || targets[0].Labels["a"] != "b" {
-		t.Errorf("live: %+v", targets)
-	}
-	live.Set(nil)
-	if got := wait(t, told); got != "" {
-		t.Errorf("live emptied: %q", got)
-	}
 }
 
 func TestURL(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -378,6 +377,3 @@ func (a *App) release() {
 
 // Quit makes Run return.
 func (a *App) Quit() { a.quitOnce.Do(func() { close(a.quit) }) }
-
-// Listeners gives the traffic addresses and the listener that each serves.
-func (a *App) Listeners() map[string]string { return maps.Clone(a.sockets.Addresses()) }
