@@ -72,7 +72,12 @@ func TestLiveChannels(t *testing.T) {
 	p.rps = 2
 	p.mu.Unlock()
 	f = readLive(t, ws)
-	var delta graph.Delta
+	var delta struct {
+		Nodes     []graph.Node
+		Edges     []graph.Edge
+		GoneEdges []string `json:"gone_edges"`
+		Totals    graph.Totals
+	}
 	if err := json.Unmarshal(f.Data, &delta); err != nil || f.Type != "delta" || f.Seq != 2 || len(delta.Nodes) != 0 ||
 		len(delta.Edges) != 1 || delta.Edges[0].RPS != 2 || delta.Totals.RPS != 2 || delta.GoneEdges == nil {
 		t.Errorf("%v: %+v %s", err, f, f.Data)

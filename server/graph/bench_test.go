@@ -99,12 +99,3 @@ func BenchmarkAdd(b *testing.B) {
 		e.Add(batch)
 	}
 }
-
-func BenchmarkDiff(b *testing.B) {
-	e := busy(1000)
-	one, two := e.View(Query{}, after(94)), e.View(Query{}, after(95))
-	b.ReportAllocs()
-	for b.Loop() {
-		Diff(one, two)
-	}
-}

@@ -352,7 +352,7 @@ func TestViewsHaveNoNullLists(t *testing.T) {
 	e.Add(mesh.EdgeBatch{Target: "t", At: day, Up: true, Workload: workloadOf("a/b")})
 	for _, v := range []any{
 		e.View(Query{}, day), New(Options{}).View(Query{}, day), e.Timeline(time.Minute, day, nil),
-		Diff(View{}, View{Stale: []Stale{}}), Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}), Findings(View{}),
+		Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}), Findings(View{}),
 	} {
 		body, err := json.Marshal(v)
 		if err != nil {

@@ -503,23 +503,3 @@ func TestEmptyViewHasNoNulls(t *testing.T) {
 		t.Errorf("a list is null:\n%s\n%s", body, more)
 	}
 }
-
-func TestDiff(t *testing.T) {
-	l := newLab(t)
-	l.revise(1, map[string]string{"route outbound": "r1"})
-	for _, id := range []string{"a", "b", "c"} {
-		l.connect(id, id)
-		l.tr.Desired(id, 1, l.all(), l.now)
-		l.push(id, id)
-	}
-	before := l.tr.View(l.now)
-	l.tr.Forget("c")
-	l.tr.Disconnected("b", "b", "EOF", l.now)
-	d := Diff(before, l.tr.View(l.now))
-	if len(d.Nodes) != 1 || d.Nodes[0].ID != "b" || !slices.Equal(d.Gone, []string{"c"}) {
-		t.Errorf("got nodes %v gone %v, want b changed and c gone", d.Nodes, d.Gone)
-	}
-	if d := Diff(before, before); len(d.Nodes)+len(d.Gone) != 0 {
-		t.Errorf("a view differs from itself: %v", d)
-	}
-}
