@@ -1,11 +1,11 @@
 import { Link } from '@tanstack/react-router'
+import { outcomeHealth, outcomeOf } from '@/api/outcome'
 import type { TraceSummary } from '@/api/types'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph } from '@/ui/Health'
 import { cx } from '@/lib/cx'
 import { count, duration, plural } from '@/lib/format'
 import { clockMs } from '@/lib/time'
-import { outcomeOf } from './outcome'
 import styles from './ResultList.module.css'
 
 type ResultListProps = {
@@ -62,7 +62,7 @@ function Row({ trace: t, longest }: { trace: TraceSummary; longest: number }) {
         <b>{t.service}</b> <span className="t2">{t.operation}</span>
       </span>
       <span className={styles.status}>
-        <HealthGlyph state={outcome === 'failed' ? 'fail' : outcome === 'ok' ? 'ok' : 'warn'} size={12} decorative />
+        <HealthGlyph state={outcomeHealth[outcome]} size={12} decorative />
         <span className={tone}>{t.status || (outcome === 'failed' ? 'failed' : 'ok')}</span>
         {t.errors > 0 ? <span className="t3 t11">{plural(t.errors, 'error')}</span> : null}
       </span>

@@ -1,7 +1,7 @@
+import { outcomeOf } from '@/api/outcome'
 import type { TraceSummary } from '@/api/types'
 import { decades, linear, log } from '@/ui/charts/scale'
 import type { Scale } from '@/ui/charts/scale'
-import { outcomeOf } from './outcome'
 
 export type Point = { index: number; at: number; ms: number; radius: number; failed: boolean }
 

@@ -1,4 +1,5 @@
 import { Link } from '@tanstack/react-router'
+import { outcomeHealth, outcomeOf } from '@/api/outcome'
 import { useTraces } from '@/api/traces'
 import type { TraceSummary } from '@/api/types'
 import { duration, plural } from '@/lib/format'
@@ -31,6 +32,7 @@ export function LastTraces({ search }: { search: Record<string, string> }) {
 }
 
 function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
+  const outcome = outcomeOf(trace)
   return (
     <tr>
       <td className="t3">{clock(trace.start)}</td>
@@ -40,10 +42,10 @@ function Row({ trace, longest }: { trace: TraceSummary; longest: number }) {
         </Link>
       </td>
       <td className={styles.glyph}>
-        <HealthGlyph state={trace.errors > 0 ? 'fail' : 'ok'} size={11} />
+        <HealthGlyph state={outcomeHealth[outcome]} size={11} />
       </td>
       <td className={styles.bar}>
-        <i style={{ width: `${Math.max(2, (trace.duration_ms / (longest || 1)) * 100)}%`, background: trace.errors > 0 ? 'var(--fail)' : 'var(--data-3)' }} />
+        <i style={{ width: `${Math.max(2, (trace.duration_ms / (longest || 1)) * 100)}%`, background: outcome === 'failed' ? 'var(--fail)' : 'var(--data-3)' }} />
       </td>
       <td className="t2">{plural(trace.spans, 'span')}</td>
       <td className="num">
