@@ -241,13 +241,16 @@ func (s *Schema) near(name string) string {
 	return "fields: " + strings.Join(names, ", ")
 }
 
+// MaxDistance is what Distance gives for texts that are too long to compare.
+const MaxDistance = 64
+
 // Distance is the number of single-byte edits, swaps of neighbours included,
-// that turn a into b. Texts over 64 bytes count as far apart.
+// that turn a into b. Texts over MaxDistance bytes count as that far apart.
 func Distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
+	if len(a) > MaxDistance || len(b) > MaxDistance {
+		return MaxDistance
 	}
-	var before, last, row [65]int
+	var before, last, row [MaxDistance + 1]int
 	for j := range len(b) + 1 {
 		last[j] = j
 	}

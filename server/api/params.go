@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/expr"
 )
 
 // params reads a request's query strictly: what is not declared, or is given
@@ -168,9 +169,9 @@ func shortDuration(d time.Duration) string {
 
 // didYouMean names the nearest of the known names, or all of them.
 func didYouMean(name string, known []string) string {
-	best, distance := "", len(name)/2+1
+	best, distance := "", min(len(name)/2+1, expr.MaxDistance)
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), k); d < distance {
+		if d := expr.Distance(strings.ToLower(name), k); d < distance {
 			best, distance = k, d
 		}
 	}
@@ -181,30 +182,6 @@ func didYouMean(name string, known []string) string {
 		return "There are none here."
 	}
 	return "There are " + strings.Join(known, ", ") + "."
-}
-
-// editDistance is Levenshtein's; long names are far from everything.
-func editDistance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next := min(row[j]+1, row[j+1]+1, diagonal+cost)
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }
 
 // jsonKind names a Go type as JSON does.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +75,8 @@ func TestDidYouMean(t *testing.T) {
 	known := []string{"group", "namespaces", "window", "at", "q"}
 	for name, want := range map[string]string{
 		"windw": `Did you mean "window"?`, "GROUP": `Did you mean "group"?`, "namespace": `Did you mean "namespaces"?`,
-		"completely-different": "There are group, namespaces, window, at, q.",
+		"completely-different":   "There are group, namespaces, window, at, q.",
+		strings.Repeat("q", 200): "There are group, namespaces, window, at, q.",
 	} {
 		if got := didYouMean(name, known); got != want {
 			t.Errorf("%s: %s", name, got)

@@ -234,7 +234,7 @@ func TestNearest(t *testing.T) {
 	known := []string{"timeout", "retries", "route", "redirect", "directResponse"}
 	for name, want := range map[string]string{
 		"retires": "retries", "Timeout": "timeout", "time_out": "timeout", "rout": "route", "direct_response": "directResponse",
-		"xyz": "", "": "", "x": "",
+		"xyz": "", "": "", "x": "", strings.Repeat("route", 50): "",
 	} {
 		if got := nearest(name, known); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
