@@ -57,7 +57,7 @@ func (in *inbox) of(target string) []mesh.EdgeBatch {
 // until waits for batches of a target that satisfy ok.
 func (in *inbox) until(t *testing.T, target string, ok func([]mesh.EdgeBatch) bool) []mesh.EdgeBatch {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		if got := in.of(target); ok(got) {
 			return got
@@ -259,6 +259,8 @@ func TestBadTargets(t *testing.T) {
 	s, _, in := start(t, Options{
 		Sources: []target.Source{target.Static(targets)},
 		Limits:  Limits{BodyBytes: 100 << 10, Samples: 500},
+		// Long enough that on a busy machine only what hangs runs out of time.
+		Interval: time.Second,
 	})
 	for name, addr := range addrs {
 		got := in.until(t, addr, count(2))
