@@ -205,7 +205,9 @@ func TestHalfAChangeIsNotApplied(t *testing.T) {
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
 	s := startSidecar(t, Options{Servers: []string{cp.address}, WarmLimit: 1500 * time.Millisecond})
 	s.runtime.wantShape(t, catalogShape)
-	cp.set(t, "2", listener("outbound", "main"), routes("main", "reviews"), edsCluster("reviews"))
+	// The old endpoints stay on offer: their removal would be a change of its own,
+	// and may come first.
+	cp.set(t, "2", listener("outbound", "main"), routes("main", "reviews"), edsCluster("reviews"), endpoints("catalog", 8080))
 	eventually(t, "waiting for endpoints", func() bool { return slices.Contains(s.Status().WaitingFor, "endpoint reviews") })
 	cp.grpc.Stop()
 	time.Sleep(1700 * time.Millisecond) // past the limit, which must not apply without a control plane
