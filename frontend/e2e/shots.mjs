@@ -8,12 +8,13 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium } from '@playwright/test'
+import { packed } from './png.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
 const out = resolve(here, '../../docs/img')
 const bin = process.env.SIDELIGHT_BIN ?? resolve(here, '../../bin')
-const warmupSeconds = Number(process.env.WARMUP ?? 240)
-const most = 400 * 1024
+const warmupSeconds = Number(process.env.WARMUP ?? 180)
+const most = 300 * 1024
 
 const themes = ['dark', 'light']
 
@@ -93,7 +94,7 @@ async function shoot(browser, baseURL, name, colorScheme, viewport, open) {
   await page.evaluate(() => document.activeElement instanceof HTMLElement && document.activeElement.blur())
   await page.waitForTimeout(1200)
   const path = join(out, `${name}.png`)
-  const png = await page.screenshot()
+  const png = packed(await page.screenshot())
   await context.close()
   if (png.length > most) throw new Error(`${path} would have ${png.length} bytes, more than ${most}`)
   writeFileSync(path, png)
