@@ -28,7 +28,7 @@ test.describe('find the failing edge', () => {
 
   test('by an expression, on the graph', async ({ page }) => {
     await page.goto('/graph')
-    await expect(edgeButton(page, /^payments to api\.bank\.example, http, failing/)).toBeAttached(patient)
+    await expect(edgeButton(page, /^payments to api\.bank\.example, http, (failing|degraded)/)).toBeAttached(patient)
     await page.keyboard.press('/')
     const find = page.getByRole('combobox', { name: 'Find' })
     await expect(find).toBeFocused()
@@ -190,7 +190,7 @@ test.describe('tap a service and pause', () => {
 
 test('open a slow trace from its edge', async ({ page }) => {
   await page.goto('/graph')
-  await expect(edgeButton(page, /^payments to api\.bank\.example, http, failing/)).toBeAttached(patient)
+  await expect(edgeButton(page, /^payments to api\.bank\.example, http, (failing|degraded)/)).toBeAttached(patient)
   await edgeButton(page, /^payments to api\.bank\.example/).press('Enter')
   await panel(page).getByRole('link', { name: 'Traces', exact: true }).click()
   await expect(page).toHaveURL(/\/traces\?source=booking\/payments/)
