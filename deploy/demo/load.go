@@ -70,13 +70,13 @@ func (a *application) generateLoad(ctx context.Context) error {
 }
 
 // visit is what one visitor does: three in four look, one in four buys, and of
-// those one in eight with a card that is no good.
+// those one in five with a card that is no good.
 func visit() (method, path string) {
 	if rand.IntN(4) != 0 {
 		return http.MethodGet, "/"
 	}
 	card := "good"
-	if rand.IntN(8) == 0 {
+	if rand.IntN(5) == 0 {
 		card = badCard
 	}
 	return http.MethodPost, "/tickets?card=" + card
