@@ -1,0 +1,81 @@
+package main
+
+func configSyncRules() ruleFile {
+	const who = "{{ $labels.node }} ({{ $labels.namespace }}/{{ $labels.workload }})"
+	runbook := func(state string) string { return "docs/config-sync.md#" + state }
+	return ruleFile{
+		name: "config-sync.yaml",
+		about: `Alerts on the distribution of configuration. Sidelight evaluates them itself;
+they load unchanged in a Prometheus that scrapes the server's /metrics.
+The states are explained in docs/config-sync.md.`,
+		groups: []ruleGroup{{Name: "sidelight-config-sync", Rules: []rule{
+			{
+				Alert: "SidelightNodeConfigStale", For: "15s", Labels: warning(),
+				Expr: `sidelight_config_node_state{state="stale"} == 1`,
+				Annotations: &annotations{
+					Summary:     "{{ $labels.node }} does not take the desired configuration",
+					Description: "The stream of " + who + " is up, but a change did not arrive within 10 s. What it had runs on.",
+					Runbook:     runbook("stale"),
+				},
+			},
+			{
+				Alert: "SidelightNodeConfigRejected", Labels: critical(),
+				Expr: `sidelight_config_node_state{state=~"rejected|unsupported"} == 1`,
+				Annotations: &annotations{
+					Summary:     "{{ $labels.node }} refused the desired configuration",
+					Description: who + " said no ({{ $labels.state }}). What it had runs on; sidelight nodes {{ $labels.node }} has its own words.",
+					Runbook:     runbook("rejected"),
+				},
+			},
+			{
+				about: `Only while it is news: a node that left with its workload stays in the
+inventory for days.`,
+				Alert: "SidelightNodeDisconnected", For: "1m", Labels: warning(),
+				Expr: `sidelight_config_node_state{state="disconnected"} == 1
+and on (node, namespace, workload)
+time() - sidelight_config_node_state_start_timestamp_seconds < 3600`,
+				Annotations: &annotations{
+					Summary:     "{{ $labels.node }} has no connection to the control plane",
+					Description: who + " was connected and is not now. If it still runs, it runs what it had last.",
+					Runbook:     runbook("disconnected"),
+				},
+			},
+			{
+				Alert: "SidelightNodeNeverConnected", For: "1m", Labels: warning(),
+				Expr: `sidelight_config_node_state{state="never-connected"} == 1`,
+				Annotations: &annotations{
+					Summary:     "{{ $labels.node }} has never asked for configuration",
+					Description: who + " is known from discovery or traffic, but no configuration stream of it has ever come.",
+					Runbook:     runbook("never-connected"),
+				},
+			},
+			{
+				Alert: "SidelightNodeConfigDrifted", Labels: critical(),
+				Expr: `sidelight_config_node_state{state="drifted"} == 1`,
+				Annotations: &annotations{
+					Summary:     "{{ $labels.node }} runs other than it acknowledged",
+					Description: who + " acknowledged a version and its own account says that it runs another.",
+					Runbook:     runbook("drifted"),
+				},
+			},
+			{
+				Alert: "SidelightConfigConvergenceSlow", Labels: warning(),
+				Expr: "sidelight_config_unconverged_seconds > 30",
+				Annotations: &annotations{
+					Summary:     "a configuration change is not on all nodes after {{ $value | humanizeDuration }}",
+					Description: "The oldest change that not every connected node runs was accepted {{ $value | humanizeDuration }} ago.",
+					Runbook:     runbook("slow-convergence"),
+				},
+			},
+			{
+				Alert: "SidelightControlPlaneSlow", For: "30s", Labels: warning(),
+				Expr: `histogram_quantile(0.95, sum by (le) (rate(sidelight_config_push_stage_seconds_bucket{stage="queue"}[2m]))) > 2`,
+				Annotations: &annotations{
+					Summary:     "the control plane takes {{ $value | humanizeDuration }} to send a change",
+					Description: "95 % of pushes waited up to {{ $value | humanizeDuration }} in the control plane before they were sent: it is slow, not the nodes.",
+					Runbook:     runbook("slow-convergence"),
+				},
+			},
+		}}},
+	}
+}
