@@ -57,8 +57,10 @@ export default defineConfig({
   server: {
     host: '127.0.0.1',
     port: 5173,
-    proxy: { '/api': proxied, '/prometheus': proxied, '/jaeger': proxied },
+    proxy: { '/api': proxied, '/prometheus': proxied, '/jaeger': proxied, '/grafana': proxied },
   },
+  // Only the product's page: bench/ has a React of its own.
+  optimizeDeps: { entries: ['index.html'] },
   worker: { format: 'es' },
   build: {
     outDir: 'dist',
@@ -80,6 +82,7 @@ export default defineConfig({
         test: { name: 'dom', environment: 'happy-dom', include: ['src/**/*.test.tsx', 'src/**/use*.test.ts'], setupFiles: ['./test/setup.ts'] },
       },
     ],
+    testTimeout: 30_000,
     css: { modules: { classNameStrategy: 'non-scoped' } },
   },
 })

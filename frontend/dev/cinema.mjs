@@ -53,12 +53,37 @@ function grow(spaces, each) {
   }
 }
 
+/** Names as nobody should have them, and somebody has. */
+const hostile = [
+  `<img src=x onerror="window.harmed=1">`, `<script>window.harmed=1</script>`, `"'><svg onload=window.harmed=1>`, '\u202eneddih-\u2066evil', 'شبكة-الخدمات', '👩‍👩‍👧‍👦-🔥🔥🔥',
+  'a\u0000b\u0007c\u001b[31m', `javascript:window.harmed=1`, '%00%0a%0d<>', `${'very-long-'.repeat(500)}end`, '   ', '..%2f..%2fetc', '{{7*7}}${7*7}',
+]
+
+function spoil() {
+  const renamed = new Map()
+  nodes.forEach((n, i) => {
+    const name = hostile[i % hostile.length]
+    const was = n.id
+    Object.assign(n, { name, app: n.app && name, id: n.kind === 'workload' ? `workload:${n.namespace}/${name}` : `${n.kind}:${name}` })
+    renamed.set(was, n.id)
+  })
+  for (const n of nodes) if (n.namespace === 'booking') n.namespace = hostile[0]
+  for (const c of calls) Object.assign(c, { source: renamed.get(c.source), target: renamed.get(c.target) })
+}
+
+function keepOne() {
+  nodes.splice(1)
+  calls.splice(0)
+}
+
 const finite = (n) => Math.round(n * 1000) / 1000
 const noise = (k = 0.1) => 1 - k / 2 + Math.random() * k
 
 export function cinema(story) {
   if (story === 'single') for (const n of nodes) if (n.namespace) n.namespace = 'cinema'
   if (story === 'big') grow(10, 40)
+  if (story === 'hostile') spoil()
+  if (story === 'one') keepOne()
   const epoch = Math.random().toString(36).slice(2, 10)
   const begun = Date.now()
   const quiet = story === 'quiet'
@@ -98,7 +123,7 @@ export function cinema(story) {
       : [{ code: 503, flags: '-', by: 'upstream', details: 'via_upstream', object: '', rps: finite(errors) }]
     return {
       id: `${c.source}>${c.target}:${c.protocol}`, source: c.source, target: c.target, protocol: c.protocol,
-      service: c.target === 'unknown' ? undefined : { host: `${name}.svc`, namespace: '', name },
+      service: c.target === 'unknown' ? undefined : { host: `${nodes.find((n) => n.id === c.target)?.app ?? name}.svc`, namespace: '', name },
       ...side,
       codes: tcp ? { 0: finite(rps) } : { 200: finite(rps - errors), ...(errors > 0.01 ? { 503: finite(errors * 0.7), 500: finite(errors * 0.3) } : {}) },
       flags: answers.reduce((all, a) => (a.flags === '-' ? all : { ...all, [a.flags]: a.rps }), {}),
@@ -144,6 +169,15 @@ export function cinema(story) {
       matched = { nodes: all.filter((n) => n.match).length, edges: edges.filter((e) => e.match).length }
     }
     return { epoch, seq: 1, at: now(), window_s: 30, group: params.group ?? 'workload', nodes: all, edges, stale: [], matched, totals: { rps: 642, error_ratio: 0.0127, p95_ms: 212 }, limits: { edges: edges.length, edges_max: 30000, dropped: 0 } }
+  }
+
+  /** A past moment: before revision 128 nothing failed, and the canary was not there. */
+  function before(g, at) {
+    if (Date.parse(at) > begun - 780_000) return { ...g, at }
+    const well = (x) => ({ ...x, health: { state: x.health.state === 'unknown' ? 'unknown' : 'ok', reasons: [] } })
+    const there = g.nodes.filter((n) => n.name !== 'catalog-v2')
+    const ids = new Set(there.map((n) => n.id))
+    return { ...g, at, nodes: there.map(well), edges: g.edges.filter((e) => ids.has(e.source) && ids.has(e.target)).map((e) => ({ ...well(e), error_ratio: 0.0004, answers: [] })) }
   }
 
   function rollUp(all, edges) {
@@ -193,7 +227,7 @@ export function cinema(story) {
       return { id: `${n.name}-0.${n.namespace}`, workload: n, kind: 'sidecar', build: '0.1.0', state, since: new Date(begun - 780_000).toISOString(), reason: state === 'synced' ? 'runs revision 128' : `refused revision 128`, connected: true, connected_at: new Date(begun - 3_600_000).toISOString(), revision: state === 'synced' ? 128 : 127, behind: state === 'synced' ? 0 : 1, lag_s: state === 'synced' ? 0 : 780, push: { sent_ms: 12, acked_ms: 31, applied_ms: state === 'synced' ? 44 : null }, history: [{ at: new Date(begun - 3_600_000).toISOString(), state: 'synced', revision: 127 }] }
     })
     const synced = list.filter((n) => n.state === 'synced').length
-    return { at: now(), epoch, seq: 1, desired: { number: 128, at: new Date(begun - 788_000).toISOString(), by: 'petra', source: 'directory', summary: 'DestinationRule booking/payments', objects: [], hash: '9f3a1c7e' }, summary: { nodes: list.length, synced, by_state: {}, by_revision: [] }, spread: { revision: 128, accepted_at: now(), sent_ms: [], acked_ms: [], applied_ms: [], waiting: 0 }, nodes: list }
+    return { at: now(), epoch, seq: 1, desired: { number: 128, at: new Date(begun - 788_000).toISOString(), by: 'petra', source: 'directory', summary: 'DestinationRule booking/payments', objects: [], hash: '9f3a1c7e' }, summary: { nodes: list.length, synced, by_state: {}, by_revision: list.length === 0 ? [] : quiet ? [{ revision: 128, nodes: synced }] : [{ revision: 128, nodes: synced }, { revision: 127, nodes: list.length - synced, state_note: `${list.length - synced} rejected` }] }, traffic: [{ revision: 128, nodes: synced, rps: 610, error_ratio: 0.031, p95_ms: 41 }, { revision: 127, nodes: list.length - synced, rps: 40, error_ratio: 0.001, p95_ms: 22 }], spread: { revision: 128, accepted_at: now(), sent_ms: [], acked_ms: [], applied_ms: [], waiting: 0 }, nodes: list }
   }
 
   function overview() {
@@ -205,9 +239,27 @@ export function cinema(story) {
       findings: bad.map((e) => ({ severity: e.health.state, text: `${e.source.split('/')[1] ?? e.source} → ${e.target.split('/')[1] ?? e.target}: ${e.health.reasons[0]?.text ?? ''}`, link: `/graph?sel=${encodeURIComponent(e.id)}` })),
       totals: g.totals, namespaces: rest('namespaces', {}).items,
       services: g.nodes.map((n) => ({ id: n.id, namespace: n.namespace, name: n.name, health: n.health, rps: n.in.rps, error_ratio: n.in.error_ratio, p95_ms: n.in.p95_ms, rps_series: n.rps_series })).sort((a, b) => (a.health.state === 'fail' ? -1 : 0) - (b.health.state === 'fail' ? -1 : 0)),
-      error_edges: bad.slice(0, 5), coverage: { workloads: 11, meshed: 11, unmeshed: [] },
+      error_edges: bad.slice(0, 5), objectives: [], coverage: { workloads: 11, meshed: 11, unmeshed: [] },
       convergence: { revision: 128, nodes: v.summary.nodes, synced: v.summary.synced, applied_p50_ms: 44, applied_p99_ms: 61, not_synced: v.nodes.filter((n) => n.state !== 'synced').map((n) => ({ id: n.id, state: n.state, reason: n.reason })) },
       cost: { proxies: v.summary.nodes, cpu_cores: 0.21, memory_bytes: 231e6, added_p50_ms: 0.4, added_p99_ms: 1.9, cpu_us_per_request: 92 },
+    }
+  }
+
+  function alerts() {
+    const ago = (s) => new Date(Date.now() - s * 1000).toISOString()
+    const one = (alert, rule, severity, state, summary, about, detail, since, over) => ({ id: alert, rule, group: 'sidelight-config-sync', state, severity, summary, description: `${summary}. What it had runs on.`, runbook: 'docs/config-sync.md', detail, about, labels: { alertname: rule, severity }, annotations: {}, value: 1, active_at: ago(since), ...(state === 'pending' ? {} : { fired_at: ago(since - 15) }), ...(over ? { resolved_at: ago(over) } : {}) })
+    const list = quiet || story === 'empty' ? [] : [
+      one('1', 'SidelightNodeConfigRejected', 'critical', 'firing', 'payments-0.booking refused the desired configuration', { kind: 'node', id: 'payments-0.booking' }, 'rejected: refused listener inbound_127.0.0.1:15006: field use_original_dst is not supported by this build; revision 127 runs on', 780),
+      one('2', 'SidelightServiceFails', 'critical', 'firing', '21% of requests to payments.booking.svc.cluster.local fail', { kind: 'service', id: 'payments.booking.svc.cluster.local' }, undefined, 410),
+      one('3', 'SidelightConfigConvergenceSlow', 'warning', 'firing', 'a configuration change is not on all nodes after 13m 0s', null, undefined, 750),
+      one('4', 'SidelightNodeDisconnected', 'warning', 'pending', 'seats-2.booking has no connection to the control plane', { kind: 'node', id: 'seats-2.booking' }, 'disconnected: disconnected for 31 s (EOF); last known to run revision 127', 31),
+    ]
+    const rule = (name, severity, for_s, state = 'inactive') => ({ name, group: 'sidelight-config-sync', file: 'builtin:config-sync.yaml', query: 'sidelight_config_node_state == 1', for_s, severity, state, evaluated_at: now() })
+    return {
+      at: now(), counts: { firing: list.filter((a) => a.state === 'firing').length, critical: list.filter((a) => a.severity === 'critical').length, pending: list.filter((a) => a.state === 'pending').length },
+      alerts: list, past: story === 'empty' ? [] : [one('5', 'SidelightNodeConfigStale', 'warning', 'resolved', 'web-0.front does not take the desired configuration', { kind: 'node', id: 'web-0.front' }, undefined, 9000, 8700)],
+      rules: [rule('SidelightNodeConfigRejected', 'critical', 0, list.length ? 'firing' : 'inactive'), rule('SidelightNodeConfigStale', 'warning', 15), rule('SidelightNodeDisconnected', 'warning', 60, list.length ? 'pending' : 'inactive'), rule('SidelightNodeConfigDrifted', 'critical', 0)],
+      receivers: list.length ? [{ kind: 'alertmanager', name: '10.0.0.7:9093', sent: 41, dropped: 0, waiting: 0, last_sent_at: now() }, { kind: 'webhook', name: 'hooks.example.com', sent: 3, dropped: 0, waiting: 2, error: 'notify hooks.example.com: it answered 503 Service Unavailable: ""' }] : [], problems: [],
     }
   }
 
@@ -217,11 +269,12 @@ export function cinema(story) {
   }
 
   function rest(path, query) {
-    if (path === 'graph') return graph({ ...query, q: query.q })
+    if (path === 'graph') return query.at ? before(graph({ ...query, q: query.q }), query.at) : graph({ ...query, q: query.q })
     if (path === 'overview') return overview()
     if (path === 'timeline') return timeline(query)
     if (path === 'nodes') return nodesView()
     if (path === 'traces') return traces()
+    if (path === 'traces/propagation') return { from: now(), to: now(), traces: 0, workloads: [] }
     if (path === 'namespaces') return { at: now(), items: story === 'empty' ? [] : ['booking', 'catalog', 'front'].map((name) => ({ name, health: { state: name === 'booking' && !quiet ? 'fail' : 'ok', reasons: [] }, workloads: 4, meshed: 4, rps: 300, error_ratio: 0.01 })) }
     if (path === 'workloads') return { at: now(), items: graph().nodes }
     if (path === 'services') return { at: now(), items: [] }
@@ -230,10 +283,28 @@ export function cinema(story) {
     return undefined
   }
 
+  let tapSeq = 0
+  /** So many requests that just ended: mostly well, some as the story goes. */
+  function tapped(n) {
+    const events = Array.from({ length: story === 'empty' ? 0 : n }, () => {
+      const failed = !quiet && Math.random() < 0.2
+      const seq = ++tapSeq
+      return {
+        seq, at: now(), node: 'tickets-0.booking', direction: 'outbound', source: { namespace: 'booking', name: 'tickets' }, destination: { namespace: 'booking', name: 'payments' },
+        service: { host: 'payments.booking.svc.cluster.local', namespace: 'booking', name: 'payments' }, protocol: 'http', method: 'POST', authority: 'payments.booking:8080', path: `/v1/charges/${seq}`,
+        status: failed ? 503 : 201, flags: failed ? 'UO' : '-', answered_by: failed ? 'proxy' : 'upstream', details: failed ? 'upstream_reset_before_response_started{overflow}' : 'via_upstream',
+        route: 'default', route_object: 'VirtualService booking/payments', cluster: 'outbound|8080||payments.booking.svc.cluster.local', revision: 128,
+        attempts: [{ endpoint: '10.2.6.3:8080', start_ms: 0, duration_ms: 12, status: failed ? 503 : 201, flags: '-' }],
+        duration_ms: finite(4 + Math.random() * 60), first_byte_ms: 3, proxy_ms: 0.4, request_bytes: 1104, response_bytes: 240, trace_id: seq.toString(16).padStart(32, 'a'), span_id: '', tls: 'mutual_tls',
+      }
+    })
+    return { events, ledger: { matched: tapSeq, delivered: tapSeq, sampled_out: 0, dropped_sidecar: 0, dropped_server: 0, dropped_socket: 0 }, sidecars: 3 }
+  }
+
   return {
     epoch, now, tick, rest,
     check: (_channel, params) => (params?.q?.endsWith('(') ? { code: 'invalid', message: 'at the end: an expression is missing', hint: 'close the parenthesis' } : null),
-    snapshot: (channel, params) => (channel === 'graph' ? graph(params) : channel === 'nodes' ? nodesView() : channel === 'overview' ? overview() : {}),
+    snapshot: (channel, params) => (channel === 'graph' ? graph(params) : channel === 'nodes' ? nodesView() : channel === 'overview' ? overview() : channel === 'alerts' ? alerts() : {}),
     delta: (channel, params) => {
       if (channel === 'graph') {
         const g = graph(params)
@@ -241,10 +312,12 @@ export function cinema(story) {
       }
       if (channel === 'nodes') {
         const v = nodesView()
-        return { nodes: [], gone: [], desired: v.desired, summary: v.summary, spread: v.spread }
+        return { nodes: [], gone: [], desired: v.desired, summary: v.summary, spread: v.spread, traffic: v.traffic }
       }
       if (channel === 'overview') return overview()
-      return { events: [], ledger: { matched: 0, delivered: 0, sampled_out: 0, dropped_sidecar: 0, dropped_server: 0, dropped_socket: 0 }, sidecars: 0 }
+      if (channel === 'alerts') return alerts()
+      return undefined
     },
+    tapped,
   }
 }

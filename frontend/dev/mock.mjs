@@ -6,8 +6,11 @@
 //   MOCK=empty npm run dev:mock     nothing has been seen yet
 //   MOCK=quiet npm run dev:mock     all is well
 //   MOCK=single npm run dev:mock    all in one namespace
+//   MOCK=hostile npm run dev:mock  names that are markup, RTL, control characters, 5,000 letters
+//   MOCK=one npm run dev:mock      one workload and no call
 //   MOCK=big npm run dev:mock       400 workloads more
 //   PORT=8431 npm run dev:mock      another port
+//   TAP=1000 npm run dev:mock       so many tapped requests a second (20)
 //   DIST=1 npm run dev:mock         also serves dist/ (after a build)
 
 import { createServer } from 'node:http'
@@ -77,19 +80,32 @@ sockets.on('connection', (socket) => {
     if (error) return send({ id: message.id, type: 'error', error })
     if (message.resume?.epoch === mesh.epoch && message.channel !== 'tap') return
     if (message.channel !== 'tap') {
+      const data = mesh.snapshot(message.channel, message.params)
+      if (Object.keys(data).length === 0) return send({ id: message.id, type: 'error', error: { code: 'not_found', message: `The mock knows no ${message.channel}.` } })
       subscription.seq = 1
-      send({ id: message.id, type: 'snapshot', epoch: mesh.epoch, seq: 1, at: mesh.now(), data: mesh.snapshot(message.channel, message.params) })
+      send({ id: message.id, type: 'snapshot', epoch: mesh.epoch, seq: 1, at: mesh.now(), data })
     }
   })
   const timer = setInterval(() => {
     for (const sub of subscriptions.values()) {
-      const whole = sub.channel === 'overview'
-      const type = sub.channel === 'tap' ? 'event' : whole ? 'snapshot' : 'delta'
+      if (sub.channel === 'tap') continue
+      const whole = sub.channel === 'overview' || sub.channel === 'alerts'
+      const type = whole ? 'snapshot' : 'delta'
       sub.seq++
       send({ id: sub.id, type, epoch: mesh.epoch, seq: sub.seq, at: mesh.now(), data: mesh.delta(sub.channel, sub.params) })
     }
   }, 1000)
-  socket.on('close', () => clearInterval(timer))
+  // Requests come in batches of a tenth of a second, as from the server.
+  const perBatch = Math.max(1, Math.round(Number(process.env.TAP ?? 20) / 10))
+  const taps = setInterval(() => {
+    for (const sub of subscriptions.values()) {
+      if (sub.channel === 'tap') send({ id: sub.id, type: 'event', seq: ++sub.seq, at: mesh.now(), data: mesh.tapped(perBatch) })
+    }
+  }, 100)
+  socket.on('close', () => {
+    clearInterval(timer)
+    clearInterval(taps)
+  })
 })
 
 setInterval(() => mesh.tick(), 1000)

@@ -12,9 +12,10 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 const patient = { timeout: 60_000 }
 
-const views: { name: string; open: (page: Page) => Promise<void> }[] = [
+const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[] = [
   {
     name: 'Overview',
+    read: true,
     open: async (page) => {
       await page.goto('/')
       await expect(page.getByRole('region', { name: 'Findings' }).getByRole('listitem').first()).toBeVisible(patient)
@@ -39,9 +40,82 @@ const views: { name: string; open: (page: Page) => Promise<void> }[] = [
   },
   {
     name: 'Nodes with one open',
+    read: true,
     open: async (page) => {
       await page.goto('/nodes/tickets-2.booking')
       await expect(page.getByRole('row', { name: /^route outbound/ })).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'Objects of the configuration',
+    read: true,
+    open: async (page) => {
+      await page.goto('/config')
+      await expect(page.getByRole('region', { name: 'Objects' }).getByRole('link', { name: 'catalog' }).first()).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'One object, and who has it',
+    read: true,
+    open: async (page) => {
+      await page.goto('/config/VirtualService/catalog/catalog?line=11')
+      await expect(page.getByRole('heading', { name: 'Who has it' })).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'Revisions and what differs',
+    read: true,
+    open: async (page) => {
+      await page.goto('/config/revisions')
+      await expect(page.getByRole('heading', { name: /revision/i }).first()).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'What becomes of a request',
+    read: true,
+    open: async (page) => {
+      await page.goto('/config/explain?url=http://catalog.catalog/movies&caller=front/web')
+      await expect(page.getByRole('list', { name: 'Steps' })).toContainText('Endpoints', patient)
+    },
+  },
+  {
+    name: 'Services',
+    read: true,
+    open: async (page) => {
+      await page.goto('/services')
+      await expect(page.getByRole('link', { name: 'payments' })).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'A service',
+    read: true,
+    open: async (page) => {
+      await page.goto('/services/payments.booking.svc.cluster.local')
+      await expect(page.getByRole('heading', { name: 'Endpoints' })).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'A workload',
+    read: true,
+    open: async (page) => {
+      await page.goto('/workloads/booking/tickets')
+      await expect(page.getByRole('heading', { name: 'Sidecars', exact: true })).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'Dashboards',
+    read: true,
+    open: async (page) => {
+      await page.goto('/dashboards/sidelight-mesh')
+      await expect(page.locator('main canvas').first()).toBeVisible(patient)
+    },
+  },
+  {
+    name: 'Alerts',
+    read: true,
+    open: async (page) => {
+      await page.goto('/alerts')
+      await expect(page.getByRole('link', { name: /tickets-2\.booking/ }).first()).toBeVisible(patient)
     },
   },
   {
@@ -73,15 +147,24 @@ const views: { name: string; open: (page: Page) => Promise<void> }[] = [
   },
 ]
 
+for (const { name, open, read } of views) {
+  test(name, async ({ page }) => {
+    await open(page)
+    expect(await grave(page)).toEqual([])
+    // Themes differ in colours alone.
+    await page.evaluate(() => (document.documentElement.dataset.theme = 'light'))
+    expect(await grave(page, ['color-contrast'])).toEqual([])
+    if (!read) return
+    for (const [width, height] of [[720, 450], [390, 844]] as const) {
+      await page.setViewportSize({ width, height })
+      await expect.poll(() => sideways(page), { message: `at ${width} × ${height}` }).toEqual([])
+    }
+  })
+}
+
 for (const theme of ['dark', 'light'] as const) {
   test.describe(theme, () => {
     test.use({ colorScheme: theme })
-    for (const { name, open } of views) {
-      test(name, async ({ page }) => {
-        await open(page)
-        expect(await grave(page)).toEqual([])
-      })
-    }
     test('the palette and the sheet of shortcuts', async ({ page }) => {
       await page.goto('/nodes')
       await expect(page.getByRole('treegrid', { name: 'Nodes' })).toBeVisible(patient)
@@ -96,12 +179,37 @@ for (const theme of ['dark', 'light'] as const) {
   })
 }
 
-/** What is serious or critical: rule, element, and what axe says of it. */
-async function grave(page: Page): Promise<string[]> {
+/**
+ * What has to be scrolled in both directions, or ends where nobody can scroll to:
+ * at 200 % (half of 1440 × 900) and at a phone's width everything that is read
+ * runs down one column. Tables and code may be wider than the screen.
+ */
+async function sideways(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const found: string[] = []
+    const name = (e: Element) => `${e.tagName.toLowerCase()}.${String(e.className).split(' ')[0]} ${e.getAttribute('aria-label') ?? (e.textContent ?? '').slice(0, 40)}`
+    if (document.documentElement.scrollWidth > innerWidth) found.push(`the page is ${document.documentElement.scrollWidth} px wide`)
+    for (const e of document.querySelectorAll('main, main *')) {
+      const { overflowX, overflowY } = getComputedStyle(e)
+      const wide = e.scrollWidth > e.clientWidth + 1
+      const may = e.querySelector(':scope > table, :scope > pre') !== null || e.closest('pre, code, [role=tablist], nav') !== null
+      if (wide && /auto|scroll/.test(overflowX) && /auto|scroll/.test(overflowY) && !may && e.clientWidth > 0) found.push(`sideways: ${name(e)}, ${e.scrollWidth} in ${e.clientWidth} px`)
+      // A heading or a button that is cut off by the screen's edge cannot be read at all.
+      if (/^(H1|H2|BUTTON|A)$/.test(e.tagName) && e.closest('[class*=sr-only], table, pre, [role=tablist], nav, [data-renderer]') === null) {
+        const { left, right, width } = e.getBoundingClientRect()
+        if (width > 1 && (right > innerWidth + 1 || left < -1)) found.push(`cut off: ${name(e)}, to ${Math.round(right)} px`)
+      }
+    }
+    return found.slice(0, 8)
+  })
+}
+
+/** What is serious or critical: rule, element, and what axe says of it; by all rules, or by some. */
+async function grave(page: Page, rules?: string[]): Promise<string[]> {
   await page.evaluate(axe)
   const { violations } = await page.evaluate(
     (options) => (globalThis as unknown as { axe: { run: (o: RunOptions) => Promise<AxeResults> } }).axe.run(options),
-    { resultTypes: ['violations'] } satisfies RunOptions,
+    { resultTypes: ['violations'], ...(rules ? { runOnly: { type: 'rule', values: rules } as const } : {}) } satisfies RunOptions,
   )
   return violations
     .filter((v) => v.impact === 'serious' || v.impact === 'critical')

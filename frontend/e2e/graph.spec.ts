@@ -78,7 +78,7 @@ test('find colours, judges and counts', async ({ page }) => {
   const find = page.getByRole('combobox', { name: 'Find' })
   await expect(find).toBeFocused()
   await find.fill('erors > 1 %')
-  await expect(page.getByText('did you mean errors?')).toBeVisible()
+  await expect(page.getByText('did you mean "errors"?')).toBeVisible()
   await expect(page).not.toHaveURL(/q=/)
   await find.fill('errors > 1 %')
   await expect(page).toHaveURL(/q=errors\+%3E\+1\+%25/)
@@ -111,13 +111,22 @@ test('a view deep in the address works from its first load', async ({ page }) =>
   await expect(mirror(page).getByRole('button')).toHaveCount(28)
 })
 
-test('a server that goes away leaves the picture, with its age; and comes back', async ({ page }) => {
+test('a server that goes away leaves the picture, with its age; and comes back', async ({ page, context }) => {
   let server: ChildProcess = start()
   await expect(async () => expect((await fetch('http://127.0.0.1:8496/api/v1/status')).ok).toBe(true)).toPass()
   await page.goto('http://127.0.0.1:8496/graph')
   await expect(mirror(page).getByRole('button')).toHaveCount(28)
+  // Pages that ask again and again say the same as those that are told.
+  const config = await context.newPage()
+  await config.goto('http://127.0.0.1:8496/config/revisions')
+  await expect(config.getByText('No revision yet')).toBeVisible()
+  await page.bringToFront()
   server.kill()
   await expect(page.getByText(/reconnecting, data \d+\s+s old/)).toBeVisible()
+  await config.bringToFront()
+  await expect(config.getByText(/data \d+\s+s old/)).toBeVisible()
+  await expect(config.getByText('No revision yet')).toBeVisible()
+  await config.close()
   await expect(mirror(page).getByRole('button')).toHaveCount(28)
   server = start()
   await expect(async () => {
@@ -131,3 +140,72 @@ test('a server that goes away leaves the picture, with its age; and comes back',
 function start(): ChildProcess {
   return spawn('node', ['dev/mock.mjs'], { cwd: fileURLToPath(new URL('..', import.meta.url)), env: { ...process.env, PORT: '8496', DIST: '1' } })
 }
+
+test('a namespace folds into one card and opens in place; nobody else moves', async ({ page }) => {
+  await page.goto('/graph')
+  await mirror(page).getByRole('button', { name: /^payments in booking/ }).focus()
+  const places = () => page.evaluate(() => JSON.parse(localStorage.getItem('sidelight.graph.workload') ?? '{}') as Record<string, number[]>)
+  await expect.poll(async () => Object.keys(await places()).length).toBeGreaterThan(10)
+  const before = await places()
+  await mirror(page).getByRole('button', { name: /^catalog v1 in catalog/ }).focus()
+  await page.keyboard.press('z')
+  await expect(page.getByText('5 workloads folded', { exact: false }).first()).toBeVisible()
+  await expect(page).toHaveURL(/fold=catalog/)
+  await page.getByTitle('Expand catalog').click()
+  await expect(mirror(page).getByRole('button', { name: /^catalog v1 in catalog/ })).toBeAttached()
+  const after = await places()
+  for (const [id, [x, y]] of Object.entries(before)) expect([id, ...(after[id] ?? []).slice(0, 2)]).toEqual([id, x, y])
+})
+
+test('a focus draws what is near, and says what is left out', async ({ page }) => {
+  await page.goto('/graph?focus=workload:booking/payments')
+  await expect(page.getByText('3 workloads, 2 edges drawn, 0 hidden, 10 out of focus')).toBeVisible()
+  await page.getByRole('button', { name: '2', exact: true }).click()
+  await expect(page).toHaveURL(/hops=2/)
+  await page.getByRole('button', { name: 'Leave the focus' }).click()
+  await expect(page.getByText('13 workloads, 15 edges drawn, 0 hidden')).toBeVisible()
+})
+
+test('the graph is exported as picture and as data', async ({ page }) => {
+  await page.goto('/graph')
+  await expect(mirror(page).getByRole('button')).toHaveCount(28)
+  for (const [item, ending, has] of [
+    ['Picture, SVG', '.svg', '<svg '],
+    ['Picture, PNG', '.png', 'PNG'],
+    ['Data, JSON', '.json', '"nodes"'],
+    ['Graphviz, DOT', '.dot', 'digraph'],
+  ] as const) {
+    await page.getByRole('button', { name: 'Export' }).click()
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('menuitem', { name: item }).click()])
+    expect(file.suggestedFilename().endsWith(ending)).toBe(true)
+    const stream = await file.createReadStream()
+    let text = ''
+    for await (const chunk of stream) text += String(chunk)
+    expect(text).toContain(has)
+  }
+})
+
+test('two times are compared: what is new, gone and changed', async ({ page }) => {
+  await page.goto(`/graph?vs=${new Date(Date.now() - 40 * 60_000).toISOString()}`)
+  const changes = page.getByRole('complementary', { name: 'What changed' })
+  await expect(changes.getByRole('heading')).toHaveText('4 new, 7 changed')
+  await changes.getByRole('button', { name: 'new catalog-v2 new', exact: true }).click()
+  await expect(panel(page)).toHaveAccessibleName(/^catalog v2/)
+  await page.keyboard.press('Escape')
+  await changes.getByRole('button', { name: 'End the comparison' }).click()
+  await expect(page).not.toHaveURL(/vs=/)
+})
+
+test('a pause steps by the arrows, and plays up to now', async ({ page }) => {
+  await page.goto(`/graph?at=${new Date(Date.now() - 60_000).toISOString()}`)
+  const clock = page.getByRole('region', { name: 'Time' }).getByRole('time')
+  await expect(page.getByText('Paused')).toBeVisible()
+  await expect(page.getByRole('group', { name: 'Step' })).toBeVisible()
+  const before = await clock.textContent()
+  await page.keyboard.press('ArrowLeft')
+  await expect(clock).not.toHaveText(before ?? '')
+  await page.keyboard.press('ArrowRight')
+  await expect(clock).toHaveText(before ?? '')
+  await page.getByRole('button', { name: 'Play from here' }).click()
+  await expect(page.getByRole('button', { name: 'Live', exact: true })).toBeVisible()
+})

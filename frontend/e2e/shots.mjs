@@ -1,7 +1,8 @@
-// Takes the pictures of docs/img from the real demo: each page in both themes,
-// graph and nodes on a phone, too. `npm run shots`, after `make build`; the
-// folder of the binaries may be named in SIDELIGHT_BIN, a demo that already
-// runs in SIDELIGHT_URL.
+// Takes the pictures of docs/img from the real demo: each page in both themes on
+// a screen, a tablet and a phone, and each dashboard. `npm run shots`, after `make build`, and names
+// of pages for some only; the folder of the binaries may be named in
+// SIDELIGHT_BIN, a demo that already runs in SIDELIGHT_URL, one theme in THEME,
+// another folder for the pictures in OUT.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,12 +12,18 @@ import { chromium } from '@playwright/test'
 import { packed } from './png.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const out = resolve(here, '../../docs/img')
+const out = resolve(process.env.OUT ?? resolve(here, '../../docs/img'))
 const bin = process.env.SIDELIGHT_BIN ?? resolve(here, '../../bin')
 const warmupSeconds = Number(process.env.WARMUP ?? 180)
 const most = 300 * 1024
 
 const themes = ['dark', 'light']
+/** Each with the end of its files' names. */
+const sizes = [
+  { end: '', width: 1440, height: 900 },
+  { end: '-1024', width: 1024, height: 768 },
+  { end: '-390', width: 390, height: 844 },
+]
 
 /** Each page as a reader should see it first: with what it is for open. */
 const pages = {
@@ -31,10 +38,43 @@ const pages = {
     // The panel draws latency from what the page itself has seen.
     await page.waitForTimeout(20_000)
   },
+  services: async (page) => {
+    await page.goto('/services')
+    await page.getByRole('link', { name: 'payments' }).waitFor()
+  },
+  service: async (page) => {
+    await page.goto('/services/payments.booking.svc.cluster.local')
+    await page.getByRole('heading', { name: 'Endpoints' }).waitFor()
+    await page.getByRole('heading', { name: 'Traces' }).waitFor()
+  },
+  workload: async (page) => {
+    await page.goto('/workloads/booking/tickets')
+    await page.getByRole('heading', { name: 'Sidecars', exact: true }).waitFor()
+  },
   nodes: async (page) => {
     await page.goto('/nodes/tickets-2.booking')
     await page.getByRole('row', { name: /^route outbound/ }).waitFor()
     await page.waitForTimeout(1500)
+  },
+  config: async (page) => {
+    await page.goto('/config/VirtualService/catalog/catalog?line=11')
+    await page.getByRole('heading', { name: 'Who has it' }).waitFor()
+  },
+  revisions: async (page) => {
+    await page.goto('/config/revisions')
+    await page.getByRole('heading', { name: /revision/i }).first().waitFor()
+  },
+  explain: async (page) => {
+    await page.goto('/config/explain?url=http://catalog.catalog/movies&caller=front/web')
+    await page.getByRole('list', { name: 'Steps' }).getByText('Endpoints').first().waitFor()
+  },
+  alerts: async (page) => {
+    await page.goto('/alerts')
+    await page.getByRole('link', { name: /tickets-2\.booking/ }).first().waitFor()
+  },
+  workloads: async (page) => {
+    await page.goto('/workloads')
+    await page.getByRole('link', { name: 'tickets', exact: true }).first().waitFor()
   },
   tap: async (page) => {
     await page.goto('/tap?headers=1&q=from+=+booking/payments+and+(attempts+>+1+or+duration+>+150ms)')
@@ -58,6 +98,9 @@ const pages = {
   },
 }
 
+/** The dashboards, for docs/dashboards.md: in one theme, as far as they go. */
+const dashboards = { mesh: 'Requests by service', service: 'Requests by caller', workload: 'Inbound by caller', proxy: 'Memory', 'config-sync': 'Nodes by state', collector: 'Scrape duration', server: 'API requests by route' }
+
 const edge = (page, name) => page.getByRole('toolbar', { name: /Services and edges/ }).getByRole('button', { name })
 
 async function main() {
@@ -65,19 +108,21 @@ async function main() {
   const demo = process.env.SIDELIGHT_URL ? { url: process.env.SIDELIGHT_URL, stop: async () => undefined } : await startDemo()
   const browser = await chromium.launch(launch())
   try {
-    for (const theme of themes) {
-      for (const [name, open] of Object.entries(pages)) {
-        if (only.length > 0 && !only.includes(name)) continue
-        await shoot(browser, demo.url, `${name}-${theme}`, theme, { width: 1440, height: 900 }, open)
+    for (const { end, width, height } of sizes) {
+      for (const theme of process.env.THEME ? [process.env.THEME] : themes) {
+        for (const [name, open] of Object.entries(pages)) {
+          if (only.length > 0 && !only.includes(name)) continue
+          await shoot(browser, demo.url, `${name}${end}-${theme}`, theme, { width, height }, open)
+        }
       }
     }
-    if (only.length === 0 || only.includes('phone')) {
-      const phone = { width: 390, height: 844 }
-      await shoot(browser, demo.url, 'phone-graph', 'dark', phone, async (page) => {
-        await page.goto('/graph')
-        await edge(page, /^payments to api/).waitFor({ state: 'attached' })
+    for (const [name, panel] of Object.entries(dashboards)) {
+      if (only.length > 0 && !only.includes('dashboards')) continue
+      await shoot(browser, demo.url, `dashboard-${name}`, 'dark', { width: 1440, height: 900 }, async (page) => {
+        await page.goto(`/dashboards/sidelight-${name}?window=5m${name === 'service' ? '&service=payments' : name === 'workload' ? '&workload=tickets' : ''}`)
+        await page.getByRole('region', { name: panel, exact: true }).locator('canvas').waitFor()
+        await page.waitForTimeout(3000)
       })
-      await shoot(browser, demo.url, 'phone-nodes', 'dark', phone, (page) => pages.nodes(page))
     }
   } finally {
     await browser.close()
@@ -87,7 +132,10 @@ async function main() {
 
 async function shoot(browser, baseURL, name, colorScheme, viewport, open) {
   const context = await browser.newContext({ baseURL, colorScheme, viewport, deviceScaleFactor: 1, reducedMotion: 'reduce' })
+  // Who reads a picture has had the first look.
+  await context.addInitScript(() => localStorage.setItem('sidelight.look', 'seen'))
   const page = await context.newPage()
+  page.setDefaultTimeout(60_000)
   await open(page)
   // What was pressed to get here is not part of the picture.
   await page.mouse.move(0, 0)

@@ -10,6 +10,11 @@ import { LiveContext } from '@/api/live-context'
 import { newRouter } from '@/app/router'
 import { socketURL } from '@/lib/base'
 
+// The mount point is that of the page as it was loaded: a browser may read a
+// relative <base> anew against the address that we have gone to since.
+const base = document.querySelector('base')
+if (base) base.href = String(base.href)
+
 const queries = new QueryClient({
   defaultOptions: {
     queries: {

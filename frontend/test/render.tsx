@@ -13,6 +13,7 @@ const nowhere: Surroundings = {
   random: () => 0.5,
   hidden: () => false,
   onVisibility: () => () => undefined,
+  barred: () => Promise.resolve(null),
 }
 
 /** Renders at an address of the application, with the pages' paths known. */

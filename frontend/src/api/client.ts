@@ -20,6 +20,16 @@ export class ApiError extends Error {
 
 export type Query = Record<string, string | number | boolean | null | undefined>
 
+/** What a proxy in front says to those it does not let in; null where it lets in, or nobody answers. */
+export async function barred(): Promise<ApiErrorBody | null> {
+  try {
+    await get('status')
+    return null
+  } catch (e) {
+    return e instanceof ApiError && (e.code === 'unauthenticated' || e.code === 'forbidden') ? e : null
+  }
+}
+
 /** GET below api/v1; empty query values are left out. */
 export function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
   return call<T>('GET', withQuery(path, query), { signal })
@@ -45,18 +55,42 @@ export async function call<T>(method: string, path: string, init: RequestInit = 
       0,
     )
   }
-  const body: unknown = await response.json().catch(() => null)
-  if (response.ok) return body as T
+  const text = await response.text()
+  const body = jsonOf(text)
+  if (response.ok && (body !== undefined || text === '')) return body as T
   throw errorFrom(body, response)
 }
 
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Sidelight itself asks nobody who they are; a proxy in front of it may, and
+ * answers for it then: with a status, or by sending to a page where one signs in.
+ */
+function barrier(response: Response): ApiErrorBody | null {
+  if (response.status === 401 || (response.ok && response.redirected)) {
+    return { code: 'unauthenticated', message: 'The proxy in front of Sidelight wants to know who you are.', hint: 'Your session there may have ended.' }
+  }
+  if (response.status === 403) {
+    return { code: 'forbidden', message: 'The proxy in front of Sidelight answered 403.', hint: 'Ask those who run it for access, then try again.' }
+  }
+  return null
+}
+
 function errorFrom(body: unknown, response: Response): ApiError {
-  if (body !== null && typeof body === 'object' && 'error' in body) {
+  if (body && typeof body === 'object' && 'error' in body) {
     const { error, problems } = body as { error: ApiErrorBody; problems?: Problem[] }
     return new ApiError(error, response.status, problems ?? [])
   }
+  const said = `The server answered ${response.status} ${response.statusText}`.trim()
   return new ApiError(
-    { code: 'internal', message: `The server answered ${response.status} ${response.statusText}`.trim() + '.' },
+    barrier(response) ?? { code: 'internal', message: `${said}${response.ok ? ', but not with JSON' : ''}.`, hint: 'Is this page on the address of sidelight, or of something else?' },
     response.status,
   )
 }

@@ -1,10 +1,22 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
-import { get } from './client'
+import { ApiError, get } from './client'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
 import type { GraphDelta, GraphEdge, GraphGroup, GraphNode, GraphView, Timeline } from './types'
 
-export type GraphParams = { group: GraphGroup; namespaces: string[]; windowSeconds: number; q: string }
+export type GraphParams = {
+  group: GraphGroup
+  namespaces: string[]
+  windowSeconds: number
+  q: string
+  /** How many nodes and edges before namespaces are folded; 0 folds none. */
+  max: number
+  /** Namespaces that stay open all the same. */
+  open: string[]
+  /** A node's id, empty for none, and how far around it. */
+  focus: string
+  hops: number
+}
 
 const fold: Fold<GraphView> = {
   snapshot: (data) => data as GraphView,
@@ -44,37 +56,45 @@ export function useGraph(params: GraphParams, at: string | null): Live<GraphView
   const live = useLiveResource<GraphView>(
     'graph',
     at === null
-      ? { group: params.group, namespaces: params.namespaces, window_s: params.windowSeconds, q: params.q }
+      ? { ...shapeOf(params), namespaces: params.namespaces, expand: expandOf(params), window_s: params.windowSeconds }
       : null,
     fold,
   )
-  const past = useQuery<GraphView>({
-    queryKey: ['graph', params, at],
-    queryFn: ({ signal }) =>
-      get<GraphView>(
-        'graph',
-        {
-          group: params.group,
-          namespaces: params.namespaces.join(','),
-          window: `${params.windowSeconds}s`,
-          at,
-          q: params.q,
-        },
-        signal,
-      ),
-    enabled: at !== null,
-    staleTime: Infinity,
-    placeholderData: keepPreviousData,
-  })
+  const past = usePastGraph(params, at)
   if (at === null) return { ...live, isPast: false }
   return {
     data: past.data ?? null,
     at,
     receivedAt: past.dataUpdatedAt === 0 ? null : past.dataUpdatedAt,
-    error: past.error ? { code: 'unavailable', message: past.error.message } : null,
+    error: past.error ? { code: past.error instanceof ApiError ? past.error.code : 'unavailable', message: past.error.message, hint: past.error instanceof ApiError ? past.error.hint : '' } : null,
     lost: 0,
     isPast: true,
   }
+}
+
+/** The graph as it was at a moment, to compare another with; null asks for none. */
+export function usePastGraph(params: GraphParams, at: string | null) {
+  return useQuery<GraphView>({
+    queryKey: ['graph', params, at],
+    queryFn: ({ signal }) => fetchGraph(params, at, signal),
+    enabled: at !== null,
+    staleTime: Infinity,
+    placeholderData: keepPreviousData,
+  })
+}
+
+function fetchGraph(params: GraphParams, at: string | null, signal: AbortSignal): Promise<GraphView> {
+  const { namespaces, windowSeconds } = params
+  return get<GraphView>('graph', { ...shapeOf(params), namespaces: namespaces.join(','), expand: expandOf(params).join(','), window: `${windowSeconds}s`, at }, signal)
+}
+
+/** What HTTP and socket write alike. */
+function shapeOf({ group, q, max, focus, hops }: GraphParams) {
+  return { group, q, ...(max > 0 ? { max } : {}), ...(focus === '' ? {} : { focus, hops }) }
+}
+
+function expandOf({ open, max }: GraphParams): string[] {
+  return max > 0 ? open.map((ns) => `namespace:${ns}`) : []
 }
 
 /** What is asked for while nobody has chosen a window. */

@@ -33,6 +33,7 @@ class FakeSocket {
 
 let sockets: FakeSocket[]
 let hidden: boolean
+let barred: { code: string; message: string } | null
 let visibility: () => void
 let client: LiveClient
 
@@ -49,6 +50,7 @@ const around: Surroundings = {
     visibility = listener
     return () => undefined
   },
+  barred: () => Promise.resolve(barred),
 }
 
 function seen() {
@@ -69,6 +71,7 @@ beforeEach(() => {
   vi.stubGlobal('WebSocket', { OPEN: 1 })
   sockets = []
   hidden = false
+  barred = null
   client = new LiveClient('ws://test', around)
 })
 
@@ -79,6 +82,21 @@ afterEach(() => {
 })
 
 describe('subscriptions', () => {
+  it('says why it is not let in, and not where a connection was merely lost', async () => {
+    barred = { code: 'forbidden', message: 'no access' }
+    const log = seen()
+    client.subscribe('graph', undefined, log)
+    sockets[0]?.drop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(log.log).toEqual([['error', 'forbidden']])
+    expect(client.connection.get()).toMatchObject({ state: 'waiting', reason: 'no access' })
+    await vi.advanceTimersByTimeAsync(1000)
+    sockets[1]?.open()
+    sockets[1]?.drop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(log.log).toHaveLength(1)
+  })
+
   it('open the one socket and go out when it is open', () => {
     client.subscribe('graph', { q: '' }, seen())
     client.subscribe('nodes', undefined, seen())

@@ -1,4 +1,5 @@
 import { Backoff } from './backoff'
+import { barred } from './client'
 import type { ApiErrorBody } from './types'
 import { Store } from '@/lib/store'
 
@@ -13,7 +14,7 @@ export const subprotocol = 'sidelight.v1'
 const hiddenGraceMs = 5_000
 const maxSubscriptions = 16
 
-export type Channel = 'graph' | 'nodes' | 'overview' | 'tap'
+export type Channel = 'alerts' | 'graph' | 'nodes' | 'overview' | 'tap'
 export type Params = Record<string, unknown>
 
 /** What a subscription is told. `at` is the server's clock. */
@@ -66,6 +67,8 @@ export type Surroundings = {
   random: () => number
   hidden: () => boolean
   onVisibility: (listener: () => void) => () => void
+  /** Why a socket did not open, where the way to the server says: browsers do not tell a handshake's status. */
+  barred: () => Promise<ApiErrorBody | null>
 }
 
 export const browser: Surroundings = {
@@ -77,6 +80,7 @@ export const browser: Surroundings = {
     document.addEventListener('visibilitychange', listener)
     return () => document.removeEventListener('visibilitychange', listener)
   },
+  barred,
 }
 
 export class LiveClient {
@@ -148,12 +152,24 @@ export class LiveClient {
     this.patch({ state: 'connecting', retryAt: null })
     const socket = this.around.open(this.url, subprotocol)
     this.socket = socket
+    let opened = false
     socket.onopen = () => {
+      opened = true
       this.patch({ state: 'open', attempt: 0, reason: '' })
       for (const sub of this.subscriptions.values()) this.sendSubscribe(sub)
     }
     socket.onmessage = (message: MessageEvent) => this.receive(message.data)
-    socket.onclose = (event: CloseEvent) => this.closed(socket, event.reason)
+    socket.onclose = (event: CloseEvent) => {
+      this.closed(socket, event.reason)
+      if (!opened && this.connection.get().state === 'waiting') void this.askWhy()
+    }
+  }
+
+  private async askWhy(): Promise<void> {
+    const error = await this.around.barred()
+    if (!error || this.connection.get().state === 'open') return
+    this.patch({ reason: error.message })
+    for (const sub of this.subscriptions.values()) sub.handlers.error?.(error)
   }
 
   private closed(socket: WebSocket, reason: string): void {

@@ -3,7 +3,7 @@ import { get } from './client'
 import { merge } from './graph'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
-import type { NodeDetail, NodesDelta, NodesView, Transition } from './types'
+import type { NodeDetail, NodesDelta, NodesView, ObservedList, Transition } from './types'
 
 const fold: Fold<NodesView> = {
   snapshot: (data) => data as NodesView,
@@ -15,6 +15,7 @@ const fold: Fold<NodesView> = {
       desired: delta.desired,
       summary: delta.summary,
       spread: delta.spread,
+      traffic: delta.traffic,
     }
   },
 }
@@ -44,5 +45,15 @@ export function useNodeHistory(id: string | null, window: string) {
       get<Transition[]>(`nodes/${encodeURIComponent(id ?? '')}/history`, { window }, signal),
     enabled: id !== null,
     refetchInterval: 5000,
+  })
+}
+
+/** What the sources of --observe say; asked every five seconds, as they are read. */
+export function useObserved() {
+  return useQuery<ObservedList>({
+    queryKey: ['observed'],
+    queryFn: ({ signal }) => get<ObservedList>('observed', {}, signal),
+    refetchInterval: 5000,
+    placeholderData: (before) => before,
   })
 }

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { get } from './client'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
-import type { Inventory, NamespaceItem, Overview, Revision, ServiceItem, Status, WorkloadItem } from './types'
+import type { Overview, Revision, Status } from './types'
 
 const fold: Fold<Overview> = {
   snapshot: (data) => data as Overview,
@@ -20,32 +20,6 @@ export function useStatus() {
     queryKey: ['status'],
     queryFn: ({ signal }) => get<Status>('status', {}, signal),
     refetchInterval: 5000,
-  })
-}
-
-export function useNamespaces() {
-  return useQuery<Inventory<NamespaceItem>>({
-    queryKey: ['namespaces'],
-    queryFn: ({ signal }) => get<Inventory<NamespaceItem>>('namespaces', {}, signal),
-    refetchInterval: 5000,
-  })
-}
-
-export function useWorkloads(enabled = true) {
-  return useQuery<Inventory<WorkloadItem>>({
-    queryKey: ['workloads'],
-    queryFn: ({ signal }) => get<Inventory<WorkloadItem>>('workloads', {}, signal),
-    enabled,
-    staleTime: 5000,
-  })
-}
-
-export function useServices(enabled = true) {
-  return useQuery<Inventory<ServiceItem>>({
-    queryKey: ['services'],
-    queryFn: ({ signal }) => get<Inventory<ServiceItem>>('services', {}, signal),
-    enabled,
-    staleTime: 5000,
   })
 }
 

@@ -92,6 +92,11 @@ export function useLiveResource<T>(channel: Channel, params: Params | null, fold
   return useSyncExternalStore(store.subscribe, store.get)
 }
 
+/** The same for data that is asked for again and again: two answers that did not come. */
+export function useLateness(dataUpdatedAt: number, everyMs: number): number | null {
+  return useStaleness(dataUpdatedAt > 0 ? dataUpdatedAt : null, 2 * everyMs + 1500)
+}
+
 /**
  * The age in seconds of data that has gone stale, null while it is fresh. Two
  * missed ticks make it stale; the age keeps counting.

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { get, type Query } from './client'
-import type { Trace, TraceSearch } from './types'
+import type { Comparison, Propagation, Trace, TraceSearch } from './types'
 
 export type TraceQuery = {
   service?: string
@@ -36,6 +36,25 @@ export function useTrace(id: string | null) {
     queryFn: ({ signal }) => get<Trace>(`traces/${encodeURIComponent(id ?? '')}`, {}, signal),
     enabled: id !== null,
     staleTime: 30_000,
+  })
+}
+
+/** What differs between two sides: a trace's ID each, or the parameters of a search. */
+export function useComparison(sides: { a: string; b: string }) {
+  return useQuery<Comparison>({
+    queryKey: ['trace-comparison', sides],
+    queryFn: ({ signal }) => get<Comparison>('traces/compare', sides, signal),
+    staleTime: 60_000,
+  })
+}
+
+/** Who passes trace headers on, by the newest traces; asked again twice a minute. */
+export function usePropagation() {
+  return useQuery<Propagation>({
+    queryKey: ['trace-propagation'],
+    queryFn: ({ signal }) => get<Propagation>('traces/propagation', {}, signal),
+    staleTime: 30_000,
+    refetchInterval: 30_000,
   })
 }
 

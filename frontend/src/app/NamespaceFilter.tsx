@@ -1,4 +1,4 @@
-import { useNamespaces } from '@/api/overview'
+import { useNamespaces } from '@/api/inventory'
 import { namespacesOf, sharedSearch, useUrlState } from '@/lib/url'
 import { figure } from '@/lib/format'
 import { Button } from '@/ui/Button'

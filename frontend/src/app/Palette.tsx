@@ -1,6 +1,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { Command } from 'cmdk'
-import { useWorkloads } from '@/api/overview'
+import { useServices, useWorkloads } from '@/api/inventory'
+import { useDensity } from '@/lib/density'
 import { figure } from '@/lib/format'
 import { announce } from '@/lib/shell'
 import { useTheme } from '@/lib/theme'
@@ -17,9 +18,11 @@ import { kept, pages } from './pages'
 export function Palette() {
   const { setPalette, setKeys } = useFrame()
   const { theme, toggle } = useTheme()
+  const { density, toggle: toggleDensity } = useDensity()
   const navigate = useNavigate()
   const search = useSearch({ strict: false }) as Search
   const { data } = useWorkloads()
+  const services = useServices().data?.items ?? []
   const close = () => setPalette(false)
   const run = (action: () => void) => () => {
     close()
@@ -33,6 +36,9 @@ export function Palette() {
       : { name: 'Back to live', icon: 'play', hint: 'L', run: () => setAt(undefined) },
     { name: 'Copy a link to this moment', icon: 'link', run: () => void copyLink().then((ok) => announce(ok ? 'Link copied' : 'Copying is not allowed')) },
     { name: theme === 'dark' ? 'Light theme' : 'Dark theme', icon: theme === 'dark' ? 'sun' : 'moon', run: toggle },
+    { name: density === 'compact' ? 'Comfortable rows' : 'Compact rows', icon: 'table', run: toggleDensity },
+    { name: 'First look: a walk through the mesh', icon: 'help', run: () => void navigate({ to: '/', search: { ...kept(search), look: '1' } as never }) },
+    { name: 'Compare with 5 minutes ago', icon: 'compare', run: () => void navigate({ to: '/graph', search: { ...kept(search), vs: new Date(Date.now() - 300_000).toISOString() } as never }) },
     { name: 'Shortcuts', icon: 'keys', hint: '?', run: () => setKeys(true) },
   ]
   return (
@@ -57,6 +63,15 @@ export function Palette() {
                 <HealthGlyph state={w.health.state} size={12} />
                 {w.name} <span className="t3">{w.namespace}</span>
                 <span className={styles.hint}>{figure(w.in.rps)} rps</span>
+              </Command.Item>
+            ))}
+          </Command.Group>
+          <Command.Group heading="Services">
+            {services.map((s) => (
+              <Command.Item key={s.host} value={`${s.name} service ${s.namespace} ${s.host}`} onSelect={run(() => void navigate({ to: '/services/{-$host}', params: { host: s.host }, search: kept(search) as never }))}>
+                <HealthGlyph state={s.health.state} size={12} />
+                {s.name} <span className="t3">{s.namespace}</span>
+                <span className={styles.hint}>{s.external ? 'outside' : 'service'}</span>
               </Command.Item>
             ))}
           </Command.Group>

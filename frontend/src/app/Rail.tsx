@@ -1,11 +1,12 @@
 import { Link, useSearch } from '@tanstack/react-router'
+import { useAlerts } from '@/api/alerts'
 import { useNodes } from '@/api/nodes'
 import { cx } from '@/lib/cx'
 import { count } from '@/lib/format'
 import { useTheme } from '@/lib/theme'
 import { Icon, Mark } from '@/ui/Icon'
 import { useFrame } from './frame'
-import { isAt, kept, pages } from './pages'
+import { isAt, kept, nothingOpen, pages } from './pages'
 import styles from './Rail.module.css'
 
 /** The pages, with names or icons alone; on a narrow screen a bar at the foot. */
@@ -15,6 +16,7 @@ export function Rail({ open, path }: { open: boolean; path: string }) {
   const setKeys = useFrame((s) => s.setKeys)
   const nodes = useNodes().data
   const behind = nodes ? nodes.summary.nodes - nodes.summary.synced : 0
+  const firing = useAlerts().data?.counts.firing ?? 0
   return (
     <nav className={styles.rail} aria-label="Pages" data-open={open}>
       <div className={styles.brand}>
@@ -26,7 +28,7 @@ export function Rail({ open, path }: { open: boolean; path: string }) {
           <li key={page.to}>
             <Link
               to={page.to}
-              params={{}}
+              params={nothingOpen}
               search={kept(search)}
               className={styles.item}
               title={open ? undefined : page.name}
@@ -38,6 +40,11 @@ export function Rail({ open, path }: { open: boolean; path: string }) {
               {page.name === 'Nodes' && behind > 0 ? (
                 <b className={cx(styles.badge, 'fail-t')} title={`${count(behind)} not on the desired configuration`}>
                   {count(behind)}
+                </b>
+              ) : null}
+              {page.name === 'Alerts' && firing > 0 ? (
+                <b className={cx(styles.badge, 'fail-t')} title={`${count(firing)} firing`}>
+                  {count(firing)}
                 </b>
               ) : null}
             </Link>

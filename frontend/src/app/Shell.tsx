@@ -2,6 +2,7 @@ import { Outlet, useRouterState } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useState } from 'react'
 import { useShell } from '@/lib/shell'
 import { useTheme } from '@/lib/theme'
+import '@/lib/density'
 import { Foot } from './Foot'
 import { useFrame } from './frame'
 import { isAt, pages } from './pages'
@@ -12,11 +13,13 @@ import { TopBar } from './TopBar'
 import { useShellKeys } from './useShellKeys'
 
 const Palette = lazy(() => import('./Palette').then((m) => ({ default: m.Palette })))
+const FirstLook = lazy(() => import('./FirstLook').then((m) => ({ default: m.FirstLook })))
 const KeysSheet = lazy(() => import('./KeysSheet').then((m) => ({ default: m.KeysSheet })))
 
 /** The frame around every page: rail, top bar, time bar, page, foot. */
 export function Shell() {
   const path = useRouterState({ select: (s) => s.location.pathname })
+  const look = useRouterState({ select: (s) => Boolean((s.location.search as { look?: string }).look) })
   const { rail, palette, keys } = useFrame()
   const wide = useMedia('(min-width: 1200px)')
   // The graph needs the width, so there the rail folds by itself.
@@ -49,6 +52,7 @@ export function Shell() {
       <Suspense>
         {palette ? <Palette /> : null}
         {keys ? <KeysSheet path={path} /> : null}
+        {look ? <FirstLook /> : null}
       </Suspense>
     </div>
   )

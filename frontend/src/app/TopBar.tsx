@@ -1,6 +1,8 @@
+import { useNavigate, useRouterState } from '@tanstack/react-router'
 import { useState } from 'react'
 import { modifier } from '@/lib/keys'
 import { announce } from '@/lib/shell'
+import { sharedSearch, useUrlState } from '@/lib/url'
 import { Button } from '@/ui/Button'
 import { FindField } from './find/FindField'
 import { useFrame } from './frame'
@@ -18,11 +20,32 @@ export function TopBar() {
       </b>
       <NamespaceFilter />
       <FindField />
+      <Compare />
       <CopyLink />
       <Button kind="quiet" className={styles.jump} onClick={() => setPalette(true)}>
         Jump to <kbd>{modifier()}K</kbd>
       </Button>
     </header>
+  )
+}
+
+const comparedMs = 5 * 60_000
+
+/** The graph against an earlier one; from elsewhere it leads there. */
+function Compare() {
+  const [{ at, vs, ns }, setUrl] = useUrlState(sharedSearch)
+  const path = useRouterState({ select: (s) => s.location.pathname })
+  const navigate = useNavigate()
+  const on = vs !== '' && path === '/graph'
+  const toggle = () => {
+    const then = new Date((at === '' ? Date.now() : Date.parse(at)) - comparedMs).toISOString()
+    if (path === '/graph') setUrl({ vs: on ? '' : then })
+    else void navigate({ to: '/graph', search: { ...(ns === '' ? {} : { ns }), ...(at === '' ? {} : { at }), vs: then } as never })
+  }
+  return (
+    <Button icon="compare" className={styles.copy} aria-pressed={on} title={on ? 'End the comparison' : 'What changed in the last 5 minutes'} onClick={toggle}>
+      <span>Compare</span>
+    </Button>
   )
 }
 

@@ -37,6 +37,21 @@ const routes = [
   }),
   createRoute({
     getParentRoute: () => root,
+    path: '/config/$',
+    component: lazyRouteComponent(() => import('@/features/config'), 'ConfigPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/services/{-$host}',
+    component: lazyRouteComponent(() => import('@/features/inventory'), 'ServicesPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/workloads/$',
+    component: lazyRouteComponent(() => import('@/features/inventory'), 'WorkloadsPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
     path: '/tap',
     // Links from elsewhere may say what it is: a filter. Here every page's expression is q.
     beforeLoad: ({ search }) => {
@@ -50,6 +65,26 @@ const routes = [
     path: '/traces/{-$traceId}',
     component: lazyRouteComponent(() => import('@/features/traces'), 'TracesPage'),
   }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/dashboards/{-$uid}',
+    component: lazyRouteComponent(() => import('@/features/dashboards'), 'DashboardsPage'),
+  }),
+  createRoute({
+    getParentRoute: () => root,
+    path: '/alerts',
+    component: lazyRouteComponent(() => import('@/features/alerts'), 'AlertsPage'),
+  }),
+  // What the interface is built from, for those who build it.
+  ...(import.meta.env.DEV
+    ? [
+        createRoute({
+          getParentRoute: () => root,
+          path: '/ui',
+          component: lazyRouteComponent(() => import('@/features/ui'), 'DesignPage'),
+        }),
+      ]
+    : []),
 ]
 
 export function newRouter() {

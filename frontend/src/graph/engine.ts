@@ -1,15 +1,17 @@
 import type { GraphNode, HealthState } from '@/api/types'
 import { Store } from '@/lib/store'
+import { noMarks, toSVG } from './export'
+import { foldedID } from './fold'
 import { bounds, card, cardRect, overlaps, type Point, type Polyline, type Rect } from './geometry'
 import { type Hit, hitTest } from './hit'
 import { type Label, type Metric, placeLabels } from './labels'
 import type { LayoutRunner } from './layout-runner'
-import type { Model } from './model'
+import type { Group, Model } from './model'
 import { watchPointer } from './pointer'
 import { type Kept, PositionStore } from './positions'
-import { routeEdges } from './route'
+import { forksOf, routeEdges } from './route'
 import { buildScene, type Marks } from './scene'
-import { boxesOf, placeNewcomers } from './sticky'
+import { boxesOf, freeBox, padded, placeNewcomers } from './sticky'
 import { Stage } from './stage'
 import { around, fit, fitClear, type Insets, pan, reveal, seen, type Size, toWorld, type View, zoomAt } from './viewport'
 
@@ -24,6 +26,8 @@ export type Picture = {
   positions: ReadonlyMap<string, Point>
   routes: ReadonlyMap<string, Polyline>
   boxes: ReadonlyMap<string, Rect>
+  /** Where splits by weight part. */
+  forks: ReadonlyMap<string, Point>
   labels: Label[]
   /** Cards are shown, not boxes. */
   cards: boolean
@@ -46,6 +50,8 @@ const clear: Insets = { ...margin, bottom: margin.bottom + cornersHeight }
 /** Below this the words of cards are small: beside a panel, what it speaks of is shown rather than the whole. */
 const readable = 0.85
 
+const noLabels: Label[] = []
+
 export type EngineOptions = {
   runner: LayoutRunner
   storage: Pick<Storage, 'getItem' | 'setItem'> | null
@@ -57,6 +63,7 @@ export class GraphEngine {
     positions: new Map(),
     routes: new Map(),
     boxes: new Map(),
+    forks: new Map(),
     labels: [],
     cards: true,
     visible: new Set(),
@@ -194,13 +201,21 @@ export class GraphEngine {
   }
 
   /** Everything drawn, with its boxes. */
-  extent(): Rect | null {
-    const { positions, boxes } = this.picture.get()
+  extent({ positions, boxes } = this.picture.get()): Rect | null {
     const cards = [...(this.model?.nodes.keys() ?? [])].flatMap((id) => {
       const p = positions.get(id)
       return p ? [{ ...cardRect(p), y: p.y - 14, h: card.h + 14 }] : []
     })
     return bounds([...cards, ...boxes.values()])
+  }
+
+  /** What stands on the canvas now, in full, as a file. */
+  toSVG(): string {
+    const { model, stage } = this
+    if (!model || !stage) return ''
+    const { positions, routes, boxes, labels } = this.picture.get()
+    const scene = buildScene(model, positions, routes, boxes, card, noMarks)
+    return toSVG({ model, scene, positions, boxes, labels }, stage.palette())
   }
 
   private enter(level: string): void {
@@ -223,13 +238,65 @@ export class GraphEngine {
     if (!model) return
     const known = [...model.nodes.keys()].filter((id) => this.kept.has(id)).length
     const fresh = !this.restored || known === 0
+    const opened = this.laidOut > 0 || this.restored ? this.openedGroups(model) : []
+    if (opened.length > 0) this.touched = true // somebody chose what is open: from here on nobody moves
     const growing = model.nodes.size > this.laidOut * 1.2 && !this.touched
     if (model.nodes.size > 0 && fresh && (this.laidOut === 0 || growing)) {
       void this.layOut(false)
       if (this.laidOut === 0) return
     }
+    this.insertFolded(model)
+    if (opened.length > 0) {
+      void this.open(opened)
+      return
+    }
     this.insertNewcomers(model)
     this.redraw(true)
+  }
+
+  /** A namespace folds where it stood. */
+  private insertFolded(model: Model): void {
+    for (const node of model.nodes.values()) {
+      if (!node.fold || this.kept.has(node.id)) continue
+      const extent = bounds(node.fold.members.flatMap((id) => (this.kept.has(id) ? [cardRect(this.kept.get(id)!.at)] : [])))
+      if (!extent) continue
+      const at = { x: Math.round(extent.x + (extent.w - card.w) / 2), y: Math.round(extent.y + (extent.h - card.h) / 2) }
+      this.kept.set(node.id, { at, pinned: false, seen: this.now() })
+    }
+  }
+
+  /** Groups that come out of their fold and have never stood anywhere. */
+  private openedGroups(model: Model): Group[] {
+    return model.groups.filter(
+      (g) => g.members.length > 1 && this.kept.has(foldedID(g.name)) && !g.members.some((id) => this.kept.has(id)),
+    )
+  }
+
+  /** Lays out what came out of its fold by itself, as near to the fold as there is room. */
+  private async open(groups: Group[]): Promise<void> {
+    const level = this.level
+    for (const group of groups) {
+      const own = new Set(group.members)
+      const edges = [...(this.model?.edges.values() ?? [])].filter((e) => own.has(e.source) && own.has(e.target))
+      const found = await this.runner.run({
+        nodes: group.members.map((id) => ({ id, group: group.id })),
+        edges: edges.map(({ source, target }) => ({ source, target })),
+      })
+      const extent = bounds(Object.values(found).map(cardRect))
+      const model = this.model
+      if (!extent || !model || level !== this.level) return
+      const box = padded(extent)
+      const from = this.kept.get(foldedID(group.name))?.at ?? { x: 0, y: 0 }
+      const standing = new Map([...model.nodes.keys()].flatMap((id) => (this.kept.has(id) ? [[id, this.kept.get(id)!.at] as const] : [])))
+      const corner = freeBox(from, box, [...[...standing.values()].map(cardRect), ...boxesOf(model, standing).values()])
+      for (const [id, p] of Object.entries(found)) {
+        const at = { x: corner.x + p.x - box.x, y: corner.y + p.y - box.y }
+        this.kept.set(id, { at, pinned: false, seen: this.now() })
+      }
+    }
+    if (this.model) this.insertNewcomers(this.model)
+    this.redraw(true)
+    this.saveSoon()
   }
 
   private insertNewcomers(model: Model): void {
@@ -298,8 +365,7 @@ export class GraphEngine {
     return hitTest(toWorld(view, at), positions, routes, 9 / view.k)
   }
 
-  private rectOf(id: string): Rect | null {
-    const { positions, routes } = this.picture.get()
+  private rectOf(id: string, { positions, routes } = this.picture.get()): Rect | null {
     const at = positions.get(id)
     if (at) return cardRect(at)
     const line = routes.get(id)
@@ -344,18 +410,17 @@ export class GraphEngine {
    * Fits the first picture, and every later one until somebody takes hold. On
    * a small screen, where all of it would be dots, it begins at the worst.
    */
-  private fitOnce(): void {
+  private fitOnce(picture = this.picture.get()): void {
     const { size } = this.camera.get()
-    const extent = this.extent()
+    const extent = this.extent(picture)
     if (this.fitted || !extent || size.w === 0) return
     this.fitted = true
     const whole = fitClear(extent, size, margin, cornersHeight)
-    const about = this.marks.selected === null ? null : this.rectOf(this.marks.selected)
+    const about = this.marks.selected === null ? null : this.rectOf(this.marks.selected, picture)
     const view = about && whole.k < readable ? around(about, extent, size, clear, Math.max(readable, fit(about, size, clear).k)) : whole
     this.camera.set({ size, view })
     if (view.k < cardsFrom && size.w < smallScreen) {
-      const { positions } = this.picture.get()
-      const at = positions.get(worstNode(this.model) ?? '')
+      const at = picture.positions.get(worstNode(this.model) ?? '')
       if (at) {
         const k = 0.72
         this.camera.set({ size, view: { k, x: size.w / 2 - (at.x + card.w / 2) * k, y: size.h / 2 - (at.y + card.h / 2) * k } })
@@ -374,32 +439,42 @@ export class GraphEngine {
         [...model.nodes.keys()].flatMap((id) => (this.kept.has(id) ? [[id, this.kept.get(id)!.at] as const] : [])),
       )
       const routes = routeEdges(model.edges.values(), positions)
-      next = { ...next, positions, routes, boxes: boxesOf(model, positions), ready: positions.size > 0 }
+      next = { ...next, positions, routes, boxes: boxesOf(model, positions), forks: forksOf(model.edges.values(), routes), ready: positions.size > 0 }
+      this.fitOnce(next)
     }
-    next = { ...next, labels: this.labelsOf(model, next) }
-    this.picture.set(next)
-    if (moved) this.fitOnce()
-    this.refreshVisible()
-    const { positions, routes, boxes } = this.picture.get()
+    next = { ...next, ...this.seenIn(next) }
+    this.picture.set({ ...next, labels: this.labelsOf(model, next) })
+    this.stage?.setBoxes(!next.cards)
+    const { positions, routes, boxes } = next
     this.stage?.setScene(buildScene(model, positions, routes, boxes, card, this.marks), moved)
   }
 
-  private labelsOf(model: Model, { positions, routes, boxes }: Picture): Label[] {
+  /** Words beside edges are read with the cards, and not placed without them. */
+  private labelsOf(model: Model, { positions, routes, boxes, cards }: Picture): Label[] {
+    if (!cards) return noLabels
     const { selected, focused, hovered } = this.marks
     const lit = new Set([selected, focused, hovered].filter((id): id is string => id !== null))
     return placeLabels({ model, boxes, positions, routes, metric: this.metric, lit })
   }
 
-  private refreshVisible(): void {
+  /** What of a picture the camera sees, and whether near enough for cards. */
+  private seenIn({ positions }: Picture): Pick<Picture, 'visible' | 'cards'> {
     const { view, size } = this.camera.get()
-    const before = this.picture.get()
     const area = seen(view, size)
     const visible = new Set<string>()
-    for (const [id, at] of before.positions) if (overlaps(cardRect(at), area, 60 / view.k)) visible.add(id)
-    const cards = view.k >= cardsFrom && visible.size <= cardsMost
+    for (const [id, at] of positions) if (overlaps(cardRect(at), area, 60 / view.k)) visible.add(id)
+    return { visible, cards: view.k >= cardsFrom && visible.size <= cardsMost }
+  }
+
+  private refreshVisible(): void {
+    const before = this.picture.get()
+    const { visible, cards } = this.seenIn(before)
     this.stage?.setBoxes(!cards)
     if (cards === before.cards && sameMembers(visible, before.visible)) return
-    this.picture.set({ ...before, visible, cards })
+    const next = { ...before, visible, cards }
+    // Boxes that became cards get their words now.
+    if (cards !== before.cards && this.model) next.labels = this.labelsOf(this.model, next)
+    this.picture.set(next)
   }
 
   private saveSoon(): void {

@@ -1,7 +1,9 @@
 import type { GraphEdge, HealthState } from '@/api/types'
 import { duration, figure, bytes, percent, text } from '@/lib/format'
 import { along, cardRect, contains, overlaps, type Point, type Polyline, type Rect } from './geometry'
+import type { DrawnEdge } from './fold'
 import type { Model } from './model'
+import { splits } from './route'
 
 /**
  * Words beside edges, only where they tell something: matched, failing, split,
@@ -41,7 +43,7 @@ export function placeLabels({ model, boxes, positions, routes, metric, lit }: La
   const labels: Label[] = []
   for (const { edge } of wanted) {
     const line = routes.get(edge.id)
-    const lines = words(edge, metric, lit.has(edge.id))
+    const lines = edge.change === 'added' || edge.change === 'removed' ? [changeWord[edge.change], ...words(edge, metric, false).slice(0, 1)] : words(edge, metric, lit.has(edge.id))
     if (!line || lines.length === 0) continue
     const spot = freeSpot(line, lines, taken, ink, lit.has(edge.id) || edge.health.state === 'fail')
     if (!spot) continue
@@ -52,27 +54,25 @@ export function placeLabels({ model, boxes, positions, routes, metric, lit }: La
       y: spot.y + spot.h / 2,
       lines,
       tone: edge.health.state,
-      hit: model.finding && edge.match === true,
+      hit: (model.finding && edge.match === true) || edge.change === 'added',
       split: splits(edge) && edge.health.state === 'ok',
     })
   }
   return labels
 }
 
-function importance(edge: GraphEdge, model: Model, lit: ReadonlySet<string>): number {
+const changeWord = { added: 'new', removed: 'gone' } as const
+
+function importance(edge: DrawnEdge, model: Model, lit: ReadonlySet<string>): number {
   if (model.finding && !edge.match && !lit.has(edge.id)) return 0
   if (lit.has(edge.id)) return 6
+  if (edge.change === 'added' || edge.change === 'removed') return 5
   if (edge.health.state === 'fail') return 5
   if (model.finding) return 4
   if (edge.health.state === 'warn') return 3
   if (splits(edge)) return 2
   const a = model.groupOf.get(edge.source)
   return (edge.rps > 0 || edge.active_connections > 0) && a !== model.groupOf.get(edge.target) ? 1 : 0
-}
-
-/** Who splits is the caller's proxy: without it nobody chose by weight. */
-function splits(edge: GraphEdge): boolean {
-  return edge.weight !== undefined && edge.client_side !== null
 }
 
 /** What the label says under the metric chosen; a failing edge always says its errors. */
@@ -83,12 +83,18 @@ export function words(edge: GraphEdge, metric: Metric, full: boolean): string[] 
   const rate = http ? `${figure(edge.rps)} rps` : `${figure(edge.active_connections)} conn`
   const errors = text(percent(edge.error_ratio))
   const p95 = edge.p95_ms === null ? [] : [text(duration(edge.p95_ms))]
-  const split = splits(edge) ? [text(percent(edge.weight?.actual)).replace('.0', '')] : []
+  const split = splits(edge) && edge.weight ? [splitWord(edge.weight)] : []
   if (full) return [rate, ...(http ? [errors, ...p95] : [])]
   if (bad && edge.error_ratio >= 0.005) return [metric === 'rate' || metric === 'errors' ? rate : metricWord(edge, metric), errors].filter(Boolean)
   if (metric === 'rate') return split.length > 0 ? split : bad && p95.length > 0 ? p95 : [rate]
   const word = metricWord(edge, metric)
   return word === '' ? [] : [word]
+}
+
+/** "90 %", and what was configured where chance does not explain the difference. */
+function splitWord({ configured, actual }: { configured: number; actual: number }): string {
+  const is = text(percent(actual)).replace('.0', '')
+  return Math.abs(actual - configured) > 0.05 ? `${is}, set ${Math.round(configured * 100)}` : is
 }
 
 function metricWord(edge: GraphEdge, metric: Metric): string {
@@ -140,16 +146,22 @@ class Ink {
   private readonly cells = new Map<number, Point[]>()
 
   constructor(routes: ReadonlyMap<string, Polyline>) {
-    for (const line of routes.values()) {
-      const steps = Math.max(2, Math.round(line.total / 9))
-      for (let i = 0; i <= steps; i++) {
-        const p = along(line, i / steps)
-        const key = Ink.key(Math.floor(p.x / 64), Math.floor(p.y / 64))
-        const list = this.cells.get(key)
-        if (list) list.push(p)
-        else this.cells.set(key, [p])
+    for (const { xs, ys } of routes.values()) {
+      for (let i = 1; i < xs.length; i++) {
+        const [x, y] = [xs[i - 1]!, ys[i - 1]!]
+        const [dx, dy] = [xs[i]! - x, ys[i]! - y]
+        const steps = Math.max(1, Math.round(Math.hypot(dx, dy) / 9))
+        for (let k = 0; k < steps; k++) this.put({ x: x + (dx * k) / steps, y: y + (dy * k) / steps })
       }
+      this.put({ x: xs[xs.length - 1]!, y: ys[ys.length - 1]! })
     }
+  }
+
+  private put(p: Point): void {
+    const key = Ink.key(Math.floor(p.x / 64), Math.floor(p.y / 64))
+    const list = this.cells.get(key)
+    if (list) list.push(p)
+    else this.cells.set(key, [p])
   }
 
   within(r: Rect): number {

@@ -29,11 +29,11 @@ describe('buildModel', () => {
   it('takes away what matches when hiding, with the edges that lose an end', () => {
     const v = cinema()
     const matched = { ...v, matched: { nodes: 1, edges: 0 }, nodes: v.nodes.map((n) => ({ ...n, match: n.name === 'tickets' })) }
-    const hidden = buildModel(matched, true)
+    const hidden = buildModel(matched, { hide: true })
     expect([...hidden.nodes.keys()]).not.toContain('cinema/tickets')
     expect(hidden.edges.size).toBe(2)
     expect(countInWords(hidden, 'workload')).toBe('4 workloads, 2 edges drawn, 3 hidden')
-    expect(buildModel(matched, false).finding).toBe(true)
+    expect(buildModel(matched).finding).toBe(true)
   })
 
   it('drops edges whose ends the server did not send', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { edge } from './fixtures/view'
 import { card, cardRect, contains, inflate, type Point, type Polyline } from './geometry'
 import { hitTest } from './hit'
-import { routeEdges } from './route'
+import { forksOf, routeEdges } from './route'
 
 const at = (x: number, y: number): Point => ({ x, y })
 
@@ -15,6 +15,18 @@ describe('routeEdges', () => {
     const line = routeEdges([edge('a', 'b')], new Map([['a', at(0, 0)], ['b', at(400, 100)]])).get('a>b:http')
     expect([line?.xs[0], line?.ys[0]]).toEqual([card.w, card.h / 2])
     expect([line?.xs.at(-1), line?.ys.at(-1)]).toEqual([400, 100 + card.h / 2])
+  })
+
+  it('lets a split leave by one trunk and fork', () => {
+    const side = { rps: 1, error_ratio: 0, p50_ms: null, p95_ms: null, p99_ms: null }
+    const half = { weight: { configured: 0.5, actual: 0.5 }, client_side: side }
+    const edges = [edge('a', 'b', half), edge('a', 'c', half), edge('a', 'd')]
+    const routes = routeEdges(edges, new Map([['a', at(0, 0)], ['b', at(400, -90)], ['c', at(400, 0)], ['d', at(400, 90)]]))
+    const [fork, ...others] = [...forksOf(edges, routes).values()]
+    expect(others).toEqual([])
+    expect(fork?.x).toBe(card.w + 24)
+    expect(routes.get('a>b:http')?.ys[0]).toBe(routes.get('a>c:http')?.ys[0])
+    expect(routes.get('a>d:http')?.ys[0]).not.toBe(routes.get('a>c:http')?.ys[0])
   })
 
   it('goes back by the facing sides, and up and down within a column', () => {

@@ -23,6 +23,8 @@ export function routeEdges(edges: Iterable<GraphEdge>, positions: ReadonlyMap<st
     const b = positions.get(edge.target)
     if (a && b && edge.source !== edge.target) ends.push({ edge, ...sides(a, b) })
   }
+  // Among so many edges nobody follows a detour: the straight curve says as much.
+  if (ends.length > plainFrom) return plainRoutes(ends, positions)
   const obstacles = new Obstacles(positions)
   // Twice: where an edge takes a detour, its place on the card's side is the
   // one it comes from, not the one where its other end stands.
@@ -32,16 +34,73 @@ export function routeEdges(edges: Iterable<GraphEdge>, positions: ReadonlyMap<st
   return new Map([...last].map(([id, { path }]) => [id, polyline(path)]))
 }
 
+/** How far from the card a split forks. */
+const trunk = 24
+
+/** Who splits by weight is the caller's proxy: its edges to one service leave together. */
+export function splits(edge: GraphEdge): boolean {
+  return edge.weight !== undefined && edge.client_side !== null
+}
+
+/** Where the edges of each split part: those that leave by one trunk. */
+export function forksOf(edges: Iterable<GraphEdge>, routes: ReadonlyMap<string, Polyline>): Map<string, Point> {
+  const leaving = new Map<string, { at: Point; edges: string[] }>()
+  for (const edge of edges) {
+    const line = splits(edge) ? routes.get(edge.id) : undefined
+    if (!line || line.total < trunk * 2) continue
+    const at = { x: line.xs[1]!, y: line.ys[1]! }
+    const key = `${edge.source} ${at.x} ${at.y}`
+    leaving.set(key, { at, edges: [...(leaving.get(key)?.edges ?? []), edge.id] })
+  }
+  return new Map([...leaving.values()].filter((f) => f.edges.length > 1).map((f) => [f.edges[0]!, f.at]))
+}
+
+/** The first end of each split that has more than one; keyed by who splits what. */
+function splitEnds(ends: Ends[]): Map<string, Ends> {
+  const all = new Map<string, Ends[]>()
+  for (const end of ends) {
+    if (!splits(end.edge)) continue
+    const key = splitKey(end)
+    all.set(key, [...(all.get(key) ?? []), end])
+  }
+  return new Map([...all].filter(([, list]) => list.length > 1).map(([key, list]) => [key, list[0]!]))
+}
+
+function splitKey({ edge, from }: Ends): string {
+  return `${edge.source} ${edge.service?.host ?? ''} ${from}`
+}
+
+const plainFrom = 2000
+const plainSteps = 9
+
+function plainRoutes(ends: Ends[], positions: ReadonlyMap<string, Point>): Map<string, Polyline> {
+  const routes = new Map<string, Polyline>()
+  for (const { edge, from, to } of ends) {
+    routes.set(edge.id, polyline(curve(port(positions.get(edge.source)!, from, 0), port(positions.get(edge.target)!, to, 0), from, to, plainSteps)))
+  }
+  return routes
+}
+
 type Traced = { path: Point[]; lane: Lane | null }
 
 function trace(ends: Ends[], positions: ReadonlyMap<string, Point>, obstacles: Obstacles, detours: ReadonlyMap<string, number>): Map<string, Traced> {
   const offsets = spread(ends, positions, detours)
+  const forked = splitEnds(ends)
   const lanes: Lane[] = []
   const traced = new Map<string, Traced>()
   for (const end of ends) {
     const start = port(positions.get(end.edge.source)!, end.from, offsets.get(`${end.edge.id} from`) ?? 0)
     const stop = port(positions.get(end.edge.target)!, end.to, offsets.get(`${end.edge.id} to`) ?? 0)
-    traced.set(end.edge.id, around(start, stop, end, obstacles, lanes))
+    const first = splits(end.edge) ? forked.get(splitKey(end)) : undefined
+    if (!first) {
+      traced.set(end.edge.id, around(start, stop, end, obstacles, lanes))
+      continue
+    }
+    // One trunk for all edges of a split, from the place of the first of them.
+    const root = port(positions.get(end.edge.source)!, end.from, offsets.get(`${first.edge.id} from`) ?? 0)
+    const n = normals[end.from]
+    const { path, lane } = around({ x: root.x + n.x * trunk, y: root.y + n.y * trunk }, stop, end, obstacles, lanes)
+    traced.set(end.edge.id, { path: [root, ...path], lane })
   }
   return traced
 }
@@ -145,7 +204,7 @@ function cost(path: Point[], hits: number): number {
   return length + hits * 1500
 }
 
-function curve(start: Point, stop: Point, from: Side, to: Side): Point[] {
+function curve(start: Point, stop: Point, from: Side, to: Side, steps = 26): Point[] {
   const horizontal = from === 'left' || from === 'right'
   const gap = horizontal ? Math.abs(stop.x - start.x) : Math.abs(stop.y - start.y)
   const pull = Math.max(horizontal ? 18 : 12, gap * 0.5)
@@ -157,7 +216,7 @@ function curve(start: Point, stop: Point, from: Side, to: Side): Point[] {
     { x: start.x + a.x * pull, y: start.y + a.y * pull },
     { x: stop.x + b.x * pull, y: stop.y + b.y * pull },
     stop,
-    26,
+    steps,
     path,
   )
   return path
@@ -165,7 +224,7 @@ function curve(start: Point, stop: Point, from: Side, to: Side): Point[] {
 
 /** Cards in a coarse grid, for "what does this path run through". */
 class Obstacles {
-  private readonly cells = new Map<string, { id: string; rect: Rect }[]>()
+  private readonly cells = new Map<number, { id: string; rect: Rect }[]>()
   private static readonly size = 256
 
   constructor(positions: ReadonlyMap<string, Point>) {
@@ -182,7 +241,7 @@ class Obstacles {
   hitBy(path: Point[], edge: GraphEdge): Rect[] {
     const found = new Map<string, Rect>()
     for (const p of path) {
-      const key = `${Math.floor(p.x / Obstacles.size)},${Math.floor(p.y / Obstacles.size)}`
+      const key = Obstacles.key(Math.floor(p.x / Obstacles.size), Math.floor(p.y / Obstacles.size))
       for (const { id, rect } of this.cells.get(key) ?? []) {
         if (id !== edge.source && id !== edge.target && overlaps(rect, { x: p.x, y: p.y, w: 0, h: 0 })) found.set(id, rect)
       }
@@ -202,10 +261,14 @@ class Obstacles {
     return [...found.values()]
   }
 
-  private static *keys(r: Rect): Generator<string> {
+  private static key(x: number, y: number): number {
+    return (x + 32_768) * 65_536 + y + 32_768
+  }
+
+  private static *keys(r: Rect): Generator<number> {
     const s = Obstacles.size
     for (let x = Math.floor(r.x / s); x <= Math.floor((r.x + r.w) / s); x++) {
-      for (let y = Math.floor(r.y / s); y <= Math.floor((r.y + r.h) / s); y++) yield `${x},${y}`
+      for (let y = Math.floor(r.y / s); y <= Math.floor((r.y + r.h) / s); y++) yield Obstacles.key(x, y)
     }
   }
 }

@@ -1,4 +1,5 @@
-import type { GraphEdge, GraphNode, HealthState } from '@/api/types'
+import type { GraphEdge, HealthState } from '@/api/types'
+import type { DrawnEdge, DrawnNode } from './fold'
 import type { Point, Polyline, Rect } from './geometry'
 import type { Model } from './model'
 import type { Tone } from './palette'
@@ -37,6 +38,8 @@ export type Marks = { selected: string | null; focused: string | null; hovered: 
 
 const dashes: Partial<Record<HealthState, readonly [number, number]>> = { warn: [11, 5], fail: [4, 3.5] }
 const dimmed = 0.22
+/** What is there no more, in a comparison. */
+const gone = 0.45
 
 /** Width grows with the logarithm of the rate: 1 rps 1.25, 10 2.2, 100 3.7, 1000 5.3. */
 export function edgeWidth(rps: number): number {
@@ -50,7 +53,7 @@ export function edgeFlow(rps: number): EdgeStyle['flow'] {
   return { gap: Math.max(18, 74 - size * 17), speed: 22 + size * 16 }
 }
 
-export function edgeStyle(edge: GraphEdge, model: Model, marks: Marks): EdgeStyle {
+export function edgeStyle(edge: DrawnEdge, model: Model, marks: Marks): EdgeStyle {
   const { state } = edge.health
   const plain = model.secured && edge.mtls_ratio < 0.5
   const lit = marks.selected === edge.id || marks.focused === edge.id
@@ -60,8 +63,8 @@ export function edgeStyle(edge: GraphEdge, model: Model, marks: Marks): EdgeStyl
     tone: edgeTone(edge, plain),
     width: state === 'fail' ? width + 0.8 : width,
     dash: edge.mirrored ? [1.5, 4] : (dashes[state] ?? null),
-    flow: state === 'ok' || state === 'warn' ? edgeFlow(edge.protocol === 'tcp' ? edge.active_connections : edge.rps) : null,
-    alpha: model.finding && !edge.match && !lit && !near ? dimmed : 1,
+    flow: edge.change === 'removed' ? null : state === 'ok' || state === 'warn' ? edgeFlow(edge.protocol === 'tcp' ? edge.active_connections : edge.rps) : null,
+    alpha: edge.change === 'removed' && !lit ? gone : model.finding && !edge.match && !lit && !near ? dimmed : 1,
     halo: lit,
   }
 }
@@ -85,12 +88,13 @@ function touches(edge: GraphEdge, marks: Marks): boolean {
 }
 
 /** A node that stands outside the mesh, or has no sidecar that reports. */
-export function isOutside(node: GraphNode): boolean {
-  return node.kind === 'external' || node.kind === 'unknown' || !node.meshed
+export function isOutside(node: DrawnNode): boolean {
+  return node.change === 'removed' || node.kind === 'external' || node.kind === 'unknown' || !node.meshed
 }
 
-export function nodeAlpha(node: GraphNode, model: Model, marks: Marks): number {
+export function nodeAlpha(node: DrawnNode, model: Model, marks: Marks): number {
   const lit = marks.selected === node.id || marks.focused === node.id || marks.hovered === node.id
+  if (node.change === 'removed' && !lit) return gone
   return model.finding && !node.match && !lit ? 0.38 : 1
 }
 

@@ -15,9 +15,15 @@ vec4 clip(vec2 world) {
 }
 `
 
+/** How many edges share a row of the style texture. */
+export const edgesPerRow = 256
+
+const texel = `vec4 style(int part, int edge) { return texelFetch(u_styles, ivec2((edge % ${edgesPerRow}) * 3 + part, edge / ${edgesPerRow}), 0); }`
+
 /**
  * A path is a strip of two vertices a point. What it looks like comes from a
- * small texture, three texels an edge, so that a tick uploads styles only:
+ * small texture, three texels an edge and many edges a row (no driver takes a
+ * texture of 30,000 rows), so that a tick uploads styles only:
  *   0 colour rgba   1 width, dash on, dash off, alpha   2 dot gap, dot speed, halo, length
  */
 export const edgeVertex = `${header}${view}
@@ -25,6 +31,7 @@ layout(location=0) in vec2 a_at;
 layout(location=1) in vec2 a_normal;
 layout(location=2) in vec3 a_more;     // length so far, side, edge
 uniform sampler2D u_styles;
+${texel}
 uniform float u_halo;                  // 1: the halo under selected edges
 out float v_across;
 out float v_length;
@@ -33,9 +40,9 @@ flat out vec4 v_shape;
 flat out vec4 v_flow;
 void main() {
   int row = int(a_more.z);
-  v_colour = texelFetch(u_styles, ivec2(0, row), 0);
-  v_shape = texelFetch(u_styles, ivec2(1, row), 0);
-  v_flow = texelFetch(u_styles, ivec2(2, row), 0);
+  v_colour = style(0, row);
+  v_shape = style(1, row);
+  v_flow = style(2, row);
   v_shape.x = max(v_shape.x, 1.2 / u_view.z);
   float half_width = v_shape.x * 0.5 + u_px;
   if (u_halo > 0.5) half_width = v_flow.z > 0.5 ? 6.5 + u_px : 0.0;
@@ -91,13 +98,14 @@ layout(location=1) in vec2 a_back;     // direction from tip to tail, a unit
 layout(location=2) in vec2 a_corner;   // -1, 0 or 1 across; 0 at the tip, 1 at the base
 layout(location=3) in float a_edge;
 uniform sampler2D u_styles;
+${texel}
 flat out vec4 v_colour;
 void main() {
   int row = int(a_edge);
-  vec4 shape = texelFetch(u_styles, ivec2(1, row), 0);
+  vec4 shape = style(1, row);
   float width = max(shape.x, 1.2 / u_view.z);
   float a = 4.2 + width * 0.7;
-  v_colour = texelFetch(u_styles, ivec2(0, row), 0);
+  v_colour = style(0, row);
   v_colour.a *= shape.w;
   vec2 across = vec2(-a_back.y, a_back.x);
   gl_Position = clip(a_tip + a_back * (a + 1.5) * a_corner.y + across * a * 0.58 * a_corner.x);

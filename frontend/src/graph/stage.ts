@@ -1,5 +1,5 @@
 import { canvas2dRenderer } from './canvas2d'
-import { readPalette } from './palette'
+import { type Palette, readPalette } from './palette'
 import type { Renderer } from './renderer'
 import type { Scene } from './scene'
 import type { Size, View } from './viewport'
@@ -71,8 +71,12 @@ export class Stage {
     this.host.dataset.pointing = String(pointing)
   }
 
+  palette(): Palette {
+    return readPalette(this.host)
+  }
+
   private refreshPalette(): void {
-    this.renderer?.setPalette(readPalette(this.host))
+    this.renderer?.setPalette(this.palette())
     this.draw()
   }
 

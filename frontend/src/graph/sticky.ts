@@ -62,8 +62,8 @@ function freePlace(model: Model, positions: ReadonlyMap<string, Point>, id: stri
 }
 
 /** Rows before columns: a newcomer stays in its column when it can. */
-function* spiral(): Generator<Point> {
-  for (let ring = 0; ring <= 14; ring++) {
+function* spiral(rings = 14): Generator<Point> {
+  for (let ring = 0; ring <= rings; ring++) {
     for (let c = 0; c <= Math.floor(ring / 2); c++) {
       const r = ring - c * 2
       for (const sx of c === 0 ? [0] : [c, -c]) {
@@ -72,6 +72,16 @@ function* spiral(): Generator<Point> {
       }
     }
   }
+}
+
+/** The nearest place for a box of some size where it covers nothing; right and below come first. */
+export function freeBox(wanted: Point, size: { w: number; h: number }, taken: readonly Rect[]): Point {
+  for (const step of spiral(40)) {
+    const at = { x: Math.round(wanted.x + step.x), y: Math.round(wanted.y + step.y) }
+    if (!taken.some((r) => overlaps({ ...at, ...size }, r, 12))) return at
+  }
+  const extent = bounds(taken)
+  return { x: wanted.x, y: (extent ? extent.y + extent.h : 0) + rowStep }
 }
 
 /** The box of each group around its members' cards. */

@@ -2,7 +2,7 @@ import type { HealthState } from '@/api/types'
 import type { Colour, Palette } from './palette'
 import type { Frame, Renderer } from './renderer'
 import type { Scene, SceneGroup, SceneNode } from './scene'
-import { arrowFragment, arrowVertex, boxFragment, boxVertex, edgeFragment, edgeVertex } from './shaders'
+import { arrowFragment, arrowVertex, boxFragment, boxVertex, edgeFragment, edgesPerRow, edgeVertex } from './shaders'
 
 /**
  * The WebGL2 renderer: one draw call for the boxes, one each for halos, edges
@@ -142,14 +142,26 @@ class WebGLRenderer implements Renderer {
     const { gl, palette } = this
     const { edges } = this.scene
     if (!palette || edges.length === 0) return
-    const texels = new Float32Array(edges.length * 12)
-    edges.forEach(({ style, line }, i) => {
-      texels.set(palette[style.tone].rgba, i * 12)
-      texels.set([style.width, style.dash?.[0] ?? 0, style.dash?.[1] ?? 0, style.alpha], i * 12 + 4)
-      texels.set([style.flow?.gap ?? 0, style.flow?.speed ?? 0, style.halo ? 1 : 0, line.total], i * 12 + 8)
-    })
+    const rows = Math.ceil(edges.length / edgesPerRow)
+    const texels = new Float32Array(rows * edgesPerRow * 12)
+    let at = 0
+    for (const { style, line } of edges) {
+      const [r, g, b, a] = palette[style.tone].rgba
+      texels[at++] = r
+      texels[at++] = g
+      texels[at++] = b
+      texels[at++] = a
+      texels[at++] = style.width
+      texels[at++] = style.dash?.[0] ?? 0
+      texels[at++] = style.dash?.[1] ?? 0
+      texels[at++] = style.alpha
+      texels[at++] = style.flow?.gap ?? 0
+      texels[at++] = style.flow?.speed ?? 0
+      texels[at++] = style.halo ? 1 : 0
+      texels[at++] = line.total
+    }
     gl.bindTexture(gl.TEXTURE_2D, this.styles)
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, 3, edges.length, 0, gl.RGBA, gl.FLOAT, texels)
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, edgesPerRow * 3, rows, 0, gl.RGBA, gl.FLOAT, texels)
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST)
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST)
   }
@@ -168,8 +180,13 @@ function strips(scene: Scene): Float32Array {
   const out = new Float32Array(points * 2 * edgeFloats)
   let at = 0
   const put = (x: number, y: number, nx: number, ny: number, length: number, side: number, edge: number) => {
-    out.set([x, y, nx, ny, length, side, edge], at)
-    at += edgeFloats
+    out[at++] = x
+    out[at++] = y
+    out[at++] = nx
+    out[at++] = ny
+    out[at++] = length
+    out[at++] = side
+    out[at++] = edge
   }
   scene.edges.forEach(({ line }, edge) => {
     const last = line.xs.length - 1

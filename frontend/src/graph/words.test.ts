@@ -19,6 +19,15 @@ describe('badges', () => {
     const model = buildModel(view([node('a/x'), n], [edge('a/x', 'a/b', { rps: 1000, flags: { UO: 1 } })]))
     expect(badgesOf(n, model)).toEqual([])
   })
+  it('name gateways, copies, and what callers keep out or hold back', () => {
+    const of = (e: Parameters<typeof edge>[2], n = node('a/b')) => badgesOf(n, buildModel(view([node('a/x'), n], [edge('a/x', 'a/b', e)]))).map((b) => b.text)
+    const because = (code: string) => ({ health: { state: 'warn' as const, reasons: [{ code, text: code }] } })
+    expect(of({}, node('a/b', { gateway: true }))).toEqual(['gateway'])
+    expect(of({ mirrored: true })).toEqual(['mirror'])
+    expect(of(because('ejected'))).toEqual(['endpoint ejected'])
+    expect(of(because('limit'))).toEqual(['breaker open'])
+    expect(of(because('latency'))).toEqual([])
+  })
   it('name a workload without a sidecar', () => {
     expect(badgesOf(node('a/b', { meshed: false }), empty)).toEqual([{ text: 'no sidecar', tone: 'warn' }])
     expect(badgesOf(node('bank'), empty)).toEqual([])
@@ -64,6 +73,7 @@ describe('likely cause', () => {
     expect(found?.marker.text).toBe('11:59:52')
   })
   it('is no alert, nothing long ago and nothing later', () => {
+    expect(likelyCause(after([{ ...marker('11:59:59'), kind: 'breaker' }], [1, 1]), since)).toBeNull()
     expect(likelyCause(after([marker('11:59:59', 'alert'), marker('11:50:00'), marker('12:00:40')]), since)).toBeNull()
     expect(likelyCause(after([marker('11:59:59')]), undefined)).toBeNull()
   })

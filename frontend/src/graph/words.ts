@@ -1,11 +1,13 @@
 import type { GraphEdge, GraphNode, HealthState, Marker, Timeline } from '@/api/types'
 import { count, duration, figure, percent, plural, span, text } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
+import type { DrawnNode } from './fold'
+import { stateWord } from './health'
 import type { Model } from './model'
 
 /** What the graph says in words: badges, names, findings. Pure. */
 
-export type Badge = { text: string; tone: 'plain' | 'warn' | 'fail' }
+export type Badge = { text: string; tone: 'plain' | 'info' | 'warn' | 'fail' }
 
 /** Envoy's response flags, in the words of what happened. */
 export const flagWords: Record<string, string> = {
@@ -40,19 +42,22 @@ export function flagWord(flags: string): string {
 }
 
 /** At most two, the worst first. */
-export function badgesOf(node: GraphNode, model: Model): Badge[] {
+export function badgesOf(node: DrawnNode, model: Model): Badge[] {
   const badges: Badge[] = []
+  if (node.change === 'added') badges.push({ text: 'new', tone: 'info' })
+  if (node.change === 'removed') badges.push({ text: 'gone', tone: 'info' })
   const config = configBadge(node)
   if (config) badges.push(config)
   const breaker = breakerBadge(node, model)
   if (breaker) badges.push(breaker)
   if (node.kind === 'workload' && !node.meshed) badges.push({ text: 'no sidecar', tone: 'warn' })
+  if (node.gateway) badges.push({ text: 'gateway', tone: 'plain' })
   if ((model.incoming.get(node.id) ?? []).some((e) => e.mirrored)) badges.push({ text: 'mirror', tone: 'plain' })
   return badges.sort((a, b) => order(a) - order(b)).slice(0, 2)
 }
 
 function order(badge: Badge): number {
-  return { fail: 0, warn: 1, plain: 2 }[badge.tone]
+  return { info: 0, fail: 1, warn: 2, plain: 3 }[badge.tone]
 }
 
 function configBadge(node: GraphNode): Badge | null {
@@ -81,13 +86,16 @@ function configBadge(node: GraphNode): Badge | null {
 function breakerBadge(node: GraphNode, model: Model): Badge | null {
   let total = 0
   const flagged = new Map<string, number>()
+  const reasons = new Set<string>()
   for (const edge of model.incoming.get(node.id) ?? []) {
     total += edge.rps
+    for (const { code } of edge.health.reasons) reasons.add(code)
     for (const [flag, rps] of Object.entries(edge.flags)) flagged.set(flag, (flagged.get(flag) ?? 0) + rps)
   }
   const share = (flag: string) => (total > 0 ? (flagged.get(flag) ?? 0) / total : 0)
-  if (share('UO') > 0.005) return { text: 'breaker open', tone: 'fail' }
+  if (share('UO') > 0.005 || reasons.has('limit')) return { text: 'breaker open', tone: 'fail' }
   if (share('UH') > 0.005) return { text: 'no healthy host', tone: 'fail' }
+  if (reasons.has('ejected')) return { text: 'endpoint ejected', tone: 'warn' }
   if (share('UF') > 0.01) return { text: 'connects fail', tone: 'fail' }
   if (share('RL') > 0.01) return { text: 'rate limited', tone: 'warn' }
   if (share('FI') > 0.001 || share('DI') > 0.001) return { text: 'fault injected', tone: 'warn' }
@@ -173,8 +181,8 @@ export function likelyCause(
   let best: { marker: Marker; before: number } | null = null
   for (const marker of timeline.markers) {
     const before = (began - Date.parse(marker.at)) / 1000
-    // Traffic is counted in whole windows: a trouble may seem to begin a little before its cause.
-    if (marker.kind === 'alert' || before < -2 || before > causeSeconds) continue
+    // An alert and a breaker follow a trouble. Traffic is counted in whole windows: a trouble may seem to begin a little before its cause.
+    if (marker.kind === 'alert' || marker.kind === 'breaker' || before < -2 || before > causeSeconds) continue
     if (!best || before < best.before) best = { marker, before }
   }
   return best ? { text: `Began ${span(Math.max(1, best.before))} after`, marker: best.marker } : null
@@ -197,14 +205,6 @@ export function nodeFinding(node: GraphNode, model: Model, now: number): Finding
     strong: `${figure(traffic.rps)} requests a second ${callers > 0 ? 'in' : 'out'}, ${text(percent(traffic.error_ratio))} errors.`,
     rest: '',
   }
-}
-
-const stateWord: Record<HealthState, string> = {
-  ok: 'healthy',
-  warn: 'degraded',
-  fail: 'failing',
-  idle: 'no traffic',
-  unknown: 'no data',
 }
 
 /** An element's whole story in one breath, for the accessible mirror. */

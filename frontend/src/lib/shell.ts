@@ -13,6 +13,8 @@ export type FindSlot = {
   note: string
   /** Field names the page's expressions may use, for completion and colour. */
   fields: readonly FieldHelp[]
+  /** Expressions worth asking, offered while the field is empty. */
+  presets?: readonly Preset[]
   /** What the server says is wrong with the expression. */
   error: string
   /** The search parameter it is written to; "q" unless told. */
@@ -21,6 +23,7 @@ export type FindSlot = {
   onEnter?: boolean
 }
 export type FieldHelp = { name: string; help: string; aliases?: readonly string[]; values?: readonly string[] }
+export type Preset = { name: string; expression: string }
 export type FootSlot = { left: string; keys: string }
 
 type Shell = {
@@ -31,7 +34,8 @@ type Shell = {
 }
 
 const noFields: readonly FieldHelp[] = []
-const plainFind: FindSlot = { label: 'Find', placeholder: '', note: '', fields: noFields, error: '' }
+/** What stands while no page has an expression: the field is not shown. */
+export const plainFind: FindSlot = { label: 'Find', placeholder: '', note: '', fields: noFields, error: '' }
 const plainFoot: FootSlot = { left: '', keys: '' }
 
 export const useShell = create<Shell>()((set) => ({
@@ -44,10 +48,10 @@ export const useShell = create<Shell>()((set) => ({
 /** Gives the top bar's expression field this page's words while it is shown. */
 export function useFindSlot(slot: FindSlot): void {
   const set = useShell((s) => s.set)
-  const { label, placeholder, note, fields, error, param, onEnter } = slot
+  const { label, placeholder, note, fields, presets, error, param, onEnter } = slot
   useEffect(
-    () => set({ find: { label, placeholder, note, fields, error, param, onEnter } }),
-    [set, label, placeholder, note, fields, error, param, onEnter],
+    () => set({ find: { label, placeholder, note, fields, presets, error, param, onEnter } }),
+    [set, label, placeholder, note, fields, presets, error, param, onEnter],
   )
   useEffect(() => () => set({ find: plainFind }), [set])
 }

@@ -20,6 +20,11 @@ export const sharedSearch = z.object({
     .string()
     .refine((s) => s === '' || !Number.isNaN(Date.parse(s)))
     .catch(''),
+  /** RFC 3339; the moment that the one shown is compared with. */
+  vs: z
+    .string()
+    .refine((s) => s === '' || !Number.isNaN(Date.parse(s)))
+    .catch(''),
   /** How far the time bar reaches back; empty follows the age of the data. */
   window: z.enum(['', '5m', '15m', '30m', '1h', '3h', '6h', '12h', '1d']).catch(''),
 })

@@ -1,7 +1,8 @@
-import type { FieldHelp } from '@/lib/shell'
+import { useEffect, useRef } from 'react'
+import type { Offer } from './offers'
 import styles from './Completion.module.css'
 
-/** The fields that may stand here, each with one line of help. */
+/** What may stand here, each with one line of help. */
 export function Completion({
   id,
   options,
@@ -9,12 +10,16 @@ export function Completion({
   onPick,
 }: {
   id: string
-  options: readonly FieldHelp[]
+  options: readonly Offer[]
   active: number
-  onPick: (name: string) => void
+  onPick: (option: Offer) => void
 }) {
+  const list = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    list.current?.children[active]?.scrollIntoView?.({ block: 'nearest' })
+  }, [active])
   return (
-    <div className={styles.list} role="listbox" tabIndex={-1} id={`${id}-list`} aria-label="Fields">
+    <div ref={list} className={styles.list} role="listbox" tabIndex={-1} id={`${id}-list`} aria-label="Fields, values and questions">
       {options.map((o, i) => (
         // Keys are heard by the input, which keeps the focus.
         // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
@@ -25,7 +30,7 @@ export function Completion({
           tabIndex={-1}
           aria-selected={i === active}
           onMouseDown={(e) => e.preventDefault()}
-          onClick={() => onPick(o.name)}
+          onClick={() => onPick(o)}
         >
           <b>{o.name}</b>
           <span>{o.help}</span>

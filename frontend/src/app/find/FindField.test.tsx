@@ -45,7 +45,7 @@ describe('FindField', () => {
   it('says what is wrong, and leaves the address alone', async () => {
     const { search } = await renderAt('/graph?q=errors', () => <FindField />)
     type('errrs > 1')
-    expect(screen.getByText('no field "errrs", did you mean errors?')).toBeDefined()
+    expect(screen.getByText('no field is called "errrs", did you mean "errors"?')).toBeDefined()
     expect(field().getAttribute('aria-invalid')).toBe('true')
     fireEvent.keyDown(field(), { key: 'Enter' })
     expect(search()).toEqual({ q: 'errors' })

@@ -1,12 +1,13 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
-import { readExpression, wordAt } from '@/lib/expr'
-import { useShell } from '@/lib/shell'
+import { readExpression } from '@/lib/expr/read'
+import { plainFind, useShell } from '@/lib/shell'
 import type { Search } from '@/lib/url'
 import { IconButton } from '@/ui/Button'
 import { Icon } from '@/ui/Icon'
 import { Completion } from './Completion'
 import styles from './FindField.module.css'
+import { none, type Offer, offersAt } from './offers'
 import { Pieces } from './Pieces'
 
 const settleMs = 350
@@ -35,8 +36,7 @@ export function FindField() {
     setText(applied)
   }
 
-  const names = useMemo(() => new Set(slot.fields.flatMap((f) => [f.name, ...(f.aliases ?? [])])), [slot.fields])
-  const reading = useMemo(() => readExpression(text, names), [text, names])
+  const reading = useMemo(() => readExpression(text, slot.fields), [text, slot.fields])
   const apply = (value: string) => {
     if (value === applied) return
     void navigate({
@@ -56,25 +56,33 @@ export function FindField() {
     // oxlint-disable-next-line react/exhaustive-deps
   }, [text, applied, param, slot.onEnter, reading.error])
 
-  const typing = wordAt(text, caret)
-  const options = open && typing && (typing.word !== '' || text === '') ? slot.fields.filter((f) => f.name.startsWith(typing.word.toLowerCase()) && f.name !== typing.word) : []
+  const offer = useMemo(() => (open ? offersAt(text, caret, slot.fields, slot.presets ?? []) : none), [open, text, caret, slot.fields, slot.presets])
+  const options = offer.options
   const [active, setActive] = useState(0)
+  // Enter applies what is typed, unless somebody went into the list.
+  const [moved, setMoved] = useState(false)
   const chosen = Math.min(active, options.length - 1)
-  const complete = (name: string) => {
-    if (!typing) return
-    const next = `${text.slice(0, typing.start)}${name} ${text.slice(caret)}`
+  const complete = (option: Offer) => {
+    const next = `${text.slice(0, offer.start)}${option.insert}${text.slice(caret)}`
+    const at = offer.start + option.insert.length
     setText(next)
-    setCaret(typing.start + name.length + 1)
+    setCaret(at)
+    setActive(0)
     input.current?.focus()
-    requestAnimationFrame(() => input.current?.setSelectionRange(typing.start + name.length + 1, typing.start + name.length + 1))
+    requestAnimationFrame(() => input.current?.setSelectionRange(at, at))
   }
   const onKeyDown = (e: React.KeyboardEvent) => {
-    if (options.length > 0 && typing && (e.key === 'ArrowDown' || e.key === 'ArrowUp')) {
+    if (options.length > 0 && (e.key === 'ArrowDown' || e.key === 'ArrowUp')) {
       e.preventDefault()
-      setActive((chosen + (e.key === 'ArrowDown' ? 1 : options.length - 1)) % options.length)
-    } else if (options.length > 0 && e.key === 'Tab' && typing && typing.word !== '') {
+      setMoved(true)
+      setActive(moved ? (chosen + (e.key === 'ArrowDown' ? 1 : options.length - 1)) % options.length : e.key === 'ArrowDown' ? 0 : options.length - 1)
+    } else if (e.key === 'Tab' && !e.shiftKey && options[chosen] && (offer.typed !== '' || moved)) {
       e.preventDefault()
-      complete(options[chosen]?.name ?? '')
+      complete(options[chosen])
+    } else if (e.key === 'Enter' && moved && options[chosen]) {
+      e.preventDefault()
+      complete(options[chosen])
+      setMoved(false)
     } else if (e.key === 'Enter') {
       setOpen(false)
       if (!reading.error) apply(text.trim())
@@ -91,7 +99,7 @@ export function FindField() {
     if (pieces.current) pieces.current.scrollLeft = e.currentTarget.scrollLeft
   }
   return (
-    <div className={styles.find} role="search" data-error={shownError || undefined}>
+    <div className={styles.find} role="search" data-unused={slot === plainFind || undefined} data-error={shownError || undefined}>
       <Icon name="find" />
       <label htmlFor={id} className={styles.label}>
         {slot.label}
@@ -121,6 +129,7 @@ export function FindField() {
             setText(e.target.value)
             setOpen(true)
             setActive(0)
+            setMoved(false)
             place(e)
           }}
           onSelect={place}

@@ -1,17 +1,17 @@
 import type { ReactNode } from 'react'
-import type { Reading, Token } from '@/lib/expr'
+import type { Piece as Part, Reading } from '@/lib/expr/read'
 import { cx } from '@/lib/cx'
 import styles from './Pieces.module.css'
 
 /** The expression in colour. No piece may take more room than its letters: it lies under the input. */
 export function Pieces({ reading }: { reading: Reading }) {
   const out: ReactNode[] = []
-  const { tokens, error } = reading
-  for (let i = 0; i < tokens.length; ) {
-    const { chip } = tokens[i]!
+  const { pieces, error } = reading
+  for (let i = 0; i < pieces.length; ) {
+    const { chip } = pieces[i]!
     let end = i + 1
-    if (chip !== undefined) while (end < tokens.length && tokens[end]!.chip === chip) end++
-    const group = tokens.slice(i, end).map((t) => <Piece key={t.start} token={t} wrong={error !== null && t.start < error.end && t.end > error.start} />)
+    if (chip !== undefined) while (end < pieces.length && pieces[end]!.chip === chip) end++
+    const group = pieces.slice(i, end).map((t) => <Piece key={t.start} piece={t} wrong={error !== null && t.start < error.end && t.end > error.start} />)
     out.push(
       chip === undefined ? (
         group
@@ -26,6 +26,6 @@ export function Pieces({ reading }: { reading: Reading }) {
   return out
 }
 
-function Piece({ token, wrong }: { token: Token; wrong: boolean }) {
-  return <span className={cx(styles[token.kind], wrong && styles.wrong)}>{token.text}</span>
+function Piece({ piece, wrong }: { piece: Part; wrong: boolean }) {
+  return <span className={cx(styles[piece.kind], wrong && styles.wrong)}>{piece.text}</span>
 }

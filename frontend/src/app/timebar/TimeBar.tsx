@@ -7,6 +7,7 @@ import { Icon } from '@/ui/Icon'
 import { Menu, MenuCheck } from '@/ui/Menu'
 import styles from './TimeBar.module.css'
 import { windowFor } from './scale'
+import { Steps } from './Steps'
 import { Track } from './Track'
 
 const windows = [
@@ -25,7 +26,7 @@ const unchosen = ['5m', '15m', widestUnchosen] as const
 
 /** The time of every page: live, or a moment of the past; and what happened around it. */
 export function TimeBar() {
-  const [{ at, window: chosen }, setUrl] = useUrlState(sharedSearch)
+  const [{ at, vs, window: chosen }, setUrl] = useUrlState(sharedSearch)
   const now = useNow()
   const live = at === ''
   const { state } = useConnection()
@@ -36,6 +37,7 @@ export function TimeBar() {
   const { data, error } = useTimeline(chosen, until)
   const window = chosen || (until === null ? windowFor(data, unchosen, now) : widestUnchosen)
   const seconds = windowSeconds(window) ?? asked
+  const frame = Math.max(1, data?.step_s ?? 5) * 1000
   return (
     <section className={styles.time} aria-label="Time">
       <div className={styles.now}>
@@ -54,6 +56,8 @@ export function TimeBar() {
         <time className={styles.clock} dateTime={live ? undefined : at}>
           {clock(live ? now : at)}
         </time>
+        {/* How long a step is, the timeline says: before it is here, a step back and one on would not meet. */}
+        {live || (!data && !error) ? null : <Steps at={Date.parse(at)} frame={frame} now={now} onGo={(ms) => setUrl({ at: ms === null ? '' : new Date(ms).toISOString() })} />}
         {live ? (
           <Menu
             trigger={
@@ -76,7 +80,7 @@ export function TimeBar() {
         )}
       </div>
       {data ? (
-        <Track timeline={data} seconds={seconds} now={now} at={live ? null : Date.parse(at)} onScrub={(ms) => setUrl({ at: ms === null ? '' : new Date(ms).toISOString() })} />
+        <Track timeline={data} seconds={seconds} now={now} at={live ? null : Date.parse(at)} vs={vs === '' ? null : Date.parse(vs)} onCompare={vs === '' ? null : (ms) => setUrl({ vs: new Date(ms).toISOString() })} onScrub={(ms) => setUrl({ at: ms === null ? '' : new Date(ms).toISOString() })} />
       ) : (
         <p className={styles.wait}>{error ? `No timeline: ${error.message}` : ''}</p>
       )}

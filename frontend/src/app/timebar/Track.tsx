@@ -13,13 +13,19 @@ export function Track({
   seconds,
   now,
   at,
+  vs,
   onScrub,
+  onCompare,
 }: {
   timeline: Timeline
   seconds: number
   now: number
   at: number | null
+  /** The moment compared with. */
+  vs: number | null
   onScrub: (ms: number | null) => void
+  /** Null where nothing is compared. */
+  onCompare: ((ms: number) => void) | null
 }) {
   const host = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
@@ -43,10 +49,10 @@ export function Track({
     canvas.current.width = Math.round(size.w * ratio)
     canvas.current.height = Math.round(size.h * ratio)
     context.setTransform(ratio, 0, 0, ratio, 0, 0)
-    drawTrack(context, { timeline, scale, size, at, ink: readInk(canvas.current) })
+    drawTrack(context, { timeline, scale, size, at, vs, ink: readInk(canvas.current) })
     // `theme` changes the ink that is read.
     // oxlint-disable-next-line react/exhaustive-deps
-  }, [timeline, scale.from, scale.to, size, at, theme])
+  }, [timeline, scale.from, scale.to, size, at, vs, theme])
 
   const timeAt = (e: React.PointerEvent) => {
     const box = host.current?.getBoundingClientRect()
@@ -54,7 +60,9 @@ export function Track({
   }
   const scrub = (e: React.PointerEvent) => {
     const t = timeAt(e)
-    if (t !== null && e.buttons === 1) onScrub(clampToNow(t, scale))
+    if (t === null || e.buttons !== 1) return
+    if (e.shiftKey && onCompare) onCompare(Math.max(scale.from, Math.min(scale.to, t)))
+    else onScrub(clampToNow(t, scale))
   }
   const frame = Math.max(1, timeline.step_s) * 1000
   return (

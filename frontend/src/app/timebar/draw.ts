@@ -28,7 +28,7 @@ export function readInk(element: Element): Ink {
   }
 }
 
-type Job = { timeline: Timeline; scale: TrackScale; size: { w: number; h: number }; at: number | null; ink: Ink }
+type Job = { timeline: Timeline; scale: TrackScale; size: { w: number; h: number }; at: number | null; vs: number | null; ink: Ink }
 
 export function drawTrack(c: CanvasRenderingContext2D, job: Job): void {
   const { size, ink, timeline } = job
@@ -42,7 +42,21 @@ export function drawTrack(c: CanvasRenderingContext2D, job: Job): void {
   axis(c, job, base, low)
   errors(c, job, base, top, most)
   markers(c, job, base, top, low)
+  compared(c, job, base)
   playhead(c, job, base, top, most)
+}
+
+/** The moment that the one shown is compared with. */
+function compared(c: CanvasRenderingContext2D, { scale, size, vs, ink }: Job, base: number): void {
+  if (vs === null) return
+  const x = Math.max(inset.left, Math.min(size.w - inset.right, scale.x(vs)))
+  c.strokeStyle = ink.info
+  c.lineWidth = 1.5
+  c.setLineDash([3, 2])
+  line(c, x, 4, x, base)
+  c.setLineDash([])
+  c.fillStyle = ink.info
+  dot(c, x, 5)
 }
 
 function axis(c: CanvasRenderingContext2D, { scale, size, ink, timeline }: Job, base: number, low: boolean): void {
@@ -134,7 +148,7 @@ function markers(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Jo
   }
 }
 
-/** Diamond: configuration. Triangle: started or stopped. Octagon: alert. */
+/** Diamond: configuration. Triangle: started or stopped. Octagon: alert. Square: a breaker opened or closed. */
 function mark(c: CanvasRenderingContext2D, m: Marker, x: number, y: number, ink: Ink): void {
   c.beginPath()
   if (m.kind === 'config') {
@@ -143,6 +157,9 @@ function mark(c: CanvasRenderingContext2D, m: Marker, x: number, y: number, ink:
   } else if (m.kind === 'alert') {
     c.fillStyle = m.severity === 'warn' ? ink.warn : m.severity === 'ok' ? ink.ok : ink.fail
     for (let i = 0; i < 8; i++) c.lineTo(x + Math.cos(Math.PI / 8 + (i * Math.PI) / 4) * 4.7, y + Math.sin(Math.PI / 8 + (i * Math.PI) / 4) * 4.7)
+  } else if (m.kind === 'breaker') {
+    c.fillStyle = m.severity === 'ok' ? ink.ok : m.severity === 'fail' ? ink.fail : ink.warn
+    c.rect(x - 3.8, y - 3.8, 7.6, 7.6)
   } else {
     c.fillStyle = ink.text2
     const up = m.kind === 'start' ? 1 : -1

@@ -54,7 +54,7 @@ export function nearestMarker(markers: readonly Marker[], scale: TrackScale, x: 
 
 export type MarkerCluster = { marker: Marker; x: number; more: number }
 
-const order: Record<Marker['kind'], number> = { alert: 0, config: 1, stop: 2, start: 3 }
+const order: Record<Marker['kind'], number> = { alert: 0, config: 1, breaker: 2, stop: 3, start: 4 }
 const near = 9
 
 /** Marks that would lie on each other become one: the weightiest, and how many more. */

@@ -15,16 +15,22 @@ import { ZoomBar } from './ZoomBar'
 export function GraphCanvas({
   model,
   level,
+  noun,
   metric,
   selected,
   onSelect,
+  onFold,
   live,
 }: {
   model: Model
+  /** Names the set of positions: each level and each focus has its own. */
   level: string
+  /** What one node is. */
+  noun: string
   metric: Metric
   selected: string | null
   onSelect: (id: string | null) => void
+  onFold: (namespace: string) => void
   live: boolean
 }) {
   const [engine] = useState(() => new GraphEngine({ runner: workerRunner(), storage: safeStorage() }))
@@ -44,9 +50,17 @@ export function GraphCanvas({
   useEffect(() => engine.setFlow(live), [engine, live])
   useEffect(() => engine.onPress((hit) => onSelect(hit?.id ?? null)), [engine, onSelect])
   useEffect(() => {
-    canvasActions.set({ tidy: () => engine.tidy(), fit: () => engine.fitAll(), zoom: (f) => engine.zoomBy(f), added: picture.added })
+    canvasActions.set({ tidy: () => engine.tidy(), fit: () => engine.fitAll(), zoom: (f) => engine.zoomBy(f), svg: () => engine.toSVG(), added: picture.added })
     return resetCanvasActions
   }, [engine, picture.added])
+
+  // Another focus is another picture: all of it comes into view.
+  const focusSeen = useRef(level)
+  useEffect(() => {
+    if (focusSeen.current === level) return
+    focusSeen.current = level
+    engine.fitAll()
+  }, [engine, level])
 
   // Panning and zooming move one element; React has no part in it.
   useLayoutEffect(() => {
@@ -63,8 +77,8 @@ export function GraphCanvas({
   }, [engine])
 
   return (
-    <section className={styles.canvas} aria-label="Service graph" ref={host}>
-      <Overlay ref={world} model={model} picture={picture} selected={selected} focused={focused} metric={metric} level={level} />
+    <section className={styles.canvas} aria-label="Service graph" aria-busy={!picture.ready} ref={host}>
+      <Overlay ref={world} model={model} picture={picture} selected={selected} focused={focused} metric={metric} noun={noun} onFold={onFold} />
       <Mirror
         model={model}
         picture={picture}
@@ -74,6 +88,7 @@ export function GraphCanvas({
           if (id !== null) engine.show(id)
         }}
         onOpen={onSelect}
+        onFold={onFold}
       />
       <div className={styles.corner} data-no-pan>
         <Legend />

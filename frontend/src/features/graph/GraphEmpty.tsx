@@ -1,9 +1,10 @@
 import { Link } from '@tanstack/react-router'
-import { useConnection, useLiveClient, useNow } from '@/api/live-context'
 import { plural } from '@/lib/format'
 import { Button } from '@/ui/Button'
 import { EmptyState } from '@/ui/EmptyState'
+import { LiveWaiting } from '@/ui/LiveView'
 import { Skeleton } from '@/ui/Skeleton'
+import { type Failure, Trouble } from '@/ui/Trouble'
 
 /** Why nothing is drawn, and what to do about it. */
 export function GraphEmpty({
@@ -47,26 +48,12 @@ export function GraphEmpty({
 }
 
 /** Before the first picture: nothing for a moment, then why there is none. */
-export function GraphWaiting({ error, past, onLive }: { error: string | undefined; past: boolean; onLive: () => void }) {
-  const { state, attempt, retryAt } = useConnection()
-  const client = useLiveClient()
-  const now = useNow()
-  if (error) {
-    return (
-      <EmptyState state="fail" title={past ? 'This moment cannot be shown' : 'The graph cannot be shown'} why={error}>
-        {past ? <Button onClick={onLive}>Back to live</Button> : null}
-      </EmptyState>
-    )
-  }
-  if (!past && (state === 'waiting' || (state === 'connecting' && attempt > 0))) {
-    const wait = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000))
-    return (
-      <EmptyState state="fail" title="The server does not answer" why={`Is sidelight running, and is this page on its address? Next attempt in ${wait} s.`}>
-        <Button icon="retry" onClick={() => client.retryNow()}>
-          Try now
-        </Button>
-      </EmptyState>
-    )
-  }
-  return <Skeleton rows={8} label="Loading the graph" />
+export function GraphWaiting({ error, past, onLive }: { error: Failure | null; past: boolean; onLive: () => void }) {
+  if (!past) return <LiveWaiting noun="the graph" rows={8} error={error} />
+  if (!error) return <Skeleton rows={8} label="Loading the graph" />
+  return (
+    <Trouble title="This moment cannot be shown" error={error}>
+      <Button onClick={onLive}>Back to live</Button>
+    </Trouble>
+  )
 }

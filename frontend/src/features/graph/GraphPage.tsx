@@ -1,9 +1,11 @@
-import { lazy, Suspense, useEffect, useMemo, useRef, useState } from 'react'
-import { type GraphParams, useGraph } from '@/api/graph'
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { type GraphParams, useGraph, usePastGraph } from '@/api/graph'
 import { useStaleness } from '@/api/resource'
 import type { StaleSource } from '@/api/types'
+import { compareViews } from '@/graph/compare'
+import { drawnMost, foldableNamespaces } from '@/graph/fold'
 import { History } from '@/graph/history'
-import { buildModel, countInWords, type Model } from '@/graph/model'
+import { buildModel, countInWords, type Model, nounOf } from '@/graph/model'
 import { describeEdge, describeNode } from '@/graph/words'
 import { count, plural } from '@/lib/format'
 import { announce, useFindSlot, useFoot } from '@/lib/shell'
@@ -11,12 +13,14 @@ import { clock } from '@/lib/time'
 import { namespacesOf, useUrlState } from '@/lib/url'
 import { Skeleton } from '@/ui/Skeleton'
 import { StaleNote } from '@/ui/Stale'
-import { findFields } from './fields'
+import { ComparePanel } from './ComparePanel'
+import { findFields, findPresets } from './fields'
 import { GraphCanvas } from './GraphCanvas'
 import { GraphEmpty, GraphWaiting } from './GraphEmpty'
 import styles from './GraphPage.module.css'
+import { GraphMenu } from './GraphMenu'
 import { GraphTools } from './GraphTools'
-import { graphSearch, graphWindowSeconds } from './url'
+import { foldingOf, graphSearch, graphWindowSeconds, toggled } from './url'
 import { useGraphKeys } from './useGraphKeys'
 
 const GraphTable = lazy(() => import('./GraphTable').then((m) => ({ default: m.GraphTable })))
@@ -26,12 +30,33 @@ const SidePanel = lazy(() => import('./panel/SidePanel').then((m) => ({ default:
 export function GraphPage() {
   const [url, setUrl] = useUrlState(graphSearch)
   const params = useMemo<GraphParams>(
-    () => ({ group: url.level, namespaces: namespacesOf(url.ns), windowSeconds: graphWindowSeconds, q: url.q }),
-    [url.level, url.ns, url.q],
+    () => ({
+      group: url.level,
+      namespaces: namespacesOf(url.ns),
+      windowSeconds: graphWindowSeconds,
+      q: url.q,
+      max: url.fold === 'none' ? 0 : drawnMost,
+      open: url.open.split(',').filter(Boolean),
+      focus: url.focus,
+      hops: Number(url.hops),
+    }),
+    [url.level, url.ns, url.q, url.fold, url.open, url.focus, url.hops],
   )
   const graph = useGraph(params, url.at === '' ? null : url.at)
   const staleFor = useStaleness(graph.isPast ? null : graph.receivedAt)
-  const model = useMemo(() => (graph.data ? buildModel(graph.data, url.find === 'hide') : null), [graph.data, url.find])
+  const past = usePastGraph(params, url.vs === '' ? null : url.vs)
+  const comparison = useMemo(() => (url.vs !== '' && past.data && graph.data ? compareViews(past.data, graph.data) : null), [url.vs, past.data, graph.data])
+  const drawn = comparison?.view ?? graph.data
+  const model = useMemo(
+    () => (drawn ? buildModel(drawn, { hide: url.find === 'hide', ...foldingOf({ fold: url.fold, open: url.open }), focus: url.focus, hops: Number(url.hops) }) : null),
+    [drawn, url.find, url.fold, url.open, url.focus, url.hops],
+  )
+  const sizes = useMemo(() => (graph.data ? foldableNamespaces(graph.data) : new Map<string, number>()), [graph.data])
+  const folded = model?.folded.namespaces
+  const toggleFold = useCallback(
+    (namespace: string) => setUrl(toggled({ fold: url.fold, open: url.open }, namespace, folded ?? new Set())),
+    [setUrl, url.fold, url.open, folded],
+  )
   const selected = url.sel !== '' && model && (model.nodes.has(url.sel) || model.edges.has(url.sel)) ? url.sel : null
   const select = useMemo(() => (id: string | null) => setUrl({ sel: id ?? '' }, { push: id !== null }), [setUrl])
 
@@ -47,6 +72,7 @@ export function GraphPage() {
     placeholder: 'errors > 1 % or p95 > 250 ms',
     note: url.q !== '' && matched ? `${plural(matched.edges, 'edge')}, ${plural(matched.nodes, 'node')}` : '',
     fields: findFields,
+    presets: findPresets,
     error: badExpression ? (graph.error?.message ?? '') : '',
   })
   useFoot('', url.view === 'table' ? 'T graph' : 'arrows move along edges · Enter opens · T table')
@@ -62,10 +88,16 @@ export function GraphPage() {
   const empty = model !== null && model.nodes.size === 0
   const notice = graph.isPast ? `The graph as it was at ${clock(url.at)}.` : ''
   return (
-    <div className={styles.page} data-panel={selected !== null}>
+    <div className={styles.page} data-panel={selected !== null || url.vs !== ''}>
       <h1 className="sr-only">Service graph</h1>
       <div className={styles.main} data-stale={staleFor !== null}>
-        <GraphTools url={url} setUrl={setUrl} counts={model ? countInWords(model, url.level) : ''} />
+        <GraphTools
+          url={url}
+          setUrl={setUrl}
+          counts={model ? countInWords(model, url.level) : ''}
+          folds={model && sizes.size > 0 ? { sizes, folded: model.folded.namespaces, toggle: toggleFold, all: () => setUrl({ fold: [...sizes.keys()].sort().join(','), open: '' }), none: () => setUrl({ fold: 'none', open: '' }) } : null}
+          menu={model && graph.data ? <GraphMenu view={graph.data} model={model} url={url} /> : null}
+        />
         <div className={styles.notes}>
           {staleFor === null ? null : <StaleNote ageSeconds={staleFor} />}
           {graph.data && graph.data.stale.length > 0 && staleFor === null ? <SilentSources stale={graph.data.stale} /> : null}
@@ -75,8 +107,8 @@ export function GraphPage() {
           {notice === '' ? null : <p className={styles.past}>{notice}</p>}
           {graph.error && !badExpression && model ? <p className={styles.error}>{graph.error.message}</p> : null}
         </div>
-        {model === null ? <GraphWaiting error={graph.error?.message} past={graph.isPast} onLive={() => setUrl({ at: '' })} /> : null}
-        {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} past={graph.isPast} onReset={() => setUrl({ q: '', ns: '' })} /> : null}
+        {model === null ? <GraphWaiting error={graph.error} past={graph.isPast} onLive={() => setUrl({ at: '' })} /> : null}
+        {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} past={graph.isPast} onReset={() => setUrl({ q: '', ns: '', focus: '' })} /> : null}
         {model && !empty ? (
           url.view === 'table' ? (
             <Suspense fallback={<Skeleton rows={12} />}>
@@ -85,10 +117,12 @@ export function GraphPage() {
           ) : (
             <GraphCanvas
               model={model}
-              level={url.level}
+              level={url.focus === '' ? url.level : `${url.level} ${url.focus} ${url.hops}`}
+              noun={nounOf(url.level)}
               metric={url.metric}
               selected={selected}
               onSelect={select}
+              onFold={toggleFold}
               live={!graph.isPast && staleFor === null}
             />
           )
@@ -105,8 +139,12 @@ export function GraphPage() {
             tab={url.tab}
             onTab={(tab) => setUrl({ tab })}
             onSelect={select}
+            onView={setUrl}
+            onFold={toggleFold}
           />
         </Suspense>
+      ) : url.vs !== '' ? (
+        <ComparePanel comparison={comparison} error={past.error?.message ?? ''} vs={url.vs} at={url.at} onSelect={select} onClose={() => setUrl({ vs: '' })} />
       ) : null}
     </div>
   )

@@ -41,6 +41,13 @@ export function Legend() {
                 {rps === 1000 ? '1\u202f000' : rps} rps
               </div>
             ))}
+            <div className={styles.row}>
+              <svg width="40" height="10">
+                <path d="M0 5H40" stroke="var(--ok-quiet)" strokeWidth="2.2" />
+                <path d="M13 5l5-4.5 5 4.5-5 4.5z" fill="var(--bar)" stroke="var(--ok-quiet)" strokeWidth="1.4" />
+              </svg>
+              weighted split
+            </div>
           </div>
           <div>
             <h4>Workload</h4>

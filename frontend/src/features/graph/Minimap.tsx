@@ -1,6 +1,6 @@
-import { useRef, useSyncExternalStore } from 'react'
+import { useMemo, useRef, useSyncExternalStore } from 'react'
 import type { GraphEngine } from '@/graph/engine'
-import { card, inflate } from '@/graph/geometry'
+import { card, inflate, type Point } from '@/graph/geometry'
 import type { Model } from '@/graph/model'
 import { seen } from '@/graph/viewport'
 import styles from './Minimap.module.css'
@@ -11,6 +11,7 @@ const size = { w: 166, h: 106 }
 export function Minimap({ engine, model }: { engine: GraphEngine; model: Model }) {
   const camera = useSyncExternalStore(engine.camera.subscribe, engine.camera.get)
   const picture = useSyncExternalStore(engine.picture.subscribe, engine.picture.get)
+  const cards = useMemo(() => cardPaths(model, picture.positions), [model, picture.positions])
   const ref = useRef<SVGSVGElement>(null)
   const extent = engine.extent()
   if (!extent) return null
@@ -46,8 +47,8 @@ export function Minimap({ engine, model }: { engine: GraphEngine; model: Model }
         {[...picture.boxes].map(([id, r]) => (
           <rect key={id} x={r.x} y={r.y} width={r.w} height={r.h} rx={8 / scale / 2} className={styles.box} strokeWidth={0.7 / scale} />
         ))}
-        {[...picture.positions].map(([id, at]) => (
-          <rect key={id} x={at.x} y={at.y} width={card.w} height={card.h} rx={1.4 / scale} fill={tone(model, id)} />
+        {tones.map((fill) => (
+          <path key={fill} d={cards.get(fill)} fill={fill} />
         ))}
         <rect x={x1} y={y1} width={w} height={h} rx={2 / scale} fill="none" stroke="var(--info)" strokeWidth={1.2 / scale} />
       </svg>
@@ -55,7 +56,16 @@ export function Minimap({ engine, model }: { engine: GraphEngine; model: Model }
   )
 }
 
-function tone(model: Model, id: string): string {
+const tones = ['var(--data-2)', 'var(--warn)', 'var(--fail)'] as const
+
+/** All cards as one path for each tone: ten thousand elements would take longer than the graph. */
+function cardPaths(model: Model, positions: ReadonlyMap<string, Point>): Map<string, string> {
+  const parts = new Map<string, string[]>(tones.map((t) => [t, []]))
+  for (const [id, { x, y }] of positions) parts.get(tone(model, id))?.push(`M${Math.round(x)} ${Math.round(y)}h${card.w}v${card.h}h-${card.w}z`)
+  return new Map([...parts].map(([fill, list]) => [fill, list.join('')]))
+}
+
+function tone(model: Model, id: string): (typeof tones)[number] {
   const state = model.nodes.get(id)?.health.state
   return state === 'fail' ? 'var(--fail)' : state === 'warn' ? 'var(--warn)' : 'var(--data-2)'
 }

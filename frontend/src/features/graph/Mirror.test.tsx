@@ -15,6 +15,7 @@ const picture: Picture = {
   positions,
   routes: routeEdges(model.edges.values(), positions),
   boxes: new Map(),
+  forks: new Map(),
   labels: [],
   cards: true,
   visible: new Set(),
@@ -26,7 +27,7 @@ const focused = () => document.activeElement?.textContent ?? ''
 function show(selected: string | null = null) {
   const onOpen = vi.fn()
   const onFocus = vi.fn()
-  render(<Mirror model={model} picture={picture} selected={selected} onFocus={onFocus} onOpen={onOpen} />)
+  render(<Mirror model={model} picture={picture} selected={selected} onFocus={onFocus} onOpen={onOpen} onFold={vi.fn()} />)
   return { onOpen, onFocus }
 }
 const press = (key: string) => fireEvent.keyDown(document.activeElement as Element, { key })

@@ -2,9 +2,9 @@ import { useSyncExternalStore } from 'react'
 import { Store } from '@/lib/store'
 
 /** What the toolbar may ask of the canvas that is mounted, if one is. */
-export type CanvasActions = { tidy: () => void; fit: () => void; zoom: (factor: number) => void; added: number }
+export type CanvasActions = { tidy: () => void; fit: () => void; zoom: (factor: number) => void; svg: (() => string) | null; added: number }
 
-const none: CanvasActions = { tidy: () => undefined, fit: () => undefined, zoom: () => undefined, added: 0 }
+const none: CanvasActions = { tidy: () => undefined, fit: () => undefined, zoom: () => undefined, svg: null, added: 0 }
 
 export const canvasActions = new Store<CanvasActions>(none)
 

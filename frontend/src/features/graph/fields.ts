@@ -1,4 +1,16 @@
-import type { FieldHelp } from '@/lib/shell'
+import type { FieldHelp, Preset } from '@/lib/shell'
+
+/** What is asked of a graph most. */
+export const findPresets: readonly Preset[] = [
+  { name: 'What fails', expression: 'health = fail or health = warn' },
+  { name: 'Errors that a proxy made', expression: 'answered_by = proxy' },
+  { name: 'Slow', expression: 'p95 > 250 ms' },
+  { name: 'Retries behind success', expression: 'attempts > 1.05' },
+  { name: 'Without a sidecar', expression: 'kind = workload and not meshed' },
+  { name: 'In plaintext', expression: 'kind = edge and mtls < 1' },
+  { name: 'Behind in configuration', expression: 'behind > 0' },
+  { name: 'A connection per request', expression: 'churn > 1' },
+]
 
 /** What find expressions on the graph may ask for: the schema of server/graph. */
 export const findFields: readonly FieldHelp[] = [
@@ -16,11 +28,11 @@ export const findFields: readonly FieldHelp[] = [
   { name: 'rps', aliases: ['traffic', 'rate'], help: 'requests a second; node: in, or out when nothing comes in' },
   { name: 'rps_in', aliases: ['httpin', 'grpcin'], help: 'node: requests a second that come in' },
   { name: 'rps_out', aliases: ['httpout', 'grpcout'], help: 'node: requests a second that go out' },
-  { name: 'errors', aliases: ['error', 'httperr', 'grpcerr'], help: 'share of failed requests' },
+  { name: 'errors', aliases: ['error', '%error', 'httperr', '%httperr', 'grpcerr', '%grpcerr'], help: 'share of failed requests' },
   { name: 'p50', help: 'median latency' },
   { name: 'p95', aliases: ['rt', 'responsetime', 'latency'], help: '95th percentile of latency' },
   { name: 'p99', help: '99th percentile of latency' },
-  { name: 'code', aliases: ['codes'], help: 'edge: status of any answer: 503, 5xx, grpc:14, 0' },
+  { name: 'code', aliases: ['codes'], help: 'edge: any answer\'s status: 503, 5xx, grpc:14, 0' },
   { name: 'status', help: 'edge: highest HTTP status among the answers' },
   { name: 'flags', aliases: ['flag'], help: 'edge: any response flag: UF, URX …' },
   { name: 'answered_by', aliases: ['by'], help: 'edge: upstream or proxy, of error answers', values: ['upstream', 'proxy'] },
@@ -31,13 +43,21 @@ export const findFields: readonly FieldHelp[] = [
   { name: 'mtls', help: 'edge: share of traffic under mutual TLS' },
   { name: 'bytes', aliases: ['throughput'], help: 'bytes a second, both directions' },
   { name: 'connections', help: 'open TCP connections' },
-  { name: 'weight', help: 'edge: configured share of its split' },
+  { name: 'weight', aliases: ['trafficshifting', 'ts'], help: 'edge: configured share of its split' },
   { name: 'config', help: 'node: configuration state: synced, stale, rejected …', values: ['synced', 'in-flight', 'slow', 'stale', 'rejected', 'disconnected', 'never-connected', 'drifted', 'unsupported'] },
   { name: 'revision', aliases: ['rev'], help: 'node: configuration revision that it runs' },
   { name: 'behind', help: 'node: revisions that it lacks' },
-  { name: 'meshed', aliases: ['sidecar'], help: 'node: has a sidecar' },
-  { name: 'mirrored', help: 'edge: copies of requests' },
+  { name: 'meshed', aliases: ['sidecar', 'sc'], help: 'node: has a sidecar' },
+  { name: 'mirrored', aliases: ['mirroring'], help: 'edge: copies of requests' },
   { name: 'health', help: 'ok, warn, fail, idle or unknown; or the code of a reason: 5xx, config …', values: ['ok', 'warn', 'fail', 'idle', 'unknown'] },
   { name: 'healthy', help: 'neither warn, fail nor unknown' },
   { name: 'idle', help: 'no traffic in the window' },
+  { name: 'http', help: 'edge: HTTP requests a second' },
+  { name: 'grpc', help: 'edge: gRPC requests a second' },
+  { name: 'tcp', help: 'edge: bytes a second of plain TCP' },
+  { name: 'tcp_in', aliases: ['tcpin'], help: 'node: bytes a second that callers send and get, requests\' included' },
+  { name: 'tcp_out', aliases: ['tcpout'], help: 'node: bytes a second that it sends and gets when it calls' },
+  { name: 'ejected', aliases: ['circuitbreaker', 'cb'], help: 'endpoints are ejected by outlier detection, or a limit of a pool is reached' },
+  { name: 'gateway', help: 'node: a gateway' },
+  { name: 'folded', help: 'node: workloads that it stands for' },
 ]

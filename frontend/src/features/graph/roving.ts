@@ -38,6 +38,10 @@ function sideways(right: boolean, from: string, model: Model, positions: Readonl
   return best?.id ?? null
 }
 
+/** How far apart nodes of one column may stand, and what is farther than any column is long. */
+const column = 100
+const elsewhere = 1e6
+
 function updown(by: 1 | -1, from: string, model: Model, positions: ReadonlyMap<string, Point>): string | null {
   const edge = model.edges.get(from)
   if (edge) {
@@ -52,7 +56,9 @@ function updown(by: 1 | -1, from: string, model: Model, positions: ReadonlyMap<s
   for (const [id, p] of positions) {
     const dy = (p.y - here.y) * by
     if (id === from || dy <= 0) continue
-    const far = dy + Math.abs(p.x - here.x) * 2
+    // The column first, however far down; who stands alone elsewhere is reached after it.
+    const dx = Math.abs(p.x - here.x)
+    const far = dy + (dx <= column ? 0 : elsewhere + dx * 2)
     if (far < least) {
       least = far
       best = id

@@ -1,17 +1,42 @@
 import { z } from 'zod'
+import type { Choice } from '@/graph/model'
 import { sharedSearch } from '@/lib/url'
 
 /** The graph's part of the address. */
 export const graphSearch = sharedSearch.extend({
-  level: z.enum(['namespace', 'service', 'workload']).catch('workload'),
+  level: z.enum(['namespace', 'app', 'versioned', 'service', 'workload']).catch('workload'),
   metric: z.enum(['rate', 'p95', 'errors', 'bytes']).catch('rate'),
   view: z.enum(['canvas', 'table']).catch('canvas'),
   /** Find dims what does not match; hide takes away what does. */
   find: z.enum(['find', 'hide']).catch('find'),
+  /** Namespaces folded by hand, comma-separated; `none` folds nobody, not even by size. */
+  fold: z.string().catch(''),
+  /** Namespaces that stay open although there is much to draw. */
+  open: z.string().catch(''),
+  /** The id of the node in focus, and how many calls away the graph reaches from it. */
+  focus: z.string().catch(''),
+  hops: z.enum(['1', '2', '3']).catch('1'),
   /** The id of the selected node or edge. */
   sel: z.string().catch(''),
-  tab: z.enum(['traffic', 'connections', 'config', 'codes']).catch('traffic'),
+  tab: z.enum(['traffic', 'connections', 'config', 'codes', 'versions']).catch('traffic'),
 })
+
+/** The folding that an address asks for. */
+export function foldingOf({ fold, open }: Pick<GraphSearch, 'fold' | 'open'>): Pick<Choice, 'fold' | 'auto'> {
+  if (fold === 'none') return {}
+  return { fold: new Set(fold.split(',').filter(Boolean)), auto: { open: new Set(open.split(',').filter(Boolean)) } }
+}
+
+/** The address after a namespace has been folded or opened; `folded` is what is folded now, for whatever reason. */
+export function toggled({ fold, open }: Pick<GraphSearch, 'fold' | 'open'>, namespace: string, folded: ReadonlySet<string>): Pick<GraphSearch, 'fold' | 'open'> {
+  const byHand = new Set(fold === 'none' ? [] : fold.split(',').filter(Boolean))
+  const opened = new Set(open.split(',').filter(Boolean))
+  if (folded.has(namespace)) {
+    if (!byHand.delete(namespace)) opened.add(namespace)
+  } else if (!opened.delete(namespace)) byHand.add(namespace)
+  const words = (names: Set<string>) => [...names].sort().join(',')
+  return { fold: byHand.size === 0 && fold === 'none' ? 'none' : words(byHand), open: words(opened) }
+}
 
 export type GraphSearch = z.infer<typeof graphSearch>
 

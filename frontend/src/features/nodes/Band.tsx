@@ -1,8 +1,9 @@
 import type { ReactNode } from 'react'
-import type { NodeState, NodesView, Revision } from '@/api/types'
+import type { NodeState, NodesView, Revision, RevisionTraffic } from '@/api/types'
 import { ChipButton } from '@/ui/Chip'
 import { clock } from '@/lib/time'
-import { count, plural } from '@/lib/format'
+import { cx } from '@/lib/cx'
+import { count, duration, percent, plural, text } from '@/lib/format'
 import styles from './Band.module.css'
 import { SpreadChart } from './SpreadChart'
 import { STATE_ORDER, STATES } from './states'
@@ -83,6 +84,8 @@ function Runs({ view, onRevision }: Pick<BandProps, 'view' | 'onRevision'>) {
   const shown = rows.length > 5 ? rows.slice(0, 4) : rows
   const rest = rows.slice(shown.length)
   const most = Math.max(1, ...rows.map((r) => r.nodes))
+  const traffic = new Map((view.traffic ?? []).filter((t) => t.rps > 0).map((t) => [t.revision, t]))
+  const least = Math.min(...[...traffic.values()].map((t) => t.error_ratio))
   return (
     <ul className={styles.runs}>
       {shown.map((r) => (
@@ -92,6 +95,7 @@ function Runs({ view, onRevision }: Pick<BandProps, 'view' | 'onRevision'>) {
             <span className={styles.bar}>
               <i style={{ width: `${Math.max(1.5, (r.nodes / most) * 100)}%`, background: barColour(r, desired) }} />
               <span className="cut">{r.state_note ?? behindNote(r.revision, desired)}</span>
+              <Handles traffic={traffic.get(r.revision)} least={least} />
             </span>
             <span className="num">{count(r.nodes)}</span>
           </button>
@@ -103,6 +107,18 @@ function Runs({ view, onRevision }: Pick<BandProps, 'view' | 'onRevision'>) {
         </li>
       ) : null}
     </ul>
+  )
+}
+
+/** How nodes at a revision do: errors stand out when they are a point above the best revision's. */
+function Handles({ traffic, least }: { traffic: RevisionTraffic | undefined; least: number }) {
+  if (!traffic) return null
+  const errors = text(percent(traffic.error_ratio))
+  const p95 = traffic.p95_ms === null ? '' : `, p95 ${text(duration(traffic.p95_ms))}`
+  return (
+    <span className={cx(styles.handles, traffic.error_ratio > least + 0.01 && 'fail-t')} title={`${errors} of requests fail${p95}, on ${plural(traffic.nodes, 'connected node')}, in the last minute`}>
+      {errors} errors
+    </span>
   )
 }
 

@@ -2,7 +2,8 @@ import { Link } from '@tanstack/react-router'
 import { useLayoutEffect } from 'react'
 import type { ReactNode } from 'react'
 import { useNode } from '@/api/nodes'
-import type { NodeDetail, NodeStatus, ResourceStatus } from '@/api/types'
+import type { NodeDetail, NodeIdentity, NodeStatus, ResourceStatus } from '@/api/types'
+import { Charts } from '@/panel/Charts'
 import { buttonClass } from '@/ui/Button'
 import { useHeight } from '@/ui/charts/measure'
 import { Skeleton } from '@/ui/Skeleton'
@@ -10,8 +11,9 @@ import { useNow } from '@/api/live-context'
 import { count, duration, plural, span, text } from '@/lib/format'
 import { clock, clockMs, secondsSince } from '@/lib/time'
 import styles from './NodeDrill.module.css'
+import { Lives } from './Lives'
 import { Resources } from './Resources'
-import { STATES } from './states'
+import { nextOf, STATES } from './states'
 
 /** What one node has and lacks, and why, below its row. */
 export function NodeDrill({ node, onHeight }: { node: NodeStatus; onHeight: (px: number) => void }) {
@@ -28,10 +30,12 @@ export function NodeDrill({ node, onHeight }: { node: NodeStatus; onHeight: (px:
         ) : (
           <Skeleton rows={5} label="Loading resources" />
         )}
+        <Charts uid="sidelight-proxy" titles={['CPU', 'Memory', 'Added latency']} choices={{ node: [node.id] }} all={{ node: node.id }} />
       </div>
       <div className={styles.side}>
         <Verdict node={node} failed={data?.resources.filter((r) => r.error) ?? []} />
         <Facts node={node} detail={data ?? null} />
+        {data ? <Lives lives={data.lives} /> : null}
         <p className={styles.actions}>
           <Link className={buttonClass('line', true)} to={'/graph' as never} search={{ sel: `workload:${node.workload.namespace}/${node.workload.name}` } as never}>
             Show on the graph
@@ -64,7 +68,7 @@ function Verdict({ node, failed }: { node: NodeStatus; failed: readonly Resource
           {failed[0]!.type} {failed[0]!.name}: {emphasise(refusal)}
         </p>
       ) : null}
-      <p className="t2">{[refusal && node.reason.includes(refusal) ? '' : sentence(node.reason), look.next].filter(Boolean).join(' ')}</p>
+      <p className="t2">{[refusal && node.reason.includes(refusal) ? '' : sentence(node.reason), nextOf(node)].filter(Boolean).join(' ')}</p>
     </>
   )
 }
@@ -82,6 +86,8 @@ function Facts({ node, detail }: { node: NodeStatus; detail: NodeDetail | null }
   if (node.address) rows.push(['Address', <span key="a" className="mono">{node.address}</span>])
   if (node.started_at) rows.push(['Started', `${clock(node.started_at)}, ${span(secondsSince(node.started_at, now))} ago`])
   rows.push(['Connection', connection(node, now)])
+  if (node.duplicate) rows.push(['Same ID', node.duplicate])
+  if (detail) rows.push(['Certificate', certificate(detail.identity, now)])
   if (detail && detail.connections.length > 1) rows.push(['Before', broken(detail)])
   const { sent_ms, acked_ms, applied_ms } = node.push
   if (sent_ms !== null) rows.push(['Last push', [`sent ${text(duration(sent_ms))}`, acked_ms === null ? 'not acked' : `acked ${text(duration(acked_ms))}`, applied_ms === null ? 'not applied' : `applied ${text(duration(applied_ms))}`].join(', ')])
@@ -115,6 +121,21 @@ function connection(n: NodeStatus, now: number): string {
   if (n.connected) return n.connected_at ? `since ${clock(n.connected_at)}, ${span(secondsSince(n.connected_at, now))}` : 'open'
   if (n.disconnected_at) return `lost at ${clock(n.disconnected_at)}, ${span(secondsSince(n.disconnected_at, now))} ago`
   return 'never one'
+}
+
+function certificate(id: NodeIdentity | null, now: number): ReactNode {
+  if (!id) return 'none: it speaks plain text only'
+  return (
+    <>
+      <span className="mono">{id.principal}</span>, <Validity until={id.not_after} now={now} />
+    </>
+  )
+}
+
+/** How long a certificate is still good, or since when it is not. */
+export function Validity({ until, now }: { until: string; now: number }) {
+  const left = (Date.parse(until) - now) / 1000
+  return left > 0 ? `renewed before it ends in ${span(left)}` : <b>{`ended ${span(-left)} ago`}</b>
 }
 
 function broken(d: NodeDetail): string {

@@ -6,7 +6,7 @@ import { count, duration, middle, plural, span, text } from '@/lib/format'
 import styles from './NodeTable.module.css'
 import type { Group } from './groups'
 import { Stages } from './Stages'
-import { STATES } from './states'
+import { STATES, wordOf } from './states'
 import { GroupStrip, NodeStrip } from './Strip'
 import type { StripAxis } from './Strip'
 
@@ -23,7 +23,7 @@ export function NodeRow({ node, axis, newest, inGroup }: { node: NodeStatus; axi
         <span className="t3 t11 cut">{node.workload.namespace}</span>
       </span>
       <span role="gridcell" className={cx('cut', TONE[look.health])} title={node.reason}>
-        {look.word}
+        {wordOf(node)}
       </span>
       <span role="gridcell" data-col="build" className={cx('cut', node.build && node.build !== newest ? 'warn-t' : 't2')} title={node.build}>
         {node.build}

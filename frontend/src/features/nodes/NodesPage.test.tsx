@@ -6,8 +6,8 @@ import { renderAt } from '../../../test/render'
 import { nodeStatus } from './fixtures/nodes'
 import { NodesPage } from '.'
 
-const answer = vi.hoisted(() => ({ live: null as unknown }))
-vi.mock('@/api/nodes', () => ({ useNodes: () => answer.live, useNode: () => ({ data: undefined, error: null }) }))
+const answer = vi.hoisted(() => ({ live: null as unknown, observed: undefined as unknown }))
+vi.mock('@/api/nodes', () => ({ useNodes: () => answer.live, useNode: () => ({ data: undefined, error: null }), useObserved: () => ({ data: answer.observed, error: null }) }))
 
 function show(...nodes: NodeStatus[]) {
   const data: NodesView = {
@@ -57,6 +57,18 @@ describe('NodesPage', () => {
     expect(screen.getByText(/2 nodes are known/)).toBeTruthy()
     fireEvent.click(screen.getByText('Show all nodes'))
     await waitFor(() => expect(search()).toEqual({}))
+  })
+  it('shows the nodes of other control planes where some are observed', async () => {
+    answer.observed = {
+      sources: [{ url: 'http://istiod-0:15014/debug/syncz', nodes: 1 }, { url: 'csds://10.0.0.9:18000', error: 'connection refused', nodes: 0 }],
+      nodes: [{ source: 'http://istiod-0:15014/debug/syncz', id: 'web-7f.front', state: 'stale', since: '2025-01-01T14:00:00Z', reason: 'RDS was sent and not acknowledged.', version: '2025-01-01/7', seen_at: '2025-01-01T14:30:00Z' }],
+    }
+    const { search } = await renderAt('/nodes', () => <NodesPage />)
+    fireEvent.click(screen.getByRole('button', { name: 'Observed, 1' }))
+    await waitFor(() => expect(search()).toEqual({ of: 'observed' }))
+    expect(screen.getByRole('row', { name: /web-7f\.front stale, no ACK .* RDS was sent and not acknowledged/ })).toBeTruthy()
+    expect(screen.getByText(/cannot be read: connection refused/)).toBeTruthy()
+    answer.observed = undefined
   })
   it('tells an empty mesh how a node comes here', async () => {
     show()

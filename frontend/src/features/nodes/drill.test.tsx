@@ -2,6 +2,7 @@ import { render, screen } from '@testing-library/react'
 import { describe, expect, it } from 'vitest'
 import type { ResourceStatus } from '@/api/types'
 import { nodeStatus } from './fixtures/nodes'
+import { Validity } from './NodeDrill'
 import { Resources } from './Resources'
 import { Stages } from './Stages'
 
@@ -13,6 +14,17 @@ describe('Stages', () => {
   it('says when nothing was sent', () => {
     render(<Stages node={nodeStatus({ push: { sent_ms: null, acked_ms: null, applied_ms: null } })} />)
     expect(screen.getByText('not sent')).toBeTruthy()
+  })
+})
+
+describe('Validity', () => {
+  it.each([
+    [7200, /^renewed before it ends in (2\s*h|120\s*min)/],
+    [-30, /^ended 30\s*s ago$/],
+  ])('%i s', (seconds, words) => {
+    const now = Date.parse('2026-01-01T12:00:00Z')
+    const { container } = render(<Validity until={new Date(now + seconds * 1000).toISOString()} now={now} />)
+    expect(container.textContent).toMatch(words)
   })
 })
 

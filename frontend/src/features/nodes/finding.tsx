@@ -17,9 +17,17 @@ export function finding(view: NodesView, now: number, openNode: (id: string) => 
       <button type="button" className="info-t" title={worst.reason} onClick={() => openNode(worst.id)}>
         {middle(worst.id, 18)}
       </button>{' '}
-      {STATES[worst.state].verb.replace('{t}', roughly(worst.lag_s > 0 ? worst.lag_s : secondsSince(worst.since, now)))}.
+      {STATES[worst.state].verb.replace('{t}', roughly(worst.lag_s > 0 ? worst.lag_s : secondsSince(worst.since, now)))}.{waiting(view)}
     </>
   )
+}
+
+/** Who is late, the plane or the nodes: only said where the plane is, for else it is the nodes. */
+function waiting(view: NodesView): string {
+  const plane = view.nodes.filter((n) => n.waits_on === 'control-plane').length
+  const node = view.nodes.filter((n) => n.waits_on === 'node').length
+  if (plane === 0) return ''
+  return ` ${count(plane)} ${plane === 1 ? 'waits' : 'wait'} for the control plane to send${node > 0 ? `, ${count(node)} ${node === 1 ? 'has it and is late itself' : 'have it and are late themselves'}` : ''}.`
 }
 
 /** The largest unit says enough in a sentence; the row below has it to the second. */

@@ -1,47 +1,54 @@
 import { useNavigate, useParams } from '@tanstack/react-router'
 import { useCallback, useMemo, useState } from 'react'
-import { useConnection } from '@/api/live-context'
-import { useNodes } from '@/api/nodes'
-import { useStaleness } from '@/api/resource'
+import { useNodes, useObserved } from '@/api/nodes'
 import type { NodesView } from '@/api/types'
+import { parse } from '@/lib/expr/parse'
 import { namespacesOf, useUrlState } from '@/lib/url'
 import { useFindSlot, useFoot } from '@/lib/shell'
 import { count, plural } from '@/lib/format'
 import { EmptyState } from '@/ui/EmptyState'
-import { Skeleton } from '@/ui/Skeleton'
-import { Stale } from '@/ui/Stale'
+import { LiveView } from '@/ui/LiveView'
+import { Segmented } from '@/ui/Segmented'
 import { Band } from './Band'
-import { parse } from './expression'
 import { nodeSchema } from './find'
 import { finding } from './finding'
 import { listItems } from './groups'
 import type { Item } from './groups'
 import styles from './index.module.css'
 import { NodeTable } from './NodeTable'
+import { Observed } from './Observed'
 import { axisEnd, newestBuild, stripAxis } from './axis'
 import { nodesSearch } from './url'
 
 /** The Nodes page: which node runs which configuration, since when, and why not. */
 export function NodesPage() {
   const live = useNodes()
-  const stale = useStaleness(live.receivedAt)
-  const { state } = useConnection()
-  if (!live.data) {
-    return (
-      <div className={styles.page}>
-        {live.error ? (
-          <EmptyState state="fail" title="Nodes cannot be shown" why={`${live.error.message} ${live.error.hint ?? ''}`} />
-        ) : (
-          <Skeleton rows={14} label="Loading nodes" />
-        )}
-      </div>
-    )
-  }
+  const observed = useObserved()
+  const [search, setSearch] = useUrlState(nodesSearch)
+  // Most meshes have one control plane: without sources there is nothing to choose.
+  const choice = (observed.data?.sources.length ?? 0) > 0
   return (
     <div className={styles.page}>
-      <Stale ageSeconds={stale} reason={state === 'open' ? 'no update comes' : 'reconnecting'}>
-        <Nodes view={live.data} />
-      </Stale>
+      {choice ? (
+        <div className={styles.which}>
+          <Segmented
+            label="Whose nodes"
+            value={search.of}
+            options={[
+              { value: '', label: 'Ours' },
+              { value: 'observed', label: `Observed, ${count(observed.data?.nodes.length ?? 0)}`, title: 'Nodes of other control planes, as --observe reads them' },
+            ]}
+            onChange={(of) => setSearch({ of })}
+          />
+        </div>
+      ) : null}
+      {search.of === 'observed' ? (
+        <Observed />
+      ) : (
+        <LiveView live={live} noun="the nodes">
+          {(data) => <Nodes view={data} />}
+        </LiveView>
+      )}
     </div>
   )
 }
@@ -81,7 +88,7 @@ function Nodes({ view }: { view: NodesView }) {
   )
 
   useFindSlot({
-    label: 'Find', placeholder: 'state != synced or lag > 5 s', fields: nodeSchema.fields, error: parsed.error,
+    label: 'Find', placeholder: 'state != synced or lag > 5 s', fields: nodeSchema.fields, error: parsed.error?.message ?? '',
     note: matched === view.nodes.length ? plural(matched, 'node') : `${count(matched)} of ${plural(view.nodes.length, 'node')}`,
   })
   useFoot(`${plural(view.summary.nodes, 'node')}, ${count(view.summary.synced)} on the desired configuration`, '↑↓ rows   → open   ← close')

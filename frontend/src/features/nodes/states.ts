@@ -25,6 +25,21 @@ export const STATES: Record<NodeState, Look> = {
   synced: { word: 'synced', health: 'ok', verb: 'runs it', next: '' },
 }
 
+/** What a person does next about this node: a change that is late waits either here or there. */
+export function nextOf(n: NodeStatus): string {
+  if (n.waits_on === 'control-plane' && (n.state === 'slow' || n.state === 'stale'))
+    return 'It waits for the control plane, which has not sent the change: look at the server’s CPU and the stage “queue”.'
+  return STATES[n.state].next
+}
+
+/** The state in a few words, with who is late where somebody is. */
+export function wordOf(n: NodeStatus): string {
+  if (n.waits_on === 'control-plane' && n.state === 'slow') return 'slow, not sent'
+  if (n.waits_on === 'control-plane' && n.state === 'stale') return 'stale, not sent'
+  if (n.waits_on === 'node' && n.state === 'slow') return 'slow, no ACK'
+  return STATES[n.state].word
+}
+
 export const STATE_ORDER = Object.keys(STATES) as NodeState[]
 const RANK = new Map(STATE_ORDER.map((s, i) => [s, i]))
 

@@ -6,5 +6,6 @@ import { STATE_ORDER } from './states'
 export const nodesSearch = sharedSearch.extend({
   state: z.enum(['', ...STATE_ORDER]).catch(''),
   sort: z.enum(['state', 'node', 'lag', 'push']).catch('state'),
+  of: z.enum(['', 'observed']).catch(''),
   rev: z.string().regex(/^\d*$/).catch(''),
 })

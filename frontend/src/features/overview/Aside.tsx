@@ -1,10 +1,14 @@
 import { Link } from '@tanstack/react-router'
-import type { GraphEdge, NamespaceItem, NodeState, Overview } from '@/api/types'
+import { useAlerts } from '@/api/alerts'
+import { useNow } from '@/api/live-context'
+import type { GraphEdge, NamespaceSummary, NodeState, Overview } from '@/api/types'
 import { cx } from '@/lib/cx'
-import { bytes, count, duration, figure, middle, percent, perSecond, plural, text } from '@/lib/format'
+import { bytes, count, duration, figure, middle, percent, perSecond, plural, span, text } from '@/lib/format'
+import { secondsSince } from '@/lib/time'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph, nodeHealth } from '@/ui/Health'
 import { Section } from '@/ui/Panel'
+import { AppLink } from './AppLink'
 import styles from './Aside.module.css'
 import { proxyShare, sideName } from './summary'
 
@@ -19,7 +23,7 @@ export function ErrorEdges({ edges }: { edges: readonly GraphEdge[] }) {
   }
   const most = Math.max(1e-9, ...edges.map(errorRate))
   return (
-    <Section title="Where errors are" note="hatched: a proxy said so">
+    <Section title="Where errors are" help="errorEdges" note="hatched: a proxy said so">
       <ul className={styles.edges}>
         {edges.map((e) => (
           <li key={e.id}>
@@ -68,10 +72,40 @@ function answer(e: GraphEdge): string {
   return [`${text(perSecond(a.rps))} ${code}${a.flags && a.flags !== '-' ? ` ${a.flags}` : ''}`, a.details === 'via_upstream' ? '' : a.details, a.object].filter(Boolean).join(', ')
 }
 
-/** Namespaces, worst first, with how many of their workloads are in the mesh. */
-export function Namespaces({ namespaces }: { namespaces: readonly NamespaceItem[] }) {
+/** What fires now, the critical first, and whether anybody could be told. */
+export function Alerts() {
+  const { data } = useAlerts()
+  const now = useNow()
+  if (!data) return null
+  const { counts, alerts, receivers, rules } = data
+  const deaf = receivers.filter((r) => r.error)
+  const title = counts.firing === 0 ? 'No alert fires' : `${plural(counts.firing, 'alert')} ${counts.firing === 1 ? 'fires' : 'fire'}`
   return (
-    <Section title="Namespaces" note="in the mesh, rate, errors">
+    <Section title={title} help="alerts" note={counts.pending > 0 ? `${count(counts.pending)} more pending` : plural(rules.length, 'rule')}>
+      <ul>
+        {alerts
+          .filter((a) => a.state === 'firing')
+          .slice(0, 5)
+          .map((a) => (
+            <li key={a.id}>
+              <AppLink to="/alerts" className={styles.alert} title={a.description}>
+                <HealthGlyph state={a.severity === 'critical' ? 'fail' : 'warn'} size={12} />
+                <span className="cut">{a.summary || a.rule}</span>
+                <span className="t3">{a.fired_at ? span(secondsSince(a.fired_at, now)) : ''}</span>
+              </AppLink>
+            </li>
+          ))}
+      </ul>
+      {counts.firing > 5 ? <p className="t3">{plural(counts.firing - 5, 'more alert')}</p> : null}
+      {deaf.length > 0 ? <p className="warn-t">{plural(deaf.length, 'receiver')} cannot be told: {deaf[0]?.error}</p> : null}
+    </Section>
+  )
+}
+
+/** Namespaces, worst first, with how many of their workloads are in the mesh. */
+export function Namespaces({ namespaces }: { namespaces: readonly NamespaceSummary[] }) {
+  return (
+    <Section title="Namespaces" help="namespaces" note="in the mesh, rate, errors">
       <ul>
         {namespaces.map((n) => (
           <li key={n.name}>
@@ -108,7 +142,7 @@ export function Convergence({ of: c }: { of: Overview['convergence'] }) {
   const p50 = c.applied_p50_ms === null ? '' : `p50 ${text(duration(c.applied_p50_ms))}`
   const p99 = c.applied_p99_ms === null ? '' : `p99 ${text(duration(c.applied_p99_ms))}`
   return (
-    <Section title={`Rev ${count(c.revision)} runs on ${count(c.synced)} of ${plural(c.nodes, 'node')}`}>
+    <Section help="convergence" title={`Rev ${count(c.revision)} runs on ${count(c.synced)} of ${plural(c.nodes, 'node')}`}>
       <div className={styles.meter} role="img" aria-label={`${count(c.synced)} of ${count(c.nodes)} nodes`}>
         <i style={{ flexGrow: c.synced }} />
         {c.nodes > c.synced ? <i data-rest style={{ flexGrow: Math.max(c.nodes - c.synced, c.nodes * 0.01) }} /> : null}
@@ -144,12 +178,24 @@ const WORD: Record<NodeState, string> = {
 export function Coverage({ of: c }: { of: Overview['coverage'] }) {
   const all = c.meshed === c.workloads
   return (
-    <Section title={all ? `All ${plural(c.workloads, 'workload')} are in the mesh` : `${plural(c.workloads - c.meshed, 'workload')} outside the mesh`} note={`${count(c.meshed)} of ${count(c.workloads)}`}>
+    <Section help="coverage" title={all ? `All ${plural(c.workloads, 'workload')} are in the mesh` : `${plural(c.workloads - c.meshed, 'workload')} outside the mesh`} note={`${count(c.meshed)} of ${count(c.workloads)}`}>
       {c.unmeshed.length > 0 ? (
         <p className="t2">
           {c.unmeshed.slice(0, 6).join(', ')}
           {c.unmeshed.length > 6 ? ` and ${c.unmeshed.length - 6} more` : ''}. <span className="t3">No policy, no mTLS and no retry holds for what they send or receive.</span>
         </p>
+      ) : null}
+      {(c.not_held ?? []).length > 0 ? (
+        <ul>
+          {c.not_held.slice(0, 5).map((p) => (
+            <li key={`${p.object} ${p.workload}`} className={styles.held}>
+              <Link to="/workloads/$" params={{ _splat: p.workload }} className="t2" title={`The workload: ${p.workload}`}>
+                {p.text}
+              </Link>
+            </li>
+          ))}
+          {c.not_held.length > 5 ? <li className="t3">{plural(c.not_held.length - 5, 'more policy', 'more policies')} that do not hold</li> : null}
+        </ul>
       ) : null}
     </Section>
   )
@@ -163,7 +209,7 @@ export function Cost({ of: c }: { of: Overview['cost'] }) {
     ['Memory', c.proxies > 0 ? `${text(bytes(c.memory_bytes))}, ${text(bytes(c.memory_bytes / c.proxies))} a proxy` : text(bytes(c.memory_bytes))],
   ] as const
   return (
-    <Section title="What the mesh costs" note={plural(c.proxies, 'proxy', 'proxies')}>
+    <Section title="What the mesh costs" help="cost" note={plural(c.proxies, 'proxy', 'proxies')}>
       <dl className={styles.cost}>
         {rows.map(([k, v]) => (
           <div key={k}>

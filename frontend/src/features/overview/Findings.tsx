@@ -1,5 +1,8 @@
+import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import type { Finding, Totals } from '@/api/types'
 import { duration, percent, rate, text } from '@/lib/format'
+import { IconButton } from '@/ui/Button'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph } from '@/ui/Health'
 import { Icon } from '@/ui/Icon'
@@ -16,6 +19,7 @@ export function Findings({ verdict, totals, findings }: { verdict: Verdict; tota
         <div>
           <h1>{verdict.text}</h1>
           <p className="t2">{verdict.sub}</p>
+          <FirstLookLink />
         </div>
         <dl className={styles.totals}>
           <div>
@@ -54,5 +58,25 @@ export function Findings({ verdict, totals, findings }: { verdict: Verdict; tota
         <p className={styles.none}>Nothing asks for a person.</p>
       )}
     </section>
+  )
+}
+
+const lookKey = 'sidelight.look'
+
+/** Offered until it was taken once, or waved away. */
+function FirstLookLink() {
+  const [offered, setOffered] = useState(() => localStorage.getItem(lookKey) === null)
+  if (!offered) return null
+  const done = () => {
+    localStorage.setItem(lookKey, 'seen')
+    setOffered(false)
+  }
+  return (
+    <p className={styles.look}>
+      <Link to="." search={((s: Record<string, string>) => ({ ...s, look: '1' })) as never} onClick={done}>
+        New here? A first look, in six steps
+      </Link>
+      <IconButton icon="close" size={24} label="No first look" onClick={done} />
+    </p>
   )
 }

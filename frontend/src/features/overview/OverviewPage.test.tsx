@@ -17,7 +17,7 @@ const view = (over: Partial<Overview> = {}): Overview => ({
     { id: 'service:catalog', namespace: 'catalog', name: 'catalog', health: ok, rps: 640, error_ratio: 0, p95_ms: 12, rps_series: [] },
     { id: 'service:payments', namespace: 'booking', name: 'payments', health: { state: 'fail', reasons: [{ code: 'error_ratio', text: '21.4 % errors for 13 min' }] }, rps: 38, error_ratio: 0.214, p95_ms: 1920, rps_series: [] },
   ],
-  error_edges: [], coverage: { workloads: 26, meshed: 25, unmeshed: ['platform/report-cron'] },
+  error_edges: [], objectives: [], coverage: { workloads: 26, meshed: 25, unmeshed: ['platform/report-cron'], not_held: [] },
   convergence: { revision: 4128, nodes: 3, synced: 2, applied_p50_ms: 310, applied_p99_ms: null, not_synced: [{ id: 'tickets-1', state: 'rejected', reason: 'no' }] },
   cost: { proxies: 3, cpu_cores: 0.2, memory_bytes: 60e6, added_p50_ms: 0.2, added_p99_ms: 1, cpu_us_per_request: 90 },
   ...over,
@@ -55,7 +55,7 @@ describe('OverviewPage', () => {
     expect(screen.getByRole('alert').textContent).toContain('The server is stopping. Start it again.')
   })
   it('tells an empty mesh how to begin', async () => {
-    answer.live = live({ data: view({ services: [], findings: [], coverage: { workloads: 0, meshed: 0, unmeshed: [] } }) })
+    answer.live = live({ data: view({ services: [], findings: [], coverage: { workloads: 0, meshed: 0, unmeshed: [], not_held: [] } }) })
     await renderAt('/', () => <OverviewPage />)
     expect(screen.getByText(/sidelight demo/)).toBeTruthy()
   })

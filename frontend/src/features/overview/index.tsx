@@ -1,14 +1,12 @@
-import { useConnection } from '@/api/live-context'
 import { useOverview } from '@/api/overview'
-import { useStaleness } from '@/api/resource'
 import type { Overview } from '@/api/types'
 import { count, plural } from '@/lib/format'
 import { useFindSlot, useFoot } from '@/lib/shell'
 import { namespacesOf, sharedSearch, useUrlState } from '@/lib/url'
 import { EmptyState } from '@/ui/EmptyState'
-import { Skeleton } from '@/ui/Skeleton'
-import { Stale } from '@/ui/Stale'
-import { Convergence, Cost, Coverage, ErrorEdges, Namespaces } from './Aside'
+import { LiveView } from '@/ui/LiveView'
+import { Objectives } from './Objectives'
+import { Alerts, Convergence, Cost, Coverage, ErrorEdges, Namespaces } from './Aside'
 import { Findings } from './Findings'
 import styles from './index.module.css'
 import { Services } from './Services'
@@ -19,19 +17,11 @@ const NO_FIELDS = [] as const
 /** The Overview page: what is wrong, why, and where to look. */
 export function OverviewPage() {
   const live = useOverview()
-  const stale = useStaleness(live.receivedAt, 3500)
-  const { state } = useConnection()
   return (
     <div className={styles.page}>
-      {live.data ? (
-        <Stale ageSeconds={stale} reason={state === 'open' ? 'no update comes' : 'reconnecting'}>
-          <Whole of={live.data} />
-        </Stale>
-      ) : live.error ? (
-        <EmptyState state="fail" title="The overview cannot be shown" why={`${live.error.message} ${live.error.hint ?? ''}`} />
-      ) : (
-        <Skeleton rows={14} label="Loading the overview" />
-      )}
+      <LiveView live={live} noun="the overview" toleratedMs={3500}>
+        {(data) => <Whole of={data} />}
+      </LiveView>
     </div>
   )
 }
@@ -61,6 +51,8 @@ function Whole({ of: o }: { of: Overview }) {
       </div>
       <aside className={styles.aside} aria-label="The mesh">
         <ErrorEdges edges={shown.edges} />
+        <Alerts />
+        <Objectives of={o.objectives.filter((s) => chosen.length === 0 || chosen.some((ns) => s.host.split('.')[1] === ns))} />
         <Convergence of={o.convergence} />
         <Namespaces namespaces={shown.namespaces} />
         <Coverage of={o.coverage} />

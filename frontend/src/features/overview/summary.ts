@@ -1,4 +1,4 @@
-import type { HealthState, NamespaceItem, Overview, OverviewService } from '@/api/types'
+import type { HealthState, NamespaceSummary, Overview, OverviewService } from '@/api/types'
 import { count, plural } from '@/lib/format'
 
 const RANK: Record<HealthState, number> = { fail: 0, warn: 1, unknown: 2, ok: 3, idle: 4 }
@@ -25,7 +25,7 @@ export function verdict(services: readonly OverviewService[]): Verdict {
 }
 
 /** within keeps what belongs to the chosen namespaces and has the words of q; neither means all. */
-export function within(o: Overview, namespaces: readonly string[], q = ''): { services: OverviewService[]; namespaces: NamespaceItem[]; edges: Overview['error_edges'] } {
+export function within(o: Overview, namespaces: readonly string[], q = ''): { services: OverviewService[]; namespaces: NamespaceSummary[]; edges: Overview['error_edges'] } {
   const keep = new Set(namespaces)
   const all = keep.size === 0
   // An edge's ends are written "kind:namespace/name".

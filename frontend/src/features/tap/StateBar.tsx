@@ -1,12 +1,13 @@
+import { useRef } from 'react'
 import { Button } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Icon } from '@/ui/Icon'
 import { Menu, MenuCheck } from '@/ui/Menu'
 import { Segmented } from '@/ui/Segmented'
-import { count } from '@/lib/format'
+import { count, plural } from '@/lib/format'
 import { clockMs } from '@/lib/time'
 import { CopyButton } from './CopyButton'
-import { save } from './download'
+import { save } from '@/lib/save'
 import { cliCommand, har, ndjson } from './export'
 import type { TapState } from './session'
 import styles from './StateBar.module.css'
@@ -23,10 +24,11 @@ type StateBarProps = {
   onSide: (side: Side) => void
   onLimit: (limit: number) => void
   onHeaders: (on: boolean) => void
+  onSessions: () => void
 }
 
 /** Whether the list moves, what it asks for, and what can be taken away from it. */
-export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, onHeaders }: StateBarProps) {
+export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, onHeaders, onSessions }: StateBarProps) {
   const { snapshot, ring } = tap
   const empty = snapshot.rows === 0
   const name = () => `tap-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`
@@ -67,6 +69,10 @@ export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, o
         </Chip>
       </span>
       <span className={styles.right}>
+        <Button small onClick={onSessions}>
+          Sessions
+        </Button>
+        <OpenFile tap={tap} />
         <CopyButton text={() => cliCommand(filter, limit, headers)} label="Copy as CLI" />
         <Button small icon="save" disabled={empty} onClick={() => save(`${name()}.ndjson`, 'application/x-ndjson', ndjson(ring.events()))}>
           NDJSON
@@ -79,8 +85,49 @@ export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, o
   )
 }
 
+/** Shows a recorded file in place of live requests. */
+function OpenFile({ tap }: { tap: TapState }) {
+  const input = useRef<HTMLInputElement>(null)
+  return (
+    <>
+      {tap.refused ? <span className="fail-t" role="alert">{tap.refused}</span> : null}
+      <input
+        ref={input}
+        type="file"
+        hidden
+        aria-label="Recorded requests"
+        accept=".ndjson,.jsonl,.json,application/x-ndjson"
+        onChange={(e) => {
+          const file = e.target.files?.[0]
+          if (file) tap.open(file)
+          e.target.value = '' // the same file may be chosen again
+        }}
+      />
+      <Button small onClick={() => input.current?.click()}>
+        Open…
+      </Button>
+    </>
+  )
+}
+
 function Now({ tap }: { tap: TapState }) {
   const { snapshot, ring } = tap
+  if (tap.recording) {
+    const { name, wrong } = tap.recording
+    return (
+      <span className={styles.now}>
+        <b>Recorded</b>
+        <span className="t2">
+          {name}, {plural(snapshot.local.received, 'request')}
+          {snapshot.local.aged > 0 ? `, the last ${count(snapshot.local.shown)} shown` : ''}
+          {wrong > 0 ? `, ${plural(wrong, 'line')} left out: not a request` : ''}
+        </span>
+        <Button small kind="primary" icon="play" onClick={tap.start}>
+          Back to live
+        </Button>
+      </span>
+    )
+  }
   if (!tap.running) {
     return (
       <span className={styles.now}>

@@ -1,5 +1,4 @@
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useLayoutEffect, useRef, useState } from 'react'
+import { useRef, useState } from 'react'
 import type { KeyboardEvent } from 'react'
 import { useWidth } from '@/ui/charts/measure'
 import { niceMax, roundMs } from '@/ui/charts/scale'
@@ -11,6 +10,7 @@ import { TapDrill } from './TapDrill'
 import styles from './TapList.module.css'
 import { TapRow } from './TapRow'
 import { useFollow } from './useFollow'
+import { useRows } from './useRows'
 
 const ROW = 25
 const COMPACT = 760
@@ -30,15 +30,7 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
   const numberOf = (i: number) => front - 1 - i
   const rowAt = (i: number): Row | undefined => ring.row(i + newer)
   const openAt = open === null ? -1 : front - 1 - open
-  // Its functions are called here and handed to nobody.
-  // oxlint-disable-next-line react/incompatible-library
-  const virtual = useVirtualizer({
-    count: shown,
-    getScrollElement: () => scroller.current,
-    estimateSize: (i) => (i === openAt ? rowHeight + drillHeight : rowHeight),
-    overscan: 12,
-  })
-  useLayoutEffect(() => virtual.measure(), [virtual, openAt, rowHeight, drillHeight])
+  const window = useRows(scroller, { count: shown, height: rowHeight, open: openAt, extra: drillHeight })
 
   const toggle = (n: number, on = open !== n) => {
     setOpen(on ? n : null)
@@ -48,7 +40,7 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
     const to = Math.max(0, Math.min(shown - 1, i))
     setSelected(numberOf(to))
     hold('keys', true)
-    virtual.scrollToIndex(to, { align: 'auto' })
+    window.scrollTo(to)
   }
   const onKeyDown = (e: KeyboardEvent) => {
     if (e.target !== e.currentTarget || shown === 0) return
@@ -118,8 +110,8 @@ export function TapList({ ring, snapshot, filter }: { ring: TapRing; snapshot: T
         onPointerMove={() => hold('pointer', true)}
         onPointerLeave={() => hold('pointer', false)}
       >
-        <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-          {virtual.getVirtualItems().map((v) => {
+        <div style={{ height: window.total, position: 'relative' }}>
+          {window.shown.map((v) => {
             const row = rowAt(v.index)
             const n = numberOf(v.index)
             if (!row) return null

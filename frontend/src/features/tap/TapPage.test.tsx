@@ -1,4 +1,4 @@
-import { act, fireEvent, screen } from '@testing-library/react'
+import { act, fireEvent, screen, within } from '@testing-library/react'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Handlers, Params } from '@/api/live'
 import { LiveClient } from '@/api/live'
@@ -72,6 +72,45 @@ describe('TapPage', () => {
     expect(sessions).toHaveLength(2)
     act(() => last().handlers.end?.('ttl'))
     expect(screen.getByText('the session’s time was up')).toBeTruthy()
+  })
+  it('shows a recorded file, and goes back to live', async () => {
+    await renderAt('/tap', () => <TapPage />)
+    const input = screen.getByLabelText('Recorded requests')
+    fireEvent.change(input, { target: { files: [new File(['no request'], 'notes.txt')] } })
+    expect((await screen.findByRole('alert')).textContent).toContain('notes.txt holds no request')
+    expect(last().open).toBe(true)
+    fireEvent.change(input, { target: { files: [new File([`${JSON.stringify(timedOut())}\nx\n`], 'night.ndjson')] } })
+    expect(await screen.findByText('night.ndjson, 1 request, 1 line left out: not a request')).toBeTruthy()
+    expect(screen.getByText('504')).toBeTruthy()
+    expect(last().open).toBe(false)
+    fireEvent.click(screen.getByText('Back to live'))
+    expect(last().open).toBe(true)
+    expect(screen.queryByText('504')).toBeNull()
+  })
+  it('lists who taps and who tapped, and stops one', async () => {
+    const session = { session: 's', headers: false, limit_per_s: 100, sidecars: 3, reason: '', opened_at: '2026-11-21T14:32:07Z', ledger: { matched: 12, delivered: 5, sampled_out: 4, dropped_sidecar: 2, dropped_server: 1, dropped_socket: 0 } }
+    let open = true
+    const asked: string[] = []
+    vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+      asked.push(`${init.method} ${url}`)
+      if (init.method === 'DELETE') {
+        open = false
+        return Promise.resolve(new Response(null, { status: 204 }))
+      }
+      const ann = { ...session, id: 'a1', user: 'ann', filter: 'error', ...(open ? {} : { closed_at: '2026-11-21T14:33:07Z', reason: 'stopped by bob' }) }
+      const eve = { ...session, id: 'e1', user: 'eve', filter: '', sidecars: 0, closed_at: '2026-11-21T14:32:37Z', reason: 'ttl' }
+      return Promise.resolve(Response.json({ sessions: [ann, eve] }))
+    })
+    await renderAt('/tap', () => <TapPage />)
+    fireEvent.click(screen.getByText('Sessions'))
+    const row = (await screen.findByText('ann')).closest('tr')!
+    expect([...row.cells].slice(2).map((c) => c.textContent)).toEqual(['error', '3', '12', '5', '7', 'Stop'])
+    expect(row.cells[6]!.title).toBe('4 over the limit, 2 at sidecars, 1 at the server, 0 on the socket')
+    expect(screen.getByText('eve').closest('tr')?.textContent).toContain('time was up')
+    fireEvent.click(within(row).getByText('Stop'))
+    expect(await screen.findByText(/stopped by bob/)).toBeTruthy()
+    expect(asked).toContainEqual(expect.stringMatching(/^DELETE .*api\/v1\/tap\/sessions\/a1$/))
+    vi.unstubAllGlobals()
   })
   it('ends the session on Stop, and keeps the rows', async () => {
     await renderAt('/tap', () => <TapPage />)

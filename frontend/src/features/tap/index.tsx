@@ -6,10 +6,12 @@ import { namespacesOf, useUrlState } from '@/lib/url'
 import { Button } from '@/ui/Button'
 import { EmptyState } from '@/ui/EmptyState'
 import { StaleNote } from '@/ui/Stale'
+import { Trouble } from '@/ui/Trouble'
 import { tapFields } from './fields'
 import { filterOf } from './filter'
 import styles from './index.module.css'
 import { Ledger } from './LedgerLine'
+import { Sessions } from './Sessions'
 import { useTap } from './session'
 import type { TapState } from './session'
 import { StateBar } from './StateBar'
@@ -48,8 +50,10 @@ export function TapPage() {
         onSide={(side) => setSearch({ side })}
         onLimit={(limit) => setSearch({ limit })}
         onHeaders={(on) => setSearch({ headers: on ? '1' : '' })}
+        onSessions={() => setSearch({ sessions: '1' })}
       />
-      <Ledger snapshot={snapshot} now={now} endsAt={tap.endsAt} running={tap.running} />
+      <Sessions open={search.sessions === '1'} onClose={() => setSearch({ sessions: '' })} />
+      {tap.recording ? null : <Ledger snapshot={snapshot} now={now} endsAt={tap.endsAt} running={tap.running} />}
       <Interruption running={tap.running} />
       {snapshot.rows > 0 ? <TapList key={tap.key} ring={ring} snapshot={snapshot} filter={filter} /> : <Nothing tap={tap} now={now} filter={filter} onWiden={() => setSearch({ q: '', ns: '', side: '' })} />}
     </div>
@@ -69,15 +73,7 @@ function Interruption({ running }: { running: boolean }) {
 function Nothing({ tap, now, filter, onWiden }: { tap: TapState; now: number; filter: string; onWiden: () => void }) {
   const { snapshot, error } = tap
   if (error?.code === 'invalid') return <EmptyState state="warn" title="The filter cannot be read" why={`${error.message}${error.hint ? `. ${error.hint}` : ''}`} />
-  if (error) {
-    return (
-      <EmptyState state="fail" title="The tap did not start" why={`${error.message} ${error.hint ?? ''}`}>
-        <Button icon="retry" onClick={tap.start}>
-          Try again
-        </Button>
-      </EmptyState>
-    )
-  }
+  if (error) return <Trouble title="The tap did not start" error={error} retry={tap.start} />
   if (!tap.running) {
     return (
       <EmptyState title="The tap is stopped" why="Nothing is asked of the sidecars now.">

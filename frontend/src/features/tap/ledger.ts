@@ -19,7 +19,7 @@ export function ledgerSum(ledger: TapLedger, local: Local): Sum {
   const all: Term[] = [
     { key: 'shown', count: local.shown, label: 'shown', hint: 'In the list below.', kind: 'shown' },
     { key: 'held', count: local.held, label: 'kept for after the pause', hint: 'Newer than the pause; shown when you resume.', kind: 'kept' },
-    { key: 'aged', count: local.aged, label: 'older, let go', hint: 'Shown before; the list keeps the newest 20 000.', kind: 'kept' },
+    { key: 'aged', count: local.aged, label: 'older, let go', hint: 'Shown before; the list keeps the newest 100 000.', kind: 'kept' },
     { key: 'sampled', count: ledger.sampled_out, label: 'over the limit at sidecars', hint: 'More matches a second than the session asks for. Narrow the filter or raise the limit.', kind: 'loss' },
     { key: 'sidecar', count: ledger.dropped_sidecar, label: 'sidecar buffer full', hint: 'A sidecar could not send fast enough, or its stream broke.', kind: 'loss' },
     { key: 'server', count: ledger.dropped_server, label: 'server queue full', hint: 'The server took in more than this session reads.', kind: 'loss' },

@@ -72,7 +72,7 @@ export class TapRing {
   #version = 0
   readonly #listeners = new Set<() => void>()
 
-  constructor({ capacity = 20_000, hold = 2000, now = Date.now }: RingOptions = {}) {
+  constructor({ capacity = 100_000, hold = 2000, now = Date.now }: RingOptions = {}) {
     this.capacity = capacity
     this.hold = hold
     this.#now = now

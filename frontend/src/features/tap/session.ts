@@ -3,6 +3,8 @@ import type { LiveClient } from '@/api/live'
 import { useLiveClient } from '@/api/live-context'
 import type { ApiErrorBody, TapFrame } from '@/api/types'
 import { Store } from '@/lib/store'
+import { readRecording } from './recording'
+import type { Recording } from './recording'
 import { TapRing } from './ring'
 import type { TapSnapshot } from './ring'
 
@@ -12,6 +14,7 @@ export type TapParams = { filter: string; limit: number; headers: boolean }
 
 /** How a session ended: by the server's word, or with an error. Both empty while it runs. */
 type Outcome = { error: ApiErrorBody | null; ended: string }
+const LIVE = { recording: null, refused: '' }
 const RUNNING: Outcome = { error: null, ended: '' }
 
 /** TapSession is one question to the sidecars, with its own rows and its own ledger. */
@@ -50,6 +53,12 @@ export type TapState = {
   ended: string
   /** The browser's clock when the session ends by itself. */
   endsAt: number
+  /** A file whose events are shown instead of live ones. */
+  recording: Recording | null
+  /** Why a file could not be opened. */
+  refused: string
+  open: (file: File) => void
+  /** Starts a session, or another one; closes a file. */
   start: () => void
   stop: () => void
 }
@@ -62,11 +71,13 @@ export function useTap({ filter, limit, headers }: TapParams): TapState {
   const client = useLiveClient()
   const [round, setRound] = useState(0)
   const [stopped, setStopped] = useState<TapSession | null>(null)
+  const [{ recording, refused }, setFile] = useState<{ recording: Recording | null; refused: string }>(LIVE)
   const session = useMemo(() => new TapSession({ filter, limit, headers }, `${round} ${limit} ${headers} ${filter}`), [filter, limit, headers, round])
-  const wanted = stopped !== session
+  const wanted = stopped !== session && recording === null
   useEffect(() => (wanted ? session.open(client) : undefined), [client, session, wanted])
 
-  const { ring, outcome, key } = session
+  const { outcome } = session
+  const { ring, key } = recording ? { ring: recording.ring, key: recording.name } : session
   const snapshot = useSyncExternalStore(ring.subscribe, ring.snapshot)
   const { error, ended } = useSyncExternalStore(outcome.subscribe, outcome.get)
   return {
@@ -74,10 +85,21 @@ export function useTap({ filter, limit, headers }: TapParams): TapState {
     snapshot,
     key,
     running: wanted && error === null && ended === '',
-    error,
+    error: recording ? null : error,
     ended,
     endsAt: snapshot.startedAt + TTL_S * 1000,
-    start: () => setRound((r) => r + 1),
+    recording,
+    refused,
+    open: (file) => {
+      readRecording(file).then(
+        (opened) => setFile({ recording: opened, refused: '' }),
+        (e: unknown) => setFile((f) => ({ ...f, refused: e instanceof Error ? e.message : String(e) })),
+      )
+    },
+    start: () => {
+      setFile(LIVE)
+      setRound((r) => r + 1)
+    },
     stop: () => {
       ring.resume()
       setStopped(session)

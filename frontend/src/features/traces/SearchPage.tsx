@@ -1,6 +1,5 @@
 import { useNavigate } from '@tanstack/react-router'
 import { useMemo, useState } from 'react'
-import { ApiError } from '@/api/client'
 import { outcomeOf } from '@/api/outcome'
 import { useTraces } from '@/api/traces'
 import type { TraceSearch } from '@/api/types'
@@ -11,11 +10,14 @@ import { Button } from '@/ui/Button'
 import { EmptyState } from '@/ui/EmptyState'
 import { Segmented } from '@/ui/Segmented'
 import { Skeleton } from '@/ui/Skeleton'
+import { Trouble } from '@/ui/Trouble'
+import { sidesOfSearch } from './compare'
 import { matches } from './find'
 import styles from './index.module.css'
 import { outcomesInWords } from './outcome'
 import { ResultList } from './ResultList'
 import { Scatter } from './Scatter'
+import { LostHeaders } from './LostHeaders'
 import { NOTHING, SearchForm } from './SearchForm'
 import { isLive, LIMITS, narrowed, queryOf, tracesSearch } from './url'
 
@@ -46,12 +48,16 @@ export function SearchPage() {
   return (
     <>
       <SearchForm search={search} onChange={(patch) => setSearch(patch, { push: true })} />
+      <LostHeaders />
       {data && traces.length > 0 ? (
         <div className={styles.results}>
           <header className={styles.title}>
             <h1>{finding(data, traces)}</h1>
             {error ? <span className="warn-t">not renewed: {error.message}</span> : null}
             <span className={styles.tools}>
+              <Button small onClick={() => setSearch(sidesOfSearch(search), { push: true })}>
+                What differs?
+              </Button>
               <Segmented<Order>
                 label="Order"
                 value={order}
@@ -74,11 +80,7 @@ export function SearchPage() {
           <ResultList traces={traces} hovered={hovered} onHover={setHovered} />
         </div>
       ) : error ? (
-        <EmptyState state="fail" title="Traces cannot be searched" why={`${error.message} ${error instanceof ApiError ? error.hint : ''}`}>
-          <Button icon="retry" onClick={() => void refetch()}>
-            Try again
-          </Button>
-        </EmptyState>
+        <Trouble title="Traces cannot be searched" error={error} retry={refetch} />
       ) : !data || (isFetching && data.traces.length === 0 && data.total_scanned === 0) ? (
         <Skeleton rows={12} label="Searching traces" />
       ) : (

@@ -125,10 +125,12 @@ const isOutside = (host: string | undefined) => Boolean(host) && !host!.endsWith
 
 function Actions({ tree, index, traceId }: { tree: SpanTree; index: number; traceId: string }) {
   const s = tree.spans[index]!
-  const get = (key: string) => attribute(s, key)
+  // A try is part of its call, which knows the ends.
+  const call = s.role === 'attempt' || s.role === 'hedge' ? (tree.spans[tree.parent[index]!] ?? s) : s
+  const get = (key: string) => attribute(s, key) ?? attribute(call, key)
   const source = get('sidelight.source')
   const target = get('sidelight.destination')
-  const protocol = attribute(s, 'rpc.grpc.status_code') === undefined ? 'http' : 'grpc'
+  const protocol = get('rpc.grpc.status_code') === undefined ? 'http' : 'grpc'
   const side = (w: string) => (w !== 'unknown' ? `workload:${w}` : isOutside(get('sidelight.service')) ? `external:${get('sidelight.service')}` : w)
   return (
     <footer className={styles.actions}>

@@ -4,20 +4,20 @@ import { Icon } from '@/ui/Icon'
 import { cx } from '@/lib/cx'
 import { duration, plural, text } from '@/lib/format'
 import { messageOf, statusOf } from './finding'
-import { ATTEMPT, CRITICAL, ERROR, hasChildren, ORIGIN, ORPHAN, SIDECAR } from './tree'
+import { ATTEMPT, CRITICAL, ERROR, hasChildren, HEDGE, ORIGIN, ORPHAN, SIDECAR } from './tree'
 import type { SpanTree } from './tree'
 import styles from './Waterfall.module.css'
 import type { View } from './zoom'
 
-type SpanRowProps = { tree: SpanTree; index: number; folded: boolean; view: View; onFold: (index: number, fold: boolean) => void }
+type SpanRowProps = { tree: SpanTree; index: number; folded: boolean; byHop: boolean; view: View; onFold: (index: number, fold: boolean) => void }
 
 const DEEPEST = 16
 
 /** One span: who did what, and when. Memoised, because scrolling draws only new rows. */
-export const SpanRow = memo(function SpanRow({ tree, index, folded, view, onFold }: SpanRowProps) {
+export const SpanRow = memo(function SpanRow({ tree, index, folded, byHop, view, onFold }: SpanRowProps) {
   const s = tree.spans[index]!
   const flags = tree.flags[index]!
-  const depth = tree.depth[index]!
+  const depth = (byHop ? tree.shallow : tree.depth)[index]!
   const parent = tree.parent[index]!
   const inside = tree.end[index]! - index - 1
   const errorsInside = tree.errors[index]! - (flags & ERROR ? 1 : 0)
@@ -48,7 +48,8 @@ export const SpanRow = memo(function SpanRow({ tree, index, folded, view, onFold
         <span className="t2 cut" title={s.operation}>
           {s.operation}
         </span>
-        {flags & SIDECAR && !(flags & ATTEMPT) ? <small>{s.kind === 'server' ? 'sidecar in' : 'sidecar out'}</small> : null}
+        {!byHop && flags & SIDECAR && !(flags & ATTEMPT) ? <small>{s.role === 'inbound' ? 'sidecar in' : 'sidecar out'}</small> : null}
+        {flags & HEDGE ? <small>hedge</small> : null}
         {flags & ORPHAN ? <small className="warn-t">parent missing</small> : null}
         {folded && inside > 0 ? (
           <small>

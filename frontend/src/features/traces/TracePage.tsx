@@ -8,18 +8,25 @@ import { announce, useFoot } from '@/lib/shell'
 import { clockMs } from '@/lib/time'
 import { useUrlState } from '@/lib/url'
 import { Button, buttonClass } from '@/ui/Button'
-import { Chip } from '@/ui/Chip'
+import { Chip, ChipButton } from '@/ui/Chip'
 import { EmptyState } from '@/ui/EmptyState'
 import { HealthGlyph } from '@/ui/Health'
+import { Segmented } from '@/ui/Segmented'
 import { Skeleton } from '@/ui/Skeleton'
+import { Trouble } from '@/ui/Trouble'
+import { CallsView } from './CallsView'
+import { sidesOfTrace } from './compare'
 import { causeOf, headline, shares } from './finding'
+import { FlameView } from './FlameView'
 import { Folding } from './folding'
 import styles from './index.module.css'
+import { StopsHere } from './LostHeaders'
 import { Minimap } from './Minimap'
 import { SpanPanel } from './SpanPanel'
 import { buildTree } from './tree'
 import type { SpanTree } from './tree'
 import { tracesSearch } from './url'
+import type { TracesSearch } from './url'
 import { Waterfall } from './Waterfall'
 import type { View } from './zoom'
 
@@ -28,19 +35,28 @@ export function TracePage({ traceId }: { traceId: string }) {
   const { data, error, refetch } = useTrace(traceId)
   if (data) return <Opened key={data.trace_id} trace={data} />
   if (!error) return <Skeleton rows={16} label="Loading the trace" />
-  const missing = error instanceof ApiError && error.status === 404
+  const all = (
+    <Link className={buttonClass()} to="/traces/{-$traceId}" params={{ traceId: undefined }} search={((s: object) => s) as never}>
+      All traces
+    </Link>
+  )
+  if (!(error instanceof ApiError && error.status === 404)) {
+    return (
+      <Trouble title="The trace cannot be shown" error={error} retry={refetch}>
+        {all}
+      </Trouble>
+    )
+  }
   return (
     <EmptyState
-      state={missing ? 'unknown' : 'fail'}
-      title={missing ? 'This trace is not here' : 'The trace cannot be shown'}
-      why={missing ? 'No span of it has arrived, or it is older than what the store keeps. Spans are sent in batches: a request of just now takes a second or two.' : `${error.message} ${error instanceof ApiError ? error.hint : ''}`}
+      state="unknown"
+      title="This trace is not here"
+      why="No span of it has arrived, or it is older than what the store keeps. Spans are sent in batches: a request of just now takes a second or two."
     >
       <Button icon="retry" onClick={() => void refetch()}>
         Look again
       </Button>
-      <Link className={buttonClass()} to="/traces/{-$traceId}" params={{ traceId: undefined }} search={((s: object) => s) as never}>
-        All traces
-      </Link>
+      {all}
     </EmptyState>
   )
 }
@@ -73,7 +89,18 @@ function Opened({ trace }: { trace: Trace }) {
   return (
     <>
       <Head trace={trace} tree={tree} onCause={select} />
+      <StopsHere tree={tree} traceId={trace.trace_id} onSelect={select} />
       <div className={styles.tools}>
+        <Segmented<TracesSearch['as']>
+          label="Shown as"
+          value={search.as}
+          options={[
+            { value: '', label: 'Waterfall' },
+            { value: 'flame', label: 'Flame' },
+            { value: 'calls', label: 'Graph', title: 'Who called whom in this trace' },
+          ]}
+          onChange={(as) => setSearch({ as })}
+        />
         <Button small disabled={tree.origins.length === 0} onClick={nextError}>
           Next error <kbd>N</kbd>
         </Button>
@@ -83,18 +110,28 @@ function Opened({ trace }: { trace: Trace }) {
         <Button small onClick={() => folding.none()}>
           Unfold all
         </Button>
+        <ChipButton pressed={search.hops === '1'} onClick={() => setSearch({ hops: search.hops ? '' : '1' })}>
+          One row a call
+        </ChipButton>
         {whole ? null : (
           <Button small onClick={() => setView({ from: 0, to: tree.duration_us })}>
             Show all {text(duration(tree.duration_us / 1000))}
           </Button>
         )}
+        <CompareLink trace={trace} />
         <Key />
       </div>
       <div className={styles.minimap}>
         <Minimap tree={tree} view={view} rows={rows} onView={setView} onRow={select} />
       </div>
       <div className={styles.split}>
-        <Waterfall {...{ tree, folding, view, selected, onRows }} onSelect={select} onNextError={nextError} />
+        {search.as === 'flame' ? (
+          <FlameView tree={tree} onSelect={select} />
+        ) : search.as === 'calls' ? (
+          <CallsView calls={trace.calls} />
+        ) : (
+          <Waterfall {...{ tree, folding, view, selected, onRows }} byHop={search.hops === '1'} onSelect={select} onNextError={nextError} />
+        )}
         {selected === null ? null : <SpanPanel tree={tree} index={selected} traceId={trace.trace_id} onSelect={select} />}
       </div>
     </>
@@ -136,6 +173,7 @@ function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause:
           </span>
         ) : null}
       </p>
+      <Gap trace={trace} tree={tree} onSelect={onCause} />
       {trace.problems.length > 0 ? (
         <p className={styles.problems}>
           {trace.problems.map((p) => (
@@ -149,9 +187,36 @@ function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause:
   )
 }
 
+/** The longest stretch that no span tells more of, if it is much of the trace. */
+function Gap({ trace, tree, onSelect }: { trace: Trace; tree: SpanTree; onSelect: (i: number) => void }) {
+  const gap = trace.gaps[0]
+  const i = gap ? tree.index.get(gap.span_id) : undefined
+  if (!gap || i === undefined || gap.duration_us < 0.2 * tree.duration_us) return null
+  const s = tree.spans[i]!
+  return (
+    <p className="t2">
+      Gap: for {text(duration(gap.duration_us / 1000))} from {text(duration(gap.from_us / 1000))} on, nothing tells more than that{' '}
+      <button type="button" className="info-t" onClick={() => onSelect(i)}>
+        {s.service} {s.operation}
+      </button>{' '}
+      {s.kind === 'client' ? 'waited' : 'was at work'}.
+    </p>
+  )
+}
+
 function attributeRevision(attributes: readonly { key: string; value: string }[]): string {
   const rev = attributes.find((a) => a.key === 'sidelight.revision')?.value
   return rev ? `, rev ${count(Number(rev))}` : ''
+}
+
+function CompareLink({ trace }: { trace: Trace }) {
+  const sides = sidesOfTrace(trace)
+  if (!sides) return null
+  return (
+    <Link className={buttonClass('line', true)} to="/traces/{-$traceId}" params={{ traceId: undefined }} search={((s: object) => ({ ...s, span: '', ...sides })) as never}>
+      Compare with those that went well
+    </Link>
+  )
 }
 
 function Key() {

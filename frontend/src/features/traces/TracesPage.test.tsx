@@ -17,6 +17,7 @@ beforeEach(() => {
   }
   vi.stubGlobal('fetch', async (input: string) => {
     const url = new URL(input, 'http://x')
+    if (url.pathname.endsWith('/propagation')) return new Response('{"workloads":[]}', { headers: { 'content-type': 'application/json' } })
     asked.push(url)
     const [status, body] = reply(url)
     return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json' } })

@@ -19,13 +19,15 @@ type WaterfallProps = {
   folding: Folding
   view: View
   selected: number | null
+  /** A call is one row, its sidecars' spans inside. */
+  byHop: boolean
   onSelect: (index: number | null) => void
   onNextError: () => void
   onRows: (from: number, to: number) => void
 }
 
 /** The spans as rows on one time axis: fixed heights, virtual, foldable. */
-export function Waterfall({ tree, folding, view, selected, onSelect, onNextError, onRows }: WaterfallProps) {
+export function Waterfall({ tree, folding, view, selected, byHop, onSelect, onNextError, onRows }: WaterfallProps) {
   const { folded } = folding
   const version = useSyncExternalStore(folding.subscribe, folding.version)
   const onFold = useCallback((i: number, on: boolean) => folding.fold(i, on), [folding])
@@ -33,7 +35,7 @@ export function Waterfall({ tree, folding, view, selected, onSelect, onNextError
   const buffer = useMemo(() => new Uint32Array(tree.size), [tree])
   // version stands for what changed inside folded
   // oxlint-disable-next-line react-hooks/exhaustive-deps
-  const count = useMemo(() => visibleRows(tree, folded, buffer), [tree, folded, buffer, version])
+  const count = useMemo(() => visibleRows(tree, folded, buffer, byHop), [tree, folded, buffer, byHop, version])
   // Its functions are called here and handed to nobody.
   // oxlint-disable-next-line react/incompatible-library
   const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 })
@@ -102,14 +104,14 @@ export function Waterfall({ tree, folding, view, selected, onSelect, onNextError
                 id={`span-${i}`}
                 role="row"
                 aria-rowindex={v.index + 1}
-                aria-level={tree.depth[i]! + 1}
+                aria-level={(byHop ? tree.shallow : tree.depth)[i]! + 1}
                 aria-selected={i === selected}
                 aria-expanded={hasChildren(tree, i) ? !folded[i] : undefined}
                 className={cx(styles.cols, styles.row)}
                 style={{ transform: `translateY(${v.start}px)` }}
                 onClick={() => onSelect(i === selected ? null : i)}
               >
-                <SpanRow tree={tree} index={i} folded={folded[i] === 1} view={view} onFold={onFold} />
+                <SpanRow tree={tree} index={i} folded={folded[i] === 1} byHop={byHop} view={view} onFold={onFold} />
               </div>
             )
           })}

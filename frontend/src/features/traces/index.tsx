@@ -2,6 +2,7 @@ import { useNavigate, useParams } from '@tanstack/react-router'
 import { useEffect } from 'react'
 import { useFindSlot } from '@/lib/shell'
 import { useUrlState } from '@/lib/url'
+import { ComparePage } from './ComparePage'
 import { isTraceId } from './find'
 import styles from './index.module.css'
 import { SearchPage } from './SearchPage'
@@ -13,9 +14,10 @@ const NO_FIELDS = [] as const
 /** The Traces page: a search, or one trace when the address names one. */
 export function TracesPage() {
   const { traceId } = useParams({ strict: false })
+  const [{ a, b }] = useUrlState(tracesSearch)
   usePastedId()
   useFindSlot({ label: 'Find', placeholder: 'a trace ID, or words of its services and operation', note: '', fields: NO_FIELDS, error: '' })
-  return <div className={styles.page}>{traceId ? <TracePage traceId={traceId} /> : <SearchPage />}</div>
+  return <div className={styles.page}>{traceId ? <TracePage traceId={traceId} /> : a && b ? <ComparePage sides={{ a, b }} /> : <SearchPage />}</div>
 }
 
 /** An ID in the find field is a place to go to. */

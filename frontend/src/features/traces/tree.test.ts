@@ -48,6 +48,12 @@ describe('folding', () => {
     folded[0] = 1
     expect(rows(tree, folded)).toEqual(['a'])
   })
+  it('shows a call as one row, whatever sidecars tell of it', () => {
+    const call = buildTree(trace(span('app', 0), span('out', 1, { hop: 'app' }), span('in', 2, { hop: 'app' }), span('next', 3)))
+    const out = new Uint32Array(call.size)
+    expect([...out.subarray(0, visibleRows(call, new Uint8Array(call.size), out, true))]).toEqual([0, 3])
+    expect([...call.shallow]).toEqual([0, 1, 1, 1])
+  })
   it('reveals a hidden span', () => {
     const folded = new Uint8Array(tree.size).fill(1)
     expect(reveal(tree, folded, 2)).toBe(true)
@@ -61,12 +67,13 @@ describe('folding', () => {
     foldQuiet(tree, folded)
     expect(rows(tree, folded)).toEqual(['a', 'b', 'c', 'd'])
   })
-  it('lists 80 000 rows in a few milliseconds', () => {
+  // What that costs is measured by `make bench-trace-ui`.
+  it('lists 80 000 rows', () => {
     const big = buildTree(wideTrace(80_000))
     const out = new Uint32Array(big.size)
     const folded = new Uint8Array(big.size)
-    const start = performance.now()
-    for (let i = 0; i < 10; i++) expect(visibleRows(big, folded, out)).toBe(80_000)
-    expect((performance.now() - start) / 10).toBeLessThan(8)
+    expect(visibleRows(big, folded, out)).toBe(80_000)
+    folded[0] = 1
+    expect(visibleRows(big, folded, out)).toBe(1)
   })
 })

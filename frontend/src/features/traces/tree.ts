@@ -13,6 +13,8 @@ export type SpanTree = {
   /** -1 for roots. */
   readonly parent: Int32Array
   readonly depth: Uint16Array
+  /** Depth when the spans inside a hop are left out. */
+  readonly shallow: Uint16Array
   readonly flags: Uint8Array
   /** Errors inside the subtree, itself included. */
   readonly errors: Uint32Array
@@ -28,6 +30,9 @@ export const ORIGIN = 4
 export const ATTEMPT = 8
 export const SIDECAR = 16
 export const ORPHAN = 32
+export const HEDGE = 64
+/** Part of a call that an earlier span stands for. */
+export const INNER = 128
 
 /** buildTree reads a trace; spans come in pre-order, parents before children. */
 export function buildTree(trace: Trace): SpanTree {
@@ -36,6 +41,7 @@ export function buildTree(trace: Trace): SpanTree {
   const end = new Uint32Array(n)
   const parent = new Int32Array(n).fill(-1)
   const depth = new Uint16Array(n)
+  const shallow = new Uint16Array(n)
   const flags = new Uint8Array(n)
   const errors = new Uint32Array(n)
   const index = new Map<string, number>()
@@ -53,9 +59,11 @@ export function buildTree(trace: Trace): SpanTree {
     flags[i] =
       (critical.has(s.span_id) ? CRITICAL : 0) |
       (s.status === 'error' ? ERROR : 0) |
-      (isAttempt(s) ? ATTEMPT : 0) |
-      // Attempts are the sidecar's own doing, whether or not they say so.
-      (attribute(s, 'sidelight.reporter') || isAttempt(s) ? SIDECAR : 0)
+      (s.role === 'attempt' || s.role === 'hedge' ? ATTEMPT : 0) |
+      (s.role === 'hedge' ? HEDGE : 0) |
+      (s.role ? SIDECAR : 0) |
+      (s.hop === s.span_id || parent[i]! < 0 ? 0 : INNER)
+    shallow[i] = parent[i]! < 0 ? 0 : shallow[parent[i]!]! + (flags[parent[i]!]! & INNER ? 0 : 1)
     open.push(i)
     last = Math.max(last, s.start_us + s.duration_us)
   }
@@ -73,10 +81,8 @@ export function buildTree(trace: Trace): SpanTree {
     else if (spans[i]!.parent_id) flags[i]! |= ORPHAN
   }
   origins.sort((a, b) => spans[a]!.start_us - spans[b]!.start_us)
-  return { size: n, spans, end, parent, depth, flags, errors, origins, index, duration_us: Math.max(trace.duration_ms * 1000, last, 1) }
+  return { size: n, spans, end, parent, depth, shallow, flags, errors, origins, index, duration_us: Math.max(trace.duration_ms * 1000, last, 1) }
 }
-
-const isAttempt = (s: Span) => s.kind === 'client' && /^attempt \d+$/.test(s.operation)
 
 /** attribute reads one attribute of a span. */
 export function attribute(s: Span, key: string): string | undefined {
@@ -86,12 +92,13 @@ export function attribute(s: Span, key: string): string | undefined {
 
 /**
  * visibleRows writes the indexes of the rows that folding leaves visible into
- * out (at least size long) and returns how many there are.
+ * out (at least size long) and returns how many there are. By hop, a call is
+ * one row, however many spans tell of it.
  */
-export function visibleRows(tree: SpanTree, folded: Uint8Array, out: Uint32Array): number {
+export function visibleRows(tree: SpanTree, folded: Uint8Array, out: Uint32Array, byHop = false): number {
   let n = 0
   for (let i = 0; i < tree.size; ) {
-    out[n++] = i
+    if (!byHop || !(tree.flags[i]! & INNER)) out[n++] = i
     i = folded[i] ? tree.end[i]! : i + 1
   }
   return n

@@ -23,6 +23,10 @@ export const tracesSearch = sharedSearch.extend({
   to: z.string().catch(''),
   limit: z.coerce.number().int().min(1).max(2000).catch(100),
   span: z.string().catch(''),
+  a: z.string().catch(''),
+  b: z.string().catch(''),
+  as: z.enum(['', 'flame', 'calls']).catch(''),
+  hops: z.enum(['', '1']).catch(''),
 })
 export type TracesSearch = z.infer<typeof tracesSearch>
 

@@ -6,7 +6,7 @@ import { buildTree } from './tree'
 
 const tree = buildTree(failedTrace())
 const whole = { from: 0, to: tree.duration_us }
-const row = (id: string, folded = false, view = whole) => render(<SpanRow tree={tree} index={tree.index.get(id)!} folded={folded} view={view} onFold={vi.fn()} />).container
+const row = (id: string, folded = false, view = whole) => render(<SpanRow byHop={false} tree={tree} index={tree.index.get(id)!} folded={folded} view={view} onFold={vi.fn()} />).container
 
 describe('SpanRow', () => {
   it('tells the failure with its reason at the span where it began', () => {

@@ -13,7 +13,7 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
   if (errors <= 0) return null
   const share = proxy / errors
   return (
-    <Section title="Who answered" note={<Figure of={{ value: perSecond(errors).value, unit: 'errors/s' }} />}>
+    <Section title="Who answered" help="whoAnswered" note={<Figure of={{ value: perSecond(errors).value, unit: 'errors/s' }} />}>
       <div className={styles.bar}>
         {share > 0 ? (
           <span className={cx(styles.part, 'hatch-fail')} style={{ flexGrow: share }}>
@@ -59,7 +59,7 @@ export function Attempts({ edge }: { edge: GraphEdge }) {
   const caller = 1 - edge.error_ratio
   const attempt = caller / tries
   return (
-    <Section title="Attempts" note={`${tries.toFixed(2)} per request`}>
+    <Section title="Attempts" help="attempts" note={`${tries.toFixed(2)} per request`}>
       <Bar label="caller" ratio={caller} quiet />
       <Bar label="attempt" ratio={attempt} quiet={attempt > 0.99} />
       <p className="t3 t11">

@@ -16,7 +16,7 @@ export function Sides({ edge, from, to }: { edge: GraphEdge; from: string; to: s
   ]
   const shown = edge.protocol === 'tcp' ? rows.slice(0, 1) : rows
   return (
-    <Section title="Both sides" note={agreement(edge, to)}>
+    <Section title="Both sides" help="sides" note={agreement(edge, to)}>
       <table className={styles.sides}>
         <thead>
           <tr>

@@ -1,5 +1,5 @@
 import { screen } from '@testing-library/react'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { GraphEdge } from '@/api/types'
 import { cinema } from '@/graph/fixtures/view'
 import { History } from '@/graph/history'
@@ -28,7 +28,7 @@ function open(tab: PanelTab = 'traffic', more: Partial<GraphEdge> = {}) {
   const v = cinema()
   const model = buildModel({ ...v, edges: v.edges.map((e) => (e.id === id ? { ...e, ...failing, ...more } : e)) })
   return renderAt('/graph', () => (
-    <SidePanel model={model} id={id} history={new History()} stale={[]} tab={tab} onTab={() => undefined} onSelect={() => undefined} />
+    <SidePanel model={model} id={id} history={new History()} stale={[]} tab={tab} onTab={() => undefined} onSelect={() => undefined} onView={() => undefined} onFold={() => undefined} />
   ))
 }
 
@@ -54,6 +54,22 @@ describe('EdgePanel', () => {
     expect(screen.getByText('5.7/s never reached payments')).toBeDefined()
   })
 
+  it('leads from the latency histogram to the traces of its slowest requests', async () => {
+    const asked: string[] = []
+    vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+      if (!url.includes('query_exemplars')) return Promise.resolve(new Response('{}', { status: 404 }))
+      asked.push(String(init.body))
+      const series = { seriesLabels: { response_code: '504' }, exemplars: [{ labels: { trace_id: 'ab12000000000000000000000000cd34' }, value: '1920', timestamp: 1795000000 }] }
+      return Promise.resolve(Response.json({ status: 'success', data: [series] }))
+    })
+    await open()
+    const link = await screen.findByRole('link', { name: 'ab12…cd34' })
+    expect(link.getAttribute('href')).toContain('/traces/ab12000000000000000000000000cd34')
+    expect(link.closest('tr')?.textContent).toMatch(/504.*1\.92/)
+    expect(new URLSearchParams(asked[0]).get('query')).toContain('source_workload="tickets",destination_workload_namespace="cinema",destination_workload="payments"')
+    vi.unstubAllGlobals()
+  })
+
   it('leads to tap and traces of this edge', async () => {
     await open()
     const tap = screen.getByRole('link', { name: 'Tap this edge' }).getAttribute('href') ?? ''
@@ -66,6 +82,13 @@ describe('EdgePanel', () => {
     await open('codes')
     expect(screen.getByText('503')).toBeDefined()
     expect(screen.getByText('pending queue full')).toBeDefined()
+  })
+
+  it('tells the versions of what is called, with what was configured', async () => {
+    await open('versions', { weight: { configured: 0.9, actual: 0.874 } })
+    expect(screen.getByText('87.4')).toBeDefined()
+    expect(screen.getByText(/^set 90\s%$/)).toBeDefined()
+    expect(screen.getByText('All that this caller sends goes to one version.')).toBeDefined()
   })
 
   it('says which side does not report', async () => {

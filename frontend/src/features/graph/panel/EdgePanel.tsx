@@ -9,25 +9,34 @@ import { sharedSearch, useUrlState } from '@/lib/url'
 import { buttonClass } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Section } from '@/ui/Panel'
+import { cliForEdges } from '../cli'
 import { Answers, Attempts } from './Answers'
 import { Codes } from './Codes'
 import { Connections, Sides } from './Connections'
+import { EdgeConfig } from './EdgeConfig'
+import { Versions } from './Versions'
 import { Cause } from './Cause'
 import { Frame } from './Frame'
+import { PanelMenu } from './PanelMenu'
 import type { PanelProps } from './SidePanel'
-import { type Signal, Signals } from './Signals'
+import { type Signal, Signals } from '@/ui/charts/Signals'
+import { KeptOut } from './KeptOut'
+import { LastTaps } from './LastTaps'
 import { LastTraces } from './LastTraces'
 import { edgeTapFilter, edgeTraceSearch } from './links'
+import { SlowTraces } from './SlowTraces'
 
 const tabs = [
   { id: 'traffic', label: 'Traffic' },
   { id: 'codes', label: 'Codes' },
+  { id: 'versions', label: 'Versions' },
   { id: 'connections', label: 'Connections' },
+  { id: 'config', label: 'Config' },
 ] as const
 
 const protocolWord: Record<Protocol, string> = { http: 'http', grpc: 'grpc', tcp: 'tcp' }
 
-export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelProps & { edge: GraphEdge }) {
+export function EdgePanel({ edge, model, history, tab, onTab, onSelect, onView }: PanelProps & { edge: GraphEdge }) {
   const now = useNow()
   const [{ window }] = useUrlState(sharedSearch)
   const { data: timeline } = useTimeline(window, null)
@@ -68,29 +77,32 @@ export function EdgePanel({ edge, model, history, tab, onTab, onSelect }: PanelP
               Traces
             </Link>
           )}
-          <Link to="." search={((s: Record<string, string>) => ({ ...s, view: 'table' })) as never} className={buttonClass()}>
-            Table
-          </Link>
+          <PanelMenu cli={cliForEdges(edgeTapFilter(edge, source, target))} onFocus={() => onView({ focus: edge.target })} onTable={() => onView({ view: 'table' })} />
         </>
       }
     >
       {tab === 'codes' ? <Codes edge={edge} /> : null}
       {tab === 'connections' ? <Connections edge={edge} /> : null}
-      {tab === 'traffic' || tab === 'config' ? (
+      {tab === 'versions' ? <Versions edge={edge} model={model} onSelect={onSelect} /> : null}
+      {tab === 'config' ? <EdgeConfig edge={edge} source={source} target={target} /> : null}
+      {tab === 'traffic' ? (
         <>
-          <Section>
+          <Section title="Golden signals" help="signals">
             <Signals rows={signalsOf(edge, history.of(edge.id, now))} now={now} seconds={historySeconds} markers={timeline?.markers ?? []} />
           </Section>
           <Answers edge={edge} from={from} to={to} />
           <Attempts edge={edge} />
+          {edge.service && source?.kind === 'workload' ? <KeptOut host={edge.service.host} caller={`${source.namespace}/${source.name}`} /> : null}
           {edge.weight && edge.client_side ? (
-            <Section title="Split" note="share of the route's requests">
+            <Section title="Split" help="split" note="share of the route's requests">
               <p className="t2">
                 Configured {text(percent(edge.weight.configured))}, gets <b className="strong">{text(percent(edge.weight.actual))}</b>.
               </p>
             </Section>
           ) : null}
           <Sides edge={edge} from={from} to={to} />
+          <LastTaps filter={edgeTapFilter(edge, source, target)} />
+          {tcp || traces === null ? null : <SlowTraces search={traces} />}
           {tcp || traces === null ? null : <LastTraces search={traces} />}
         </>
       ) : null}

@@ -14,7 +14,7 @@ export function LastTraces({ search }: { search: Record<string, string> }) {
   const { data, error, isPending } = useTraces({ ...search, limit: 5 }, 5000)
   const note = data && data.traces.length > 0 ? `newest of ${data.total_scanned} looked at` : ''
   return (
-    <Section title="Traces" note={note}>
+    <Section title="Traces" help="traces" note={note}>
       {error ? <p className="t2">{error.message}</p> : null}
       {isPending ? <p className="t3">…</p> : null}
       {data && data.traces.length === 0 ? <p className="t3">No trace of this in store. Sampling may be low, or requests carry no context.</p> : null}

@@ -1,31 +1,37 @@
 import { Link } from '@tanstack/react-router'
 import { useTimeline } from '@/api/graph'
 import { useNow } from '@/api/live-context'
-import { useNodes } from '@/api/nodes'
 import type { GraphEdge, GraphNode } from '@/api/types'
+import type { DrawnNode } from '@/graph/fold'
 import { historySeconds } from '@/graph/history'
 import { badgesOf, nodeFinding, nodeTitle, shortName } from '@/graph/words'
-import { count, duration, figure, percent, rate, rateExact, text } from '@/lib/format'
+import { count, duration, figure, middle, percent, rate, rateExact, text } from '@/lib/format'
 import { sharedSearch, useUrlState } from '@/lib/url'
 import { buttonClass } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Figure } from '@/ui/Figure'
-import { HealthGlyph, nodeHealth } from '@/ui/Health'
+import { HealthGlyph } from '@/ui/Health'
 import { Section } from '@/ui/Panel'
+import { MenuItem } from '@/ui/Menu'
+import { cliForEdges } from '../cli'
 import { Cause } from './Cause'
 import { Frame } from './Frame'
+import { KeptOut } from './KeptOut'
+import { Objects, Sidecars } from './EdgeConfig'
+import { LastTaps } from './LastTaps'
 import { LastTraces } from './LastTraces'
 import { nodeTapFilter, nodeTraceSearch } from './links'
 import styles from './NodePanel.module.css'
+import { PanelMenu } from './PanelMenu'
 import type { PanelProps } from './SidePanel'
-import { type Signal, Signals } from './Signals'
+import { type Signal, Signals } from '@/ui/charts/Signals'
 
 const tabs = [
   { id: 'traffic', label: 'Traffic' },
-  { id: 'config', label: 'Configuration' },
+  { id: 'config', label: 'Config' },
 ] as const
 
-export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }: PanelProps & { node: GraphNode }) {
+export function NodePanel({ node, model, history, stale, tab, onTab, onSelect, onView, onFold }: PanelProps & { node: DrawnNode }) {
   const now = useNow()
   const [{ window }] = useUrlState(sharedSearch)
   const { data: timeline } = useTimeline(window, null)
@@ -35,6 +41,8 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
   const traces = nodeTraceSearch(node)
   const silent = stale.filter((s) => s.node !== undefined && s.node !== '' && s.node.startsWith(node.name))
   const badges = badgesOf(node, model)
+  // What callers keep out is told by service: of a workload, of those that it answers for.
+  const hosts = node.kind === 'service' || node.kind === 'external' ? [node.id.slice(node.id.indexOf(':') + 1)] : [...new Set(incoming.flatMap((e) => e.service?.host ?? []))].slice(0, 2)
   return (
     <Frame
       label={`${name} ${version}`}
@@ -75,25 +83,48 @@ export function NodePanel({ node, model, history, stale, tab, onTab, onSelect }:
               Traces
             </Link>
           )}
-          <Link to="." search={((s: Record<string, string>) => ({ ...s, view: 'table' })) as never} className={buttonClass()}>
-            Table
-          </Link>
+          <PageLink node={node} />
+          <PanelMenu cli={cliForEdges(node.kind === 'namespace' ? `namespace = ${node.name}` : `${node.kind === 'workload' ? 'workload' : 'name'} = ${node.name}`)} onFocus={() => onView({ focus: node.id })} onTable={() => onView({ view: 'table' })}>
+            {node.fold || model.groupOf.get(node.id)?.startsWith('namespace:') ? <MenuItem onSelect={() => onFold(node.namespace)}>{node.fold ? 'Expand' : 'Fold'} {middle(node.namespace, 24)}</MenuItem> : null}
+          </PanelMenu>
         </>
       }
     >
       {tab === 'config' && node.meshed ? (
-        <ConfigState node={node} />
+        <>
+          <Sidecars node={node} />
+          {hosts.map((host) => <Objects key={host} host={host} />)}
+        </>
       ) : (
         <>
-          <Section>
+          <Section title="Golden signals" help="signals">
             <Signals rows={signalsOf(node, incoming.length > 0 ? incoming : outgoing, incoming.length > 0, history.of(node.id, now))} now={now} seconds={historySeconds} markers={timeline?.markers ?? []} />
           </Section>
           <Edges title="Called by" edges={incoming} other={(e) => e.source} model={model} onSelect={onSelect} />
           <Edges title="Calls" edges={outgoing} other={(e) => e.target} model={model} onSelect={onSelect} />
+          {hosts.map((host) => <KeptOut key={host} host={host} />)}
+          <LastTaps filter={nodeTapFilter(node)} />
           {traces === null ? null : <LastTraces search={traces} />}
         </>
       )}
     </Frame>
+  )
+}
+
+/** The page of its own, where it has one. */
+function PageLink({ node }: { node: DrawnNode }) {
+  if (node.kind === 'workload') {
+    return (
+      <Link to="/workloads/$" params={{ _splat: [node.cluster, node.namespace, node.name].filter(Boolean).join('/') }} className={buttonClass()}>
+        Details
+      </Link>
+    )
+  }
+  if (node.kind !== 'service' && node.kind !== 'external') return null
+  return (
+    <Link to="/services/{-$host}" params={{ host: node.id.slice(node.id.indexOf(':') + 1) }} className={buttonClass()}>
+      Details
+    </Link>
   )
 }
 
@@ -154,34 +185,6 @@ function Edges({
           ))}
         </tbody>
       </table>
-    </Section>
-  )
-}
-
-/** The configuration of this workload's sidecars, each with its own state. */
-function ConfigState({ node }: { node: GraphNode }) {
-  const { data } = useNodes()
-  const own = (data?.nodes ?? []).filter((n) => n.workload.namespace === node.namespace && n.workload.name === node.name)
-  return (
-    <Section title="Sidecars" note={data?.desired ? `desired rev ${count(data.desired.number)}` : ''}>
-      {data !== null && own.length === 0 ? <p className="t3">No sidecar of this workload has asked for configuration.</p> : null}
-      <table className={styles.edges}>
-        <tbody>
-          {own.map((n) => (
-            <tr key={n.id}>
-              <td className={styles.peer}>
-                <HealthGlyph state={nodeHealth[n.state]} size={12} decorative />
-                <Link to="/nodes/{-$nodeId}" params={{ nodeId: n.id }} className="cut">
-                  {n.id}
-                </Link>
-              </td>
-              <td>{n.state}</td>
-              <td className="num">{n.revision === 0 ? 'none' : `rev ${count(n.revision)}`}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {own.map((n) => (n.state === 'synced' ? null : <p key={n.id} className="t2">{n.reason}</p>))}
     </Section>
   )
 }

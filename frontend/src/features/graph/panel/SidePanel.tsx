@@ -4,7 +4,7 @@ import type { Model } from '@/graph/model'
 import { EdgePanel } from './EdgePanel'
 import { NodePanel } from './NodePanel'
 
-export type PanelTab = 'traffic' | 'connections' | 'config' | 'codes'
+export type PanelTab = 'traffic' | 'connections' | 'config' | 'codes' | 'versions'
 export type PanelProps = {
   model: Model
   id: string
@@ -13,6 +13,9 @@ export type PanelProps = {
   tab: PanelTab
   onTab: (tab: PanelTab) => void
   onSelect: (id: string | null) => void
+  /** Changes what the graph shows: its focus, its table. */
+  onView: (patch: { focus?: string; view?: 'table' }) => void
+  onFold: (namespace: string) => void
 }
 
 /** What is selected, in full: the finding first, then the evidence. */

@@ -1,0 +1,137 @@
+import { expect, type Page, test } from '@playwright/test'
+import { play } from './demo'
+
+/**
+ * Questions of docs/guide.md that other stories of the demo answer. Stories that
+ * change nothing in common are played at the same time: a demo is for several
+ * questions, and ends with them.
+ */
+
+const patient = { timeout: 60_000 }
+const mirror = (page: Page) => page.getByRole('toolbar', { name: /Services and edges/ })
+const panel = (page: Page) => page.getByRole('complementary').first()
+const nodes = (page: Page) => page.getByRole('treegrid', { name: 'Nodes' })
+const findings = (page: Page) => page.getByRole('region', { name: 'Findings' })
+
+// A demo starts, and its stories take some seconds to be seen.
+test.describe.configure({ timeout: 180_000 })
+
+/** The demo that the tests of a group share. */
+function shared(scenario: string): () => string {
+  let demo: Awaited<ReturnType<typeof play>>
+  test.beforeAll(async () => {
+    demo = await play(scenario)
+  })
+  test.afterAll(() => demo.stop())
+  return () => demo.url
+}
+
+test.describe('a slow control plane, a lost sidecar, a lost trace', () => {
+  const url = shared('slow-plane,never-connected,lost-trace')
+
+  test('3: a proxy never reached the control plane; who notices?', async ({ page }) => {
+    await page.goto(url())
+    await findings(page).getByRole('link', { name: /expected~booking\/tickets@.* is never-connected/ }).click(patient)
+    // It is opened on its page, and says what to do.
+    await expect(page).toHaveURL(/\/nodes\/expected~booking/)
+    const lost = nodes(page).getByRole('row', { name: /^expected~booking/ })
+    await expect(lost).toContainText('never connected')
+    await expect(nodes(page)).toContainText(/Expected for .*, but it has never connected to this server/)
+    // The list keeps it in view, and can be asked for such nodes alone.
+    await page.getByRole('link', { name: 'Nodes', exact: true }).click()
+    await page.getByRole('group', { name: 'Show nodes by state' }).getByRole('button', { name: /1 never connected/ }).click()
+    await expect(page).toHaveURL(/state=never-connected/)
+    await expect(nodes(page).getByText('On it', { exact: true })).toHaveCount(0)
+    await expect(lost).toBeVisible()
+  })
+
+  test('4: some nodes lag; who, and is it the plane or the node?', async ({ page }) => {
+    await page.goto(`${url()}/nodes`)
+    // Changes come every 12 s and take 700 ms a node: some wait while others have it.
+    await expect(nodes(page).getByText(/^(slow|stale), not sent$/).first()).toBeVisible(patient)
+    await expect(nodes(page).getByRole('row', { name: /^tickets-2\.booking/ }).getByText('slow, no ACK')).toBeVisible(patient)
+    await expect(page.getByText(/\d+ waits? for the control plane to send/)).toBeVisible(patient)
+    // One of those that wait, opened, says what to look at.
+    await page.getByRole('combobox', { name: 'Find' }).fill('waits = control-plane and state = slow')
+    // It may get the change between the look and the press.
+    await expect(async () => {
+      await nodes(page).getByRole('row', { name: /not sent/ }).first().click({ timeout: 5000 })
+      await expect(nodes(page).getByText(/which has not sent the change/)).toBeVisible({ timeout: 2000 })
+    }).toPass(patient)
+  })
+
+  test('11: why does my trace stop here?', async ({ page }) => {
+    await page.goto(`${url()}/traces`)
+    const lost = page.getByRole('region', { name: 'Lost traces' })
+    await expect(lost).toContainText(/tickets loses traces.*does not pass trace headers on to .*payments/, patient)
+    await lost.getByRole('link', { name: 'a trace that stops' }).click()
+    await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/)
+    await page.getByRole('button', { name: 'stops at tickets' }).click()
+    await expect(page.getByRole('complementary', { name: 'Span' })).toContainText('tickets')
+    // What was called goes on in a trace of its own.
+    await page.getByRole('link', { name: 'how it goes on' }).click()
+    await expect(page.getByRole('treegrid', { name: 'Spans' }).getByRole('row', { name: /payments/ }).first()).toBeVisible(patient)
+  })
+})
+
+test.describe('a breaker, mixed builds, a restart', () => {
+  const url = shared('breaker,mixed-builds,restart')
+
+  test('8: which instance did the breaker throw out, and when is it back?', async ({ page }) => {
+    await page.goto(`${url()}/graph`)
+    const edge = mirror(page).getByRole('button', { name: /^web to tickets/ })
+    await expect(edge).toBeAttached(patient)
+    await edge.press('Enter')
+    const ejections = panel(page).locator('section').filter({ has: page.getByRole('heading', { name: 'Ejections' }) })
+    // Out, with the time that is left; later in again, and the strip keeps that it was out.
+    await expect(ejections.getByText(/^out, back (in \d+|any moment)/).first()).toBeVisible(patient)
+    await expect(ejections).toContainText('DestinationRule booking/tickets')
+    const [, address] = /(127\.0\.0\.1:\d+)/.exec(await ejections.getByRole('listitem').first().innerText()) ?? []
+    await expect(ejections.getByRole('listitem').filter({ hasText: address ?? 'no address' }).getByText(/^in$/)).toBeVisible(patient)
+    await expect(ejections.getByRole('img', { name: /out \d+ times? in the last 10 min/ }).first()).toBeVisible()
+
+    // The service says so, too, with the caller that did it.
+    await page.goto(`${url()}/services/tickets.booking.svc.cluster.local`)
+    await expect(page.getByRole('heading', { name: 'Ejections' })).toBeVisible(patient)
+    await expect(page.getByRole('link', { name: /^web-\d\.front$/ }).first()).toBeVisible()
+  })
+
+  test('13: was the application ready before its proxy, or did it stop after it?', async ({ page }) => {
+    await page.goto(url())
+    await findings(page).getByRole('link', { name: /posters-1\.catalog: its application went on after its sidecar had left/ }).click(patient)
+    await expect(page).toHaveURL(/\/nodes\/posters-1\.catalog/)
+    const lives = page.getByRole('region', { name: 'Starts and stops' })
+    await expect(lives).toContainText(/Its application was ready .* before its sidecar: what it called until then could not pass/, patient)
+    await expect(lives).toContainText('Its application went on after its sidecar had left')
+    await expect(lives).toContainText(/sidecar started.*application ready.*sidecar serves/)
+    await expect(lives).toContainText(/sidecar drains.*sidecar left.*application still up/)
+    // Others came and went as they should.
+    await page.goto(`${url()}/nodes/reviews-1.catalog`)
+    await expect(lives).toContainText(/sidecar started.*sidecar serves.*application ready/, patient)
+    await expect(lives).not.toContainText('before its sidecar')
+  })
+
+  test('16: two builds during an upgrade; who runs which, and does it matter?', async ({ page }) => {
+    await page.goto(`${url()}/nodes`)
+    await page.getByRole('combobox', { name: 'Find' }).fill('build = v0.0.9')
+    const old = ['tickets-2.booking', 'posters-1.catalog']
+    for (const id of old) await expect(nodes(page).getByRole('row', { name: new RegExp(`^${id.replace('.', '\\.')}`) })).toContainText('unsupported', patient)
+    await expect(page.getByText(/^2 of 12 nodes$/)).toBeVisible()
+    // It matters: which object, which field, and what goes on meanwhile.
+    await nodes(page).getByRole('row', { name: /^tickets-2\.booking/ }).click()
+    await expect(nodes(page)).toContainText('hash_policy: not supported by build v0.0.9', patient)
+    await expect(nodes(page).getByRole('table')).toContainText('DestinationRule catalog/reviews')
+  })
+
+  test('18: what changed between then and now?', async ({ page }) => {
+    await page.goto(`${url()}/graph`)
+    await expect(mirror(page).getByRole('button').nth(10)).toBeAttached(patient)
+    // Then is before the breaker had its rules: the change stands on the time bar, and in the list of revisions.
+    await page.getByRole('link', { name: 'Config', exact: true }).click()
+    await page.getByRole('link', { name: /Revisions/ }).click()
+    const revision = page.getByRole('region', { name: 'Revisions' }).getByRole('button').filter({ hasText: 'tickets-breaker.yaml' })
+    await revision.first().click(patient)
+    await page.getByRole('region', { name: 'What differs' }).getByRole('link', { name: 'DestinationRule booking/tickets' }).click(patient)
+    await expect(page.getByRole('region', { name: 'tickets' })).toContainText('consecutive5xxErrors: 3', patient)
+  })
+})

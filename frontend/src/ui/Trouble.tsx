@@ -1,0 +1,30 @@
+import type { ReactNode } from 'react'
+import { Button } from './Button'
+import { EmptyState } from './EmptyState'
+
+/** What an answer that failed tells: of HTTP and of the live socket alike. */
+export type Failure = { message: string; code?: string; hint?: string }
+
+/**
+ * Stands where something cannot be shown, and says why and what to do; also
+ * that one may not see it, which whoever runs the proxy in front decides.
+ */
+export function Trouble({ title, error, retry, children }: { title: string; error: Failure; retry?: () => unknown; children?: ReactNode }) {
+  const barred = error.code === 'unauthenticated' || error.code === 'forbidden'
+  return (
+    <EmptyState state={barred ? 'unknown' : 'fail'} title={barred ? barredTitle[error.code as 'forbidden'] : title} why={[error.message, error.hint].filter(Boolean).join(' ')}>
+      {error.code === 'unauthenticated' ? (
+        <Button icon="retry" onClick={() => location.reload()}>
+          Reload, to sign in
+        </Button>
+      ) : retry ? (
+        <Button icon="retry" onClick={() => void retry()}>
+          Try again
+        </Button>
+      ) : null}
+      {children}
+    </EmptyState>
+  )
+}
+
+const barredTitle = { unauthenticated: 'You are not signed in', forbidden: 'You may not see this' }
