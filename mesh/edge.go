@@ -10,6 +10,9 @@ type Reporter string
 const (
 	FromSource      Reporter = "source"
 	FromDestination Reporter = "destination"
+	// FromWaypoint is a proxy that stands before a workload and answers for it.
+	// It counts as the server's side where no proxy beside the workload does.
+	FromWaypoint Reporter = "waypoint"
 )
 
 // EdgeKey says who talked to whom, as one reporter saw it. It is comparable.

@@ -9,6 +9,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrInvalid says that the input is at fault, not the system (400).
 	ErrInvalid = errors.New("invalid")
+	// ErrForbidden says that whoever asks may not (403).
+	ErrForbidden = errors.New("not permitted")
 	// ErrUnavailable says that a part that is needed does not answer now (503).
 	ErrUnavailable = errors.New("unavailable")
 	// ErrConflict says that the state changed under the caller (409).

@@ -15,6 +15,8 @@ const (
 	MetricTCPClosed        = "istio_tcp_connections_closed_total"
 	MetricTCPSentBytes     = "istio_tcp_sent_bytes_total"
 	MetricTCPReceivedBytes = "istio_tcp_received_bytes_total"
+	MetricRequestMessages  = "istio_request_messages_total"
+	MetricResponseMessages = "istio_response_messages_total"
 	MetricBuild            = "istio_build"
 
 	// MetricResponses counts what istio_requests_total counts, by who answered:
@@ -43,9 +45,22 @@ const (
 	MetricUpstreamRequestsPending = "sidelight_upstream_requests_pending"
 	// MetricMirrorsDropped counts mirrored requests that were not sent.
 	MetricMirrorsDropped = "sidelight_mirrored_requests_dropped_total"
+	// MetricDNSLookups counts lookups of names in DNS clusters, by result: ok or
+	// failed.
+	MetricDNSLookups = "sidelight_dns_lookups_total"
 	// MetricNodeInfo is 1, with node, workload, namespace, build and the applied
 	// configuration revision.
 	MetricNodeInfo = "sidelight_node_info"
+	// MetricCertificateExpiry is when the certificate of a sidecar ends, in Unix
+	// seconds; 0 while it has none.
+	MetricCertificateExpiry = "sidelight_proxy_certificate_expiry_timestamp_seconds"
+	// MetricCertificateReceived is when that certificate was taken into use. The
+	// next one is due when half of the time between the two is over.
+	MetricCertificateReceived = "sidelight_proxy_certificate_received_timestamp_seconds"
+	// MetricDryRunDenied counts what an AuthorizationPolicy on trial would have
+	// denied: by policy, "ns[cinema]-policy[web-only]-rule[0]", or "none" where no
+	// rule would have allowed it.
+	MetricDryRunDenied = "sidelight_authorization_dry_run_denied_total"
 	// MetricConfigRevision is the applied configuration revision.
 	MetricConfigRevision = "sidelight_config_applied_revision"
 	// MetricSpansDropped counts spans that did not reach the collector, by reason.

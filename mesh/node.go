@@ -16,6 +16,36 @@ type Node struct {
 	Labels    map[string]string `json:"labels,omitempty"`
 }
 
+// The identity of the mesh's server, by which sidecars know it: no workload can
+// have it.
+const (
+	ServerNamespace = "sidelight-system"
+	ServerAccount   = "sidelight"
+)
+
+// Identity is the certificate that a node uses.
+type Identity struct {
+	Principal string    `json:"principal"` // spiffe://cluster.local/ns/cinema/sa/web
+	Serial    string    `json:"serial"`    // hex
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+}
+
+// Life is one run of a sidecar beside its application: what came up when, and
+// what went when. A zero time is of what has not happened, or was not seen. All
+// are by the sidecar's clock.
+type Life struct {
+	StartedAt      time.Time `json:"started_at"`
+	App            bool      `json:"app"`                  // it has an application whose port it knows
+	ServingAt      time.Time `json:"serving_at,omitzero"`  // it had configuration, and forwarded from then on
+	AppAt          time.Time `json:"app_at,omitzero"`      // the application was first seen to accept connections
+	DrainingAt     time.Time `json:"draining_at,omitzero"` // it took no new connections from then on
+	DrainedAt      time.Time `json:"drained_at,omitzero"`  // what was under way had ended, or was cut
+	AppGoneAt      time.Time `json:"app_gone_at,omitzero"` // the application accepted no connections any more
+	EndedAt        time.Time `json:"ended_at,omitzero"`    // it left
+	ConnectionsCut int64     `json:"connections_cut"`      // when its drain time was over
+}
+
 // Revision is one accepted change of the desired configuration.
 type Revision struct {
 	Number  uint64    `json:"number"`

@@ -23,6 +23,7 @@ type TapEvent struct {
 	Flags       string `json:"flags"`       // "-" for none
 	AnsweredBy  string `json:"answered_by"` // upstream | proxy
 	Details     string `json:"details,omitempty"`
+	Object      string `json:"object,omitempty"` // configuration that made the proxy answer: "AuthorizationPolicy cinema/deny"
 	Route       string `json:"route,omitempty"`
 	RouteObject string `json:"route_object,omitempty"` // "VirtualService cinema/tickets"
 	Cluster     string `json:"cluster,omitempty"`
@@ -39,7 +40,11 @@ type TapEvent struct {
 
 	TraceID string `json:"trace_id,omitempty"`
 	SpanID  string `json:"span_id,omitempty"`
-	TLS     string `json:"tls"` // mutual_tls | none
+	TLS     string `json:"tls"` // mutual_tls | tls (not the mesh's) | none
+
+	// Who the two ends proved to be, as spiffe://…; "" without mutual TLS.
+	SourcePrincipal      string `json:"source_principal,omitempty"`
+	DestinationPrincipal string `json:"destination_principal,omitempty"`
 
 	RequestHeaders  []Header `json:"request_headers,omitempty"` // only if the session asked
 	ResponseHeaders []Header `json:"response_headers,omitempty"`

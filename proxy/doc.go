@@ -11,9 +11,12 @@
 //	    read it refuses, and the refusal is counted as DPE.
 //	  - proxy/forward begins an Exchange: who called (the peer metadata that
 //	    sidecars exchange), which trace it belongs to (W3C or B3), its request ID.
+//	  - proxy/policy judges, where the listener has a policy: a denial is 403, with
+//	    no flag, and the rule in its details.
 //	  - proxy/route finds virtual host, route and destination of the split, by
-//	    Envoy's rules. No route is 404 NR; a redirect or direct response ends the
-//	    walk here.
+//	    Envoy's rules. No route is 404 NR. What the route says of browsers' other
+//	    origins (CORS), of rates and of faults is done first, in this order; a
+//	    redirect or direct response then ends the walk here.
 //	  - proxy/cluster draws an endpoint, at random or by the request's hash; none
 //	    is 503 UH, an unknown cluster 503 NC, a full circuit breaker 503 UO. An
 //	    endpoint that fails too often is ejected, and asked again after a while.
@@ -41,13 +44,22 @@
 //
 // # What differs from Envoy
 //
-//   - Clients' x-envoy-* headers (retry, timeout) are passed on but not obeyed,
-//     and grpc-timeout is left to the two ends.
-//   - Paths are matched and passed on as they came: /a/../b is not normalised.
+//   - Of the x-envoy-* request headers, those of timeouts and retries are obeyed
+//     from the app beside a sidecar, and go no further; hedging and the
+//     alternative response to a timeout are not there.
+//   - Outbound paths are matched and passed on as they came: /a/../b is normalised
+//     by the receiving side only.
 //   - net/http repeats a request without a body by itself when a kept-alive
 //     connection turns out to be closed before a byte of the answer came, or an
 //     HTTP/2 stream was refused. Such a repetition is not counted as a try.
-//   - A DNS cluster's names are resolved whenever a connection is opened.
+//   - A DNS cluster's names are looked up when it comes and every 5 s after, or as
+//     it says; until the first answer, connections are opened by name. A lookup
+//     that fails, or finds nothing, keeps what is known. How long an answer holds
+//     is known of name servers that answer over UDP. Of a LOGICAL_DNS cluster's
+//     addresses the one in use stays as long as it is among them. AUTO takes IPv6
+//     only where there is a way to it.
+//   - Of priorities, degraded endpoints count as healthy, and localities have no
+//     weight.
 //   - Thresholds that a cluster does not give are no limit, where Envoy's are
 //     1024, 1024, 1024 and 3. An idle connection leaves when max_connections idle
 //     ones are held by other endpoints. HTTP/2 clusters have no pending queue, and
@@ -64,7 +76,15 @@
 //     when their route has no timeout. They are counted in sidelight_* metrics,
 //     with the service that the client called; istio_* count none at the client's
 //     side, as with Envoy.
+//   - Settings of filters stand on routes and virtual hosts, not on listeners, and
+//     hold whether or not the listener names the filter.
 //   - Interim answers (1xx) other than 101 are not passed on.
+//   - CONNECT is ended here where a route says so (connect_config), and never
+//     passed on; extended CONNECT (RFC 8441) is not offered. Over HTTP/2 the end
+//     of what the endpoint sends ends both directions.
+//   - A request's target keeps its form, but bytes that no target may hold are
+//     escaped. Trailers of HTTP/1.1 requests that were not announced are dropped.
+//     proxy/conformance holds this and the rest of HTTP.
 //   - Sizes in istio_request_bytes and istio_response_bytes count HTTP/2 headers
 //     as if they were not compressed.
 package proxy

@@ -197,6 +197,9 @@ func (p *parser) operand() (node, *SyntaxError) {
 	var cmp node
 	switch field := p.schema.Fields[index]; field.Kind {
 	case Number:
+		if strings.HasPrefix(name.text, "%") && field.Unit == Ratio && strings.TrimRight(val.text, "%") == val.text {
+			val.text += "%" // the name says the unit
+		}
 		cmp, err = p.number(index, field, op, val)
 	case Bool:
 		cmp, err = boolean(index, field, op, val)

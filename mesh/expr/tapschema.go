@@ -33,44 +33,50 @@ const (
 	tapDetails
 	tapAttempts
 	tapTLS
+	tapSourcePrincipal
+	tapDestinationPrincipal
 	tapDirection
 	tapProtocol
 	tapCluster
 	tapRevision
 	tapTrace
+	tapSeenBy
 )
 
 // TapSchema is the schema of tap filters; TapValue gives its values.
 func TapSchema() *Schema {
 	return &Schema{
 		Fields: []Field{
-			tapFrom:          {Name: "from", Aliases: []string{"source"}, Help: "calling workload: name, namespace/name or app"},
-			tapTo:            {Name: "to", Aliases: []string{"destination"}, Help: "answering workload: name, namespace/name or app"},
-			tapWorkload:      {Name: "workload", Help: "either side: name, namespace/name or app"},
-			tapNamespace:     {Name: "namespace", Aliases: []string{"ns"}, Help: "namespace of either side"},
-			tapService:       {Name: "service", Aliases: []string{"svc"}, Help: "what was called: host or short name"},
-			tapHost:          {Name: "host", Aliases: []string{"authority"}, Help: "Host or :authority as sent"},
-			tapMethod:        {Name: "method", Help: "GET, POST …"},
-			tapPath:          {Name: "path", Help: "path, without the query"},
-			tapRoute:         {Name: "route", Help: "name of the route that matched"},
-			tapObject:        {Name: "object", Aliases: []string{"config"}, Help: "configuration object behind the route: VirtualService cinema/tickets"},
-			tapStatus:        {Name: "status", Aliases: []string{"code"}, Kind: Number, Unit: Code, Help: "HTTP status; 5xx names a class, 0 means no answer"},
-			tapGRPC:          {Name: "grpc", Aliases: []string{"grpc_status"}, Help: "gRPC status: 14 or Unavailable"},
-			tapError:         {Name: "error", Aliases: []string{"failed"}, Kind: Bool, Help: "5xx, a gRPC error, or no answer"},
-			tapDuration:      {Name: "duration", Aliases: []string{"latency", "took"}, Kind: Number, Unit: Millis, Help: "first byte in to last byte out"},
-			tapBytes:         {Name: "bytes", Kind: Number, Unit: Bytes, Help: "request and response bodies together"},
-			tapRequestBytes:  {Name: "request_bytes", Kind: Number, Unit: Bytes, Help: "request body"},
-			tapResponseBytes: {Name: "response_bytes", Kind: Number, Unit: Bytes, Help: "response body"},
-			tapFlags:         {Name: "flags", Aliases: []string{"flag"}, Help: "response flags: UF, URX …"},
-			tapAnsweredBy:    {Name: "answered_by", Aliases: []string{"by"}, Help: "upstream or proxy"},
-			tapDetails:       {Name: "details", Help: "why the proxy answered: route_not_found …"},
-			tapAttempts:      {Name: "attempts", Aliases: []string{"tries"}, Kind: Number, Help: "tries at an endpoint; 2 means one retry"},
-			tapTLS:           {Name: "tls", Help: "mutual_tls or none"},
-			tapDirection:     {Name: "direction", Aliases: []string{"dir"}, Help: "outbound or inbound"},
-			tapProtocol:      {Name: "protocol", Aliases: []string{"proto"}, Help: "http, grpc or tcp"},
-			tapCluster:       {Name: "cluster", Help: "upstream cluster: outbound|8080|v1|catalog.cinema.svc.cluster.local"},
-			tapRevision:      {Name: "revision", Aliases: []string{"rev"}, Kind: Number, Help: "configuration revision of the route used"},
-			tapTrace:         {Name: "trace", Aliases: []string{"trace_id"}, Help: "trace ID, hex"},
+			tapFrom:                 {Name: "from", Aliases: []string{"source"}, Help: "calling workload: name, namespace/name or app"},
+			tapTo:                   {Name: "to", Aliases: []string{"destination"}, Help: "answering workload: name, namespace/name or app"},
+			tapWorkload:             {Name: "workload", Help: "either side: name, namespace/name or app"},
+			tapNamespace:            {Name: "namespace", Aliases: []string{"ns"}, Help: "namespace of either side"},
+			tapService:              {Name: "service", Aliases: []string{"svc"}, Help: "what was called: host or short name"},
+			tapHost:                 {Name: "host", Aliases: []string{"authority"}, Help: "Host or :authority as sent"},
+			tapMethod:               {Name: "method", Help: "GET, POST …"},
+			tapPath:                 {Name: "path", Help: "path, without the query"},
+			tapRoute:                {Name: "route", Help: "name of the route that matched"},
+			tapObject:               {Name: "object", Aliases: []string{"config"}, Help: "configuration object behind the route: VirtualService cinema/tickets"},
+			tapStatus:               {Name: "status", Aliases: []string{"code"}, Kind: Number, Unit: Code, Help: "HTTP status; 5xx names a class, 0 means no answer"},
+			tapGRPC:                 {Name: "grpc", Aliases: []string{"grpc_status"}, Help: "gRPC status: 14 or Unavailable"},
+			tapError:                {Name: "error", Aliases: []string{"failed"}, Kind: Bool, Help: "5xx, a gRPC error, or no answer"},
+			tapDuration:             {Name: "duration", Aliases: []string{"latency", "took"}, Kind: Number, Unit: Millis, Help: "first byte in to last byte out"},
+			tapBytes:                {Name: "bytes", Kind: Number, Unit: Bytes, Help: "request and response bodies together"},
+			tapRequestBytes:         {Name: "request_bytes", Kind: Number, Unit: Bytes, Help: "request body"},
+			tapResponseBytes:        {Name: "response_bytes", Kind: Number, Unit: Bytes, Help: "response body"},
+			tapFlags:                {Name: "flags", Aliases: []string{"flag"}, Help: "response flags: UF, URX …"},
+			tapAnsweredBy:           {Name: "answered_by", Aliases: []string{"by"}, Help: "upstream or proxy"},
+			tapDetails:              {Name: "details", Help: "why the proxy answered: route_not_found …"},
+			tapAttempts:             {Name: "attempts", Aliases: []string{"tries"}, Kind: Number, Help: "tries at an endpoint; 2 means one retry"},
+			tapTLS:                  {Name: "tls", Help: "mutual_tls, tls (not the mesh's) or none"},
+			tapSourcePrincipal:      {Name: "source_principal", Aliases: []string{"principal"}, Help: "identity that the caller proved: spiffe://…; empty without mutual TLS"},
+			tapDestinationPrincipal: {Name: "destination_principal", Help: "identity that the called side proved"},
+			tapDirection:            {Name: "direction", Aliases: []string{"dir"}, Help: "outbound or inbound"},
+			tapProtocol:             {Name: "protocol", Aliases: []string{"proto"}, Help: "http, grpc or tcp"},
+			tapCluster:              {Name: "cluster", Help: "upstream cluster: outbound|8080|v1|catalog.cinema.svc.cluster.local"},
+			tapRevision:             {Name: "revision", Aliases: []string{"rev"}, Kind: Number, Help: "configuration revision of the route used"},
+			tapTrace:                {Name: "trace", Aliases: []string{"trace_id"}, Help: "trace ID, hex"},
+			tapSeenBy:               {Name: "seen_by", Aliases: []string{"reporter"}, Help: "workload whose sidecar tells of it: name, namespace/name or app"},
 		},
 		Words: []int{tapWorkload, tapService, tapHost, tapPath, tapRoute, tapMethod},
 	}
@@ -111,6 +117,10 @@ func TapValue(ev *mesh.TapEvent, i int) Value {
 		return Value{Text: ev.Details}
 	case tapTLS:
 		return Value{Text: ev.TLS}
+	case tapSourcePrincipal:
+		return Value{Text: ev.SourcePrincipal}
+	case tapDestinationPrincipal:
+		return Value{Text: ev.DestinationPrincipal}
 	case tapDirection:
 		return Value{Text: ev.Direction}
 	case tapProtocol:
@@ -119,6 +129,11 @@ func TapValue(ev *mesh.TapEvent, i int) Value {
 		return Value{Text: ev.Cluster}
 	case tapTrace:
 		return Value{Text: ev.TraceID}
+	case tapSeenBy:
+		if ev.Direction == "inbound" {
+			return workloadValue(ev.Destination)
+		}
+		return workloadValue(ev.Source)
 	case tapError:
 		return Value{Bool: TapFailed(ev)}
 	default:

@@ -16,6 +16,7 @@ var charge = mesh.TapEvent{
 	Details: "upstream_reset", Route: "primary", RouteObject: "VirtualService bank/payments",
 	Cluster: "outbound|8080||payments", Revision: 7, Attempts: make([]mesh.Attempt, 3),
 	DurationMS: 1500, RequestBytes: 1000, ResponseBytes: 2000, TraceID: "abc123", TLS: "mutual_tls",
+	SourcePrincipal: "spiffe://cluster.local/ns/cinema/sa/tickets", DestinationPrincipal: "spiffe://cluster.local/ns/bank/sa/payments",
 }
 
 func TestTapFields(t *testing.T) {
@@ -58,11 +59,16 @@ func TestTapFields(t *testing.T) {
 		{"details ^= upstream_", true},
 		{"attempts > 2", true},
 		{"tls = mutual_tls", true},
+		{"source_principal $= /sa/tickets", true},
+		{"principal = spiffe://cluster.local/ns/cinema/sa/web", false},
+		{"destination_principal ^= spiffe://cluster.local/ns/bank/", true},
 		{"direction = outbound", true},
 		{"protocol = grpc", true},
 		{"cluster ^= outbound|8080|", true},
 		{"revision = 7", true},
 		{"trace = ABC123", true},
+		{"seen_by ^= cinema/", true},
+		{"reporter = payments", false},
 	}
 	used := make(map[int]bool)
 	for _, tt := range tests {

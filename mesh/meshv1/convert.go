@@ -30,6 +30,56 @@ func (x *Workload) Mesh() mesh.Workload {
 	}
 }
 
+// FromIdentity gives the message for id.
+func FromIdentity(id mesh.Identity) *Identity {
+	return &Identity{
+		Principal: id.Principal, Serial: id.Serial,
+		NotBefore: timestamppb.New(id.NotBefore), NotAfter: timestamppb.New(id.NotAfter),
+	}
+}
+
+// Mesh gives the certificate that the message tells of.
+func (x *Identity) Mesh() mesh.Identity {
+	return mesh.Identity{
+		Principal: x.GetPrincipal(), Serial: x.GetSerial(),
+		NotBefore: x.GetNotBefore().AsTime(), NotAfter: x.GetNotAfter().AsTime(),
+	}
+}
+
+// FromLife gives the message for l.
+func FromLife(l mesh.Life) *Life {
+	return &Life{
+		StartedAt: stamp(l.StartedAt), App: l.App, ServingAt: stamp(l.ServingAt), AppAt: stamp(l.AppAt),
+		DrainingAt: stamp(l.DrainingAt), DrainedAt: stamp(l.DrainedAt), AppGoneAt: stamp(l.AppGoneAt), EndedAt: stamp(l.EndedAt),
+		ConnectionsCut: l.ConnectionsCut,
+	}
+}
+
+// Mesh gives the life that the message tells of.
+func (x *Life) Mesh() mesh.Life {
+	return mesh.Life{
+		StartedAt: moment(x.GetStartedAt()), App: x.GetApp(), ServingAt: moment(x.GetServingAt()), AppAt: moment(x.GetAppAt()),
+		DrainingAt: moment(x.GetDrainingAt()), DrainedAt: moment(x.GetDrainedAt()), AppGoneAt: moment(x.GetAppGoneAt()), EndedAt: moment(x.GetEndedAt()),
+		ConnectionsCut: x.GetConnectionsCut(),
+	}
+}
+
+// stamp is nil for the zero time.
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// moment is the zero time for nil.
+func moment(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
 // FromService gives the message for s.
 func FromService(s mesh.Service) *Service {
 	return &Service{Host: s.Host, Namespace: s.Namespace, Name: s.Name}

@@ -41,6 +41,10 @@ func TestRoundTrip(t *testing.T) {
 		x := FromNode(n, 42)
 		return x, wire(t, x).Mesh()
 	})
+	roundTrip(t, "Life", func(l mesh.Life) (proto.Message, mesh.Life) {
+		x := FromLife(l)
+		return x, wire(t, x).Mesh()
+	})
 	roundTrip(t, "TapEvent", func(ev mesh.TapEvent) (proto.Message, mesh.TapEvent) {
 		x := FromTapEvent(ev)
 		got := wire(t, x).Mesh()

@@ -34,6 +34,9 @@ type AgentMessage struct {
 	//	*AgentMessage_Applied
 	//	*AgentMessage_Tap
 	//	*AgentMessage_Heartbeat
+	//	*AgentMessage_Ejection
+	//	*AgentMessage_Identity
+	//	*AgentMessage_Life
 	Message       isAgentMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -112,6 +115,33 @@ func (x *AgentMessage) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *AgentMessage) GetEjection() *Ejection {
+	if x != nil {
+		if x, ok := x.Message.(*AgentMessage_Ejection); ok {
+			return x.Ejection
+		}
+	}
+	return nil
+}
+
+func (x *AgentMessage) GetIdentity() *Identity {
+	if x != nil {
+		if x, ok := x.Message.(*AgentMessage_Identity); ok {
+			return x.Identity
+		}
+	}
+	return nil
+}
+
+func (x *AgentMessage) GetLife() *Life {
+	if x != nil {
+		if x, ok := x.Message.(*AgentMessage_Life); ok {
+			return x.Life
+		}
+	}
+	return nil
+}
+
 type isAgentMessage_Message interface {
 	isAgentMessage_Message()
 }
@@ -132,6 +162,18 @@ type AgentMessage_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,4,opt,name=heartbeat,proto3,oneof"`
 }
 
+type AgentMessage_Ejection struct {
+	Ejection *Ejection `protobuf:"bytes,5,opt,name=ejection,proto3,oneof"`
+}
+
+type AgentMessage_Identity struct {
+	Identity *Identity `protobuf:"bytes,6,opt,name=identity,proto3,oneof"`
+}
+
+type AgentMessage_Life struct {
+	Life *Life `protobuf:"bytes,7,opt,name=life,proto3,oneof"`
+}
+
 func (*AgentMessage_Hello) isAgentMessage_Message() {}
 
 func (*AgentMessage_Applied) isAgentMessage_Message() {}
@@ -139,6 +181,12 @@ func (*AgentMessage_Applied) isAgentMessage_Message() {}
 func (*AgentMessage_Tap) isAgentMessage_Message() {}
 
 func (*AgentMessage_Heartbeat) isAgentMessage_Message() {}
+
+func (*AgentMessage_Ejection) isAgentMessage_Message() {}
+
+func (*AgentMessage_Identity) isAgentMessage_Message() {}
+
+func (*AgentMessage_Life) isAgentMessage_Message() {}
 
 type ServerMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -368,13 +416,14 @@ func (x *Heartbeat) GetActiveRequests() uint64 {
 	return 0
 }
 
-// Applied is the sidecar's own account of what it runs, sent whole after each
-// change and after each connect.
+// Applied is the sidecar's own account of what it runs: whole after each connect,
+// then what changed, after each change.
 type Applied struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // highest revision seen in system_version_info that is wholly applied
 	Resources     []*AppliedResource     `protobuf:"bytes,2,rep,name=resources,proto3" json:"resources,omitempty"`
 	FromDisk      bool                   `protobuf:"varint,3,opt,name=from_disk,json=fromDisk,proto3" json:"from_disk,omitempty"` // last good configuration, no control plane heard yet
+	Partial       bool                   `protobuf:"varint,4,opt,name=partial,proto3" json:"partial,omitempty"`                   // resources are those of which something else is told than before on this stream
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +475,13 @@ func (x *Applied) GetResources() []*AppliedResource {
 func (x *Applied) GetFromDisk() bool {
 	if x != nil {
 		return x.FromDisk
+	}
+	return false
+}
+
+func (x *Applied) GetPartial() bool {
+	if x != nil {
+		return x.Partial
 	}
 	return false
 }
@@ -514,6 +570,304 @@ func (x *AppliedResource) GetErrorVersion() string {
 	return ""
 }
 
+// Ejection says that outlier detection has taken an endpoint out, or let it
+// back in.
+type Ejection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Cluster       string                 `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Service       string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`   // what clients call it: a host
+	Endpoint      string                 `protobuf:"bytes,4,opt,name=endpoint,proto3" json:"endpoint,omitempty"` // host:port
+	Returned      bool                   `protobuf:"varint,5,opt,name=returned,proto3" json:"returned,omitempty"`
+	Status        int32                  `protobuf:"varint,6,opt,name=status,proto3" json:"status,omitempty"` // that was the last straw; 503 also stands for no answer
+	Out           int32                  `protobuf:"varint,7,opt,name=out,proto3" json:"out,omitempty"`       // endpoints that are out now
+	Of            int32                  `protobuf:"varint,8,opt,name=of,proto3" json:"of,omitempty"`         // of so many
+	Object        string                 `protobuf:"bytes,9,opt,name=object,proto3" json:"object,omitempty"`  // configuration object with the rules
+	Until         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=until,proto3" json:"until,omitempty"`   // when its time is over, if it was taken out; back at the next sweep
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ejection) Reset() {
+	*x = Ejection{}
+	mi := &file_mesh_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ejection) ProtoMessage() {}
+
+func (x *Ejection) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ejection.ProtoReflect.Descriptor instead.
+func (*Ejection) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Ejection) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Ejection) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Ejection) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Ejection) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Ejection) GetReturned() bool {
+	if x != nil {
+		return x.Returned
+	}
+	return false
+}
+
+func (x *Ejection) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Ejection) GetOut() int32 {
+	if x != nil {
+		return x.Out
+	}
+	return 0
+}
+
+func (x *Ejection) GetOf() int32 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *Ejection) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *Ejection) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// Identity is the certificate that the sidecar uses, sent after each connect and
+// each time it has another.
+type Identity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Principal     string                 `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"` // spiffe://cluster.local/ns/cinema/sa/web
+	Serial        string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`       // hex
+	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
+	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_mesh_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Identity) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Identity) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *Identity) GetNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotBefore
+	}
+	return nil
+}
+
+func (x *Identity) GetNotAfter() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NotAfter
+	}
+	return nil
+}
+
+// Life is one run of the sidecar beside its application, sent after each connect,
+// each time something is added, and last before it leaves.
+type Life struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	StartedAt      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	App            bool                   `protobuf:"varint,2,opt,name=app,proto3" json:"app,omitempty"` // it has an application whose port it knows
+	ServingAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=serving_at,json=servingAt,proto3" json:"serving_at,omitempty"`
+	AppAt          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=app_at,json=appAt,proto3" json:"app_at,omitempty"`
+	DrainingAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=draining_at,json=drainingAt,proto3" json:"draining_at,omitempty"`
+	DrainedAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=drained_at,json=drainedAt,proto3" json:"drained_at,omitempty"`
+	AppGoneAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=app_gone_at,json=appGoneAt,proto3" json:"app_gone_at,omitempty"`
+	EndedAt        *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`
+	ConnectionsCut int64                  `protobuf:"varint,9,opt,name=connections_cut,json=connectionsCut,proto3" json:"connections_cut,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Life) Reset() {
+	*x = Life{}
+	mi := &file_mesh_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Life) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Life) ProtoMessage() {}
+
+func (x *Life) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Life.ProtoReflect.Descriptor instead.
+func (*Life) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Life) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *Life) GetApp() bool {
+	if x != nil {
+		return x.App
+	}
+	return false
+}
+
+func (x *Life) GetServingAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ServingAt
+	}
+	return nil
+}
+
+func (x *Life) GetAppAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AppAt
+	}
+	return nil
+}
+
+func (x *Life) GetDrainingAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DrainingAt
+	}
+	return nil
+}
+
+func (x *Life) GetDrainedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DrainedAt
+	}
+	return nil
+}
+
+func (x *Life) GetAppGoneAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AppGoneAt
+	}
+	return nil
+}
+
+func (x *Life) GetEndedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndedAt
+	}
+	return nil
+}
+
+func (x *Life) GetConnectionsCut() int64 {
+	if x != nil {
+		return x.ConnectionsCut
+	}
+	return 0
+}
+
 type TapStart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -527,7 +881,7 @@ type TapStart struct {
 
 func (x *TapStart) Reset() {
 	*x = TapStart{}
-	mi := &file_mesh_proto_msgTypes[6]
+	mi := &file_mesh_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +893,7 @@ func (x *TapStart) String() string {
 func (*TapStart) ProtoMessage() {}
 
 func (x *TapStart) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[6]
+	mi := &file_mesh_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +906,7 @@ func (x *TapStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapStart.ProtoReflect.Descriptor instead.
 func (*TapStart) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{6}
+	return file_mesh_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TapStart) GetSession() string {
@@ -599,7 +953,7 @@ type TapStop struct {
 
 func (x *TapStop) Reset() {
 	*x = TapStop{}
-	mi := &file_mesh_proto_msgTypes[7]
+	mi := &file_mesh_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +965,7 @@ func (x *TapStop) String() string {
 func (*TapStop) ProtoMessage() {}
 
 func (x *TapStop) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[7]
+	mi := &file_mesh_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +978,7 @@ func (x *TapStop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapStop.ProtoReflect.Descriptor instead.
 func (*TapStop) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{7}
+	return file_mesh_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TapStop) GetSession() string {
@@ -647,7 +1001,7 @@ type TapBatch struct {
 
 func (x *TapBatch) Reset() {
 	*x = TapBatch{}
-	mi := &file_mesh_proto_msgTypes[8]
+	mi := &file_mesh_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +1013,7 @@ func (x *TapBatch) String() string {
 func (*TapBatch) ProtoMessage() {}
 
 func (x *TapBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[8]
+	mi := &file_mesh_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +1026,7 @@ func (x *TapBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapBatch.ProtoReflect.Descriptor instead.
 func (*TapBatch) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{8}
+	return file_mesh_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TapBatch) GetSession() string {
@@ -710,6 +1064,110 @@ func (x *TapBatch) GetDropped() uint64 {
 	return 0
 }
 
+type IssueRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Csr           []byte                 `protobuf:"bytes,1,opt,name=csr,proto3" json:"csr,omitempty"` // PKCS #10, DER; only its key is used
+	Token         string                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueRequest) Reset() {
+	*x = IssueRequest{}
+	mi := &file_mesh_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueRequest) ProtoMessage() {}
+
+func (x *IssueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueRequest.ProtoReflect.Descriptor instead.
+func (*IssueRequest) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *IssueRequest) GetCsr() []byte {
+	if x != nil {
+		return x.Csr
+	}
+	return nil
+}
+
+func (x *IssueRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type IssueResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Certificates  [][]byte               `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"` // X.509, DER, the leaf first
+	Roots         [][]byte               `protobuf:"bytes,2,rep,name=roots,proto3" json:"roots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueResponse) Reset() {
+	*x = IssueResponse{}
+	mi := &file_mesh_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueResponse) ProtoMessage() {}
+
+func (x *IssueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueResponse.ProtoReflect.Descriptor instead.
+func (*IssueResponse) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *IssueResponse) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *IssueResponse) GetRoots() [][]byte {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
 type Workload struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cluster       string                 `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
@@ -723,7 +1181,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +1193,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +1206,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{9}
+	return file_mesh_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Workload) GetCluster() string {
@@ -797,7 +1255,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +1267,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +1280,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{10}
+	return file_mesh_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Service) GetHost() string {
@@ -858,7 +1316,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -870,7 +1328,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -883,7 +1341,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{11}
+	return file_mesh_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Header) GetName() string {
@@ -929,7 +1387,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1399,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1412,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{12}
+	return file_mesh_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Attempt) GetEndpoint() string {
@@ -1007,43 +1465,46 @@ func (x *Attempt) GetReason() string {
 }
 
 type TapEvent struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	At              *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	Direction       string                 `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
-	Source          *Workload              `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
-	Destination     *Workload              `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
-	Service         *Service               `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
-	Protocol        string                 `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	Method          string                 `protobuf:"bytes,7,opt,name=method,proto3" json:"method,omitempty"`
-	Authority       string                 `protobuf:"bytes,8,opt,name=authority,proto3" json:"authority,omitempty"`
-	Path            string                 `protobuf:"bytes,9,opt,name=path,proto3" json:"path,omitempty"`
-	Status          int32                  `protobuf:"varint,10,opt,name=status,proto3" json:"status,omitempty"`
-	GrpcStatus      string                 `protobuf:"bytes,11,opt,name=grpc_status,json=grpcStatus,proto3" json:"grpc_status,omitempty"`
-	Flags           string                 `protobuf:"bytes,12,opt,name=flags,proto3" json:"flags,omitempty"`
-	AnsweredBy      string                 `protobuf:"bytes,13,opt,name=answered_by,json=answeredBy,proto3" json:"answered_by,omitempty"`
-	Details         string                 `protobuf:"bytes,14,opt,name=details,proto3" json:"details,omitempty"`
-	Route           string                 `protobuf:"bytes,15,opt,name=route,proto3" json:"route,omitempty"`
-	RouteObject     string                 `protobuf:"bytes,16,opt,name=route_object,json=routeObject,proto3" json:"route_object,omitempty"`
-	Cluster         string                 `protobuf:"bytes,17,opt,name=cluster,proto3" json:"cluster,omitempty"`
-	Revision        uint64                 `protobuf:"varint,18,opt,name=revision,proto3" json:"revision,omitempty"`
-	Attempts        []*Attempt             `protobuf:"bytes,19,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	DurationMs      float64                `protobuf:"fixed64,20,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
-	FirstByteMs     float64                `protobuf:"fixed64,21,opt,name=first_byte_ms,json=firstByteMs,proto3" json:"first_byte_ms,omitempty"`
-	ProxyMs         float64                `protobuf:"fixed64,22,opt,name=proxy_ms,json=proxyMs,proto3" json:"proxy_ms,omitempty"`
-	RequestBytes    int64                  `protobuf:"varint,23,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
-	ResponseBytes   int64                  `protobuf:"varint,24,opt,name=response_bytes,json=responseBytes,proto3" json:"response_bytes,omitempty"`
-	TraceId         string                 `protobuf:"bytes,25,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	SpanId          string                 `protobuf:"bytes,26,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
-	Tls             string                 `protobuf:"bytes,27,opt,name=tls,proto3" json:"tls,omitempty"`
-	RequestHeaders  []*Header              `protobuf:"bytes,28,rep,name=request_headers,json=requestHeaders,proto3" json:"request_headers,omitempty"`
-	ResponseHeaders []*Header              `protobuf:"bytes,29,rep,name=response_headers,json=responseHeaders,proto3" json:"response_headers,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	At                   *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Direction            string                 `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
+	Source               *Workload              `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	Destination          *Workload              `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
+	Service              *Service               `protobuf:"bytes,5,opt,name=service,proto3" json:"service,omitempty"`
+	Protocol             string                 `protobuf:"bytes,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	Method               string                 `protobuf:"bytes,7,opt,name=method,proto3" json:"method,omitempty"`
+	Authority            string                 `protobuf:"bytes,8,opt,name=authority,proto3" json:"authority,omitempty"`
+	Path                 string                 `protobuf:"bytes,9,opt,name=path,proto3" json:"path,omitempty"`
+	Status               int32                  `protobuf:"varint,10,opt,name=status,proto3" json:"status,omitempty"`
+	GrpcStatus           string                 `protobuf:"bytes,11,opt,name=grpc_status,json=grpcStatus,proto3" json:"grpc_status,omitempty"`
+	Flags                string                 `protobuf:"bytes,12,opt,name=flags,proto3" json:"flags,omitempty"`
+	AnsweredBy           string                 `protobuf:"bytes,13,opt,name=answered_by,json=answeredBy,proto3" json:"answered_by,omitempty"`
+	Details              string                 `protobuf:"bytes,14,opt,name=details,proto3" json:"details,omitempty"`
+	Route                string                 `protobuf:"bytes,15,opt,name=route,proto3" json:"route,omitempty"`
+	RouteObject          string                 `protobuf:"bytes,16,opt,name=route_object,json=routeObject,proto3" json:"route_object,omitempty"`
+	Cluster              string                 `protobuf:"bytes,17,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Revision             uint64                 `protobuf:"varint,18,opt,name=revision,proto3" json:"revision,omitempty"`
+	Attempts             []*Attempt             `protobuf:"bytes,19,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	DurationMs           float64                `protobuf:"fixed64,20,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	FirstByteMs          float64                `protobuf:"fixed64,21,opt,name=first_byte_ms,json=firstByteMs,proto3" json:"first_byte_ms,omitempty"`
+	ProxyMs              float64                `protobuf:"fixed64,22,opt,name=proxy_ms,json=proxyMs,proto3" json:"proxy_ms,omitempty"`
+	RequestBytes         int64                  `protobuf:"varint,23,opt,name=request_bytes,json=requestBytes,proto3" json:"request_bytes,omitempty"`
+	ResponseBytes        int64                  `protobuf:"varint,24,opt,name=response_bytes,json=responseBytes,proto3" json:"response_bytes,omitempty"`
+	TraceId              string                 `protobuf:"bytes,25,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	SpanId               string                 `protobuf:"bytes,26,opt,name=span_id,json=spanId,proto3" json:"span_id,omitempty"`
+	Tls                  string                 `protobuf:"bytes,27,opt,name=tls,proto3" json:"tls,omitempty"`
+	RequestHeaders       []*Header              `protobuf:"bytes,28,rep,name=request_headers,json=requestHeaders,proto3" json:"request_headers,omitempty"`
+	ResponseHeaders      []*Header              `protobuf:"bytes,29,rep,name=response_headers,json=responseHeaders,proto3" json:"response_headers,omitempty"`
+	Object               string                 `protobuf:"bytes,30,opt,name=object,proto3" json:"object,omitempty"`
+	SourcePrincipal      string                 `protobuf:"bytes,31,opt,name=source_principal,json=sourcePrincipal,proto3" json:"source_principal,omitempty"`
+	DestinationPrincipal string                 `protobuf:"bytes,32,opt,name=destination_principal,json=destinationPrincipal,proto3" json:"destination_principal,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *TapEvent) Reset() {
 	*x = TapEvent{}
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1516,7 @@ func (x *TapEvent) String() string {
 func (*TapEvent) ProtoMessage() {}
 
 func (x *TapEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1529,7 @@ func (x *TapEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapEvent.ProtoReflect.Descriptor instead.
 func (*TapEvent) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{13}
+	return file_mesh_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TapEvent) GetAt() *timestamppb.Timestamp {
@@ -1274,6 +1735,27 @@ func (x *TapEvent) GetResponseHeaders() []*Header {
 	return nil
 }
 
+func (x *TapEvent) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *TapEvent) GetSourcePrincipal() string {
+	if x != nil {
+		return x.SourcePrincipal
+	}
+	return ""
+}
+
+func (x *TapEvent) GetDestinationPrincipal() string {
+	if x != nil {
+		return x.DestinationPrincipal
+	}
+	return ""
+}
+
 type PublishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Batches       uint64                 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
@@ -1283,7 +1765,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1777,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1790,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{14}
+	return file_mesh_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PublishResponse) GetBatches() uint64 {
@@ -1334,7 +1816,7 @@ type EdgeBatch struct {
 
 func (x *EdgeBatch) Reset() {
 	*x = EdgeBatch{}
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1828,7 @@ func (x *EdgeBatch) String() string {
 func (*EdgeBatch) ProtoMessage() {}
 
 func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1841,7 @@ func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeBatch.ProtoReflect.Descriptor instead.
 func (*EdgeBatch) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{15}
+	return file_mesh_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EdgeBatch) GetTarget() string {
@@ -1442,7 +1924,7 @@ type EdgeDelta struct {
 
 func (x *EdgeDelta) Reset() {
 	*x = EdgeDelta{}
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1936,7 @@ func (x *EdgeDelta) String() string {
 func (*EdgeDelta) ProtoMessage() {}
 
 func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1949,7 @@ func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeDelta.ProtoReflect.Descriptor instead.
 func (*EdgeDelta) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{16}
+	return file_mesh_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EdgeDelta) GetReporter() string {
@@ -1597,7 +2079,7 @@ type OutcomeCount struct {
 
 func (x *OutcomeCount) Reset() {
 	*x = OutcomeCount{}
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +2091,7 @@ func (x *OutcomeCount) String() string {
 func (*OutcomeCount) ProtoMessage() {}
 
 func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +2104,7 @@ func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeCount.ProtoReflect.Descriptor instead.
 func (*OutcomeCount) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{17}
+	return file_mesh_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OutcomeCount) GetCode() int32 {
@@ -1687,7 +2169,7 @@ type Histogram struct {
 
 func (x *Histogram) Reset() {
 	*x = Histogram{}
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +2181,7 @@ func (x *Histogram) String() string {
 func (*Histogram) ProtoMessage() {}
 
 func (x *Histogram) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +2194,7 @@ func (x *Histogram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Histogram.ProtoReflect.Descriptor instead.
 func (*Histogram) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{18}
+	return file_mesh_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Histogram) GetCount() float64 {
@@ -1755,12 +2237,15 @@ var File_mesh_proto protoreflect.FileDescriptor
 const file_mesh_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"mesh.proto\x12\x11sidelight.mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf2\x01\n" +
+	"mesh.proto\x12\x11sidelight.mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x03\n" +
 	"\fAgentMessage\x120\n" +
 	"\x05hello\x18\x01 \x01(\v2\x18.sidelight.mesh.v1.HelloH\x00R\x05hello\x126\n" +
 	"\aapplied\x18\x02 \x01(\v2\x1a.sidelight.mesh.v1.AppliedH\x00R\aapplied\x12/\n" +
 	"\x03tap\x18\x03 \x01(\v2\x1b.sidelight.mesh.v1.TapBatchH\x00R\x03tap\x12<\n" +
-	"\theartbeat\x18\x04 \x01(\v2\x1c.sidelight.mesh.v1.HeartbeatH\x00R\theartbeatB\t\n" +
+	"\theartbeat\x18\x04 \x01(\v2\x1c.sidelight.mesh.v1.HeartbeatH\x00R\theartbeat\x129\n" +
+	"\bejection\x18\x05 \x01(\v2\x1b.sidelight.mesh.v1.EjectionH\x00R\bejection\x129\n" +
+	"\bidentity\x18\x06 \x01(\v2\x1b.sidelight.mesh.v1.IdentityH\x00R\bidentity\x12-\n" +
+	"\x04life\x18\a \x01(\v2\x17.sidelight.mesh.v1.LifeH\x00R\x04lifeB\t\n" +
 	"\amessage\"\x8f\x01\n" +
 	"\rServerMessage\x12:\n" +
 	"\ttap_start\x18\x01 \x01(\v2\x1b.sidelight.mesh.v1.TapStartH\x00R\btapStart\x127\n" +
@@ -1780,11 +2265,12 @@ const file_mesh_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +
 	"\tHeartbeat\x12'\n" +
-	"\x0factive_requests\x18\x01 \x01(\x04R\x0eactiveRequests\"\x84\x01\n" +
+	"\x0factive_requests\x18\x01 \x01(\x04R\x0eactiveRequests\"\x9e\x01\n" +
 	"\aApplied\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12@\n" +
 	"\tresources\x18\x02 \x03(\v2\".sidelight.mesh.v1.AppliedResourceR\tresources\x12\x1b\n" +
-	"\tfrom_disk\x18\x03 \x01(\bR\bfromDisk\"\xd0\x01\n" +
+	"\tfrom_disk\x18\x03 \x01(\bR\bfromDisk\x12\x18\n" +
+	"\apartial\x18\x04 \x01(\bR\apartial\"\xd0\x01\n" +
 	"\x0fAppliedResource\x12\x19\n" +
 	"\btype_url\x18\x01 \x01(\tR\atypeUrl\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -1792,7 +2278,39 @@ const file_mesh_proto_rawDesc = "" +
 	"\n" +
 	"applied_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tappliedAt\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12#\n" +
-	"\rerror_version\x18\x06 \x01(\tR\ferrorVersion\"\x9d\x01\n" +
+	"\rerror_version\x18\x06 \x01(\tR\ferrorVersion\"\xa6\x02\n" +
+	"\bEjection\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\tR\acluster\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x1a\n" +
+	"\bendpoint\x18\x04 \x01(\tR\bendpoint\x12\x1a\n" +
+	"\breturned\x18\x05 \x01(\bR\breturned\x12\x16\n" +
+	"\x06status\x18\x06 \x01(\x05R\x06status\x12\x10\n" +
+	"\x03out\x18\a \x01(\x05R\x03out\x12\x0e\n" +
+	"\x02of\x18\b \x01(\x05R\x02of\x12\x16\n" +
+	"\x06object\x18\t \x01(\tR\x06object\x120\n" +
+	"\x05until\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xb4\x01\n" +
+	"\bIdentity\x12\x1c\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\x129\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
+	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\xd5\x03\n" +
+	"\x04Life\x129\n" +
+	"\n" +
+	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x10\n" +
+	"\x03app\x18\x02 \x01(\bR\x03app\x129\n" +
+	"\n" +
+	"serving_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tservingAt\x121\n" +
+	"\x06app_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05appAt\x12;\n" +
+	"\vdraining_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"drainingAt\x129\n" +
+	"\n" +
+	"drained_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tdrainedAt\x12:\n" +
+	"\vapp_gone_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tappGoneAt\x125\n" +
+	"\bended_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12'\n" +
+	"\x0fconnections_cut\x18\t \x01(\x03R\x0econnectionsCut\"\x9d\x01\n" +
 	"\bTapStart\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12$\n" +
@@ -1808,7 +2326,13 @@ const file_mesh_proto_rawDesc = "" +
 	"\amatched\x18\x03 \x01(\x04R\amatched\x12\x1f\n" +
 	"\vsampled_out\x18\x04 \x01(\x04R\n" +
 	"sampledOut\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"\x82\x01\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"6\n" +
+	"\fIssueRequest\x12\x10\n" +
+	"\x03csr\x18\x01 \x01(\fR\x03csr\x12\x14\n" +
+	"\x05token\x18\x02 \x01(\tR\x05token\"I\n" +
+	"\rIssueResponse\x12\"\n" +
+	"\fcertificates\x18\x01 \x03(\fR\fcertificates\x12\x14\n" +
+	"\x05roots\x18\x02 \x03(\fR\x05roots\"\x82\x01\n" +
 	"\bWorkload\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
@@ -1832,7 +2356,7 @@ const file_mesh_proto_rawDesc = "" +
 	"durationMs\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\x05R\x06status\x12\x14\n" +
 	"\x05flags\x18\x06 \x01(\tR\x05flags\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\x91\b\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\x89\t\n" +
 	"\bTapEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x123\n" +
@@ -1866,7 +2390,10 @@ const file_mesh_proto_rawDesc = "" +
 	"\aspan_id\x18\x1a \x01(\tR\x06spanId\x12\x10\n" +
 	"\x03tls\x18\x1b \x01(\tR\x03tls\x12B\n" +
 	"\x0frequest_headers\x18\x1c \x03(\v2\x19.sidelight.mesh.v1.HeaderR\x0erequestHeaders\x12D\n" +
-	"\x10response_headers\x18\x1d \x03(\v2\x19.sidelight.mesh.v1.HeaderR\x0fresponseHeaders\"+\n" +
+	"\x10response_headers\x18\x1d \x03(\v2\x19.sidelight.mesh.v1.HeaderR\x0fresponseHeaders\x12\x16\n" +
+	"\x06object\x18\x1e \x01(\tR\x06object\x12)\n" +
+	"\x10source_principal\x18\x1f \x01(\tR\x0fsourcePrincipal\x123\n" +
+	"\x15destination_principal\x18  \x01(\tR\x14destinationPrincipal\"+\n" +
 	"\x0fPublishResponse\x12\x18\n" +
 	"\abatches\x18\x01 \x01(\x04R\abatches\"\x99\x02\n" +
 	"\tEdgeBatch\x12\x16\n" +
@@ -1916,7 +2443,9 @@ const file_mesh_proto_rawDesc = "" +
 	"\x05upper\x18\x04 \x03(\x01R\x05upper\x12\x16\n" +
 	"\x06counts\x18\x05 \x03(\x01R\x06counts2Y\n" +
 	"\x05Agent\x12P\n" +
-	"\aConnect\x12\x1f.sidelight.mesh.v1.AgentMessage\x1a .sidelight.mesh.v1.ServerMessage(\x010\x012V\n" +
+	"\aConnect\x12\x1f.sidelight.mesh.v1.AgentMessage\x1a .sidelight.mesh.v1.ServerMessage(\x010\x012W\n" +
+	"\tAuthority\x12J\n" +
+	"\x05Issue\x12\x1f.sidelight.mesh.v1.IssueRequest\x1a .sidelight.mesh.v1.IssueResponse2V\n" +
 	"\x05Edges\x12M\n" +
 	"\aPublish\x12\x1c.sidelight.mesh.v1.EdgeBatch\x1a\".sidelight.mesh.v1.PublishResponse(\x01B1Z/github.com/sidelight-mesh/sidelight/mesh/meshv1b\x06proto3"
 
@@ -1932,7 +2461,7 @@ func file_mesh_proto_rawDescGZIP() []byte {
 	return file_mesh_proto_rawDescData
 }
 
-var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_mesh_proto_goTypes = []any{
 	(*AgentMessage)(nil),          // 0: sidelight.mesh.v1.AgentMessage
 	(*ServerMessage)(nil),         // 1: sidelight.mesh.v1.ServerMessage
@@ -1940,60 +2469,81 @@ var file_mesh_proto_goTypes = []any{
 	(*Heartbeat)(nil),             // 3: sidelight.mesh.v1.Heartbeat
 	(*Applied)(nil),               // 4: sidelight.mesh.v1.Applied
 	(*AppliedResource)(nil),       // 5: sidelight.mesh.v1.AppliedResource
-	(*TapStart)(nil),              // 6: sidelight.mesh.v1.TapStart
-	(*TapStop)(nil),               // 7: sidelight.mesh.v1.TapStop
-	(*TapBatch)(nil),              // 8: sidelight.mesh.v1.TapBatch
-	(*Workload)(nil),              // 9: sidelight.mesh.v1.Workload
-	(*Service)(nil),               // 10: sidelight.mesh.v1.Service
-	(*Header)(nil),                // 11: sidelight.mesh.v1.Header
-	(*Attempt)(nil),               // 12: sidelight.mesh.v1.Attempt
-	(*TapEvent)(nil),              // 13: sidelight.mesh.v1.TapEvent
-	(*PublishResponse)(nil),       // 14: sidelight.mesh.v1.PublishResponse
-	(*EdgeBatch)(nil),             // 15: sidelight.mesh.v1.EdgeBatch
-	(*EdgeDelta)(nil),             // 16: sidelight.mesh.v1.EdgeDelta
-	(*OutcomeCount)(nil),          // 17: sidelight.mesh.v1.OutcomeCount
-	(*Histogram)(nil),             // 18: sidelight.mesh.v1.Histogram
-	nil,                           // 19: sidelight.mesh.v1.Hello.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*Ejection)(nil),              // 6: sidelight.mesh.v1.Ejection
+	(*Identity)(nil),              // 7: sidelight.mesh.v1.Identity
+	(*Life)(nil),                  // 8: sidelight.mesh.v1.Life
+	(*TapStart)(nil),              // 9: sidelight.mesh.v1.TapStart
+	(*TapStop)(nil),               // 10: sidelight.mesh.v1.TapStop
+	(*TapBatch)(nil),              // 11: sidelight.mesh.v1.TapBatch
+	(*IssueRequest)(nil),          // 12: sidelight.mesh.v1.IssueRequest
+	(*IssueResponse)(nil),         // 13: sidelight.mesh.v1.IssueResponse
+	(*Workload)(nil),              // 14: sidelight.mesh.v1.Workload
+	(*Service)(nil),               // 15: sidelight.mesh.v1.Service
+	(*Header)(nil),                // 16: sidelight.mesh.v1.Header
+	(*Attempt)(nil),               // 17: sidelight.mesh.v1.Attempt
+	(*TapEvent)(nil),              // 18: sidelight.mesh.v1.TapEvent
+	(*PublishResponse)(nil),       // 19: sidelight.mesh.v1.PublishResponse
+	(*EdgeBatch)(nil),             // 20: sidelight.mesh.v1.EdgeBatch
+	(*EdgeDelta)(nil),             // 21: sidelight.mesh.v1.EdgeDelta
+	(*OutcomeCount)(nil),          // 22: sidelight.mesh.v1.OutcomeCount
+	(*Histogram)(nil),             // 23: sidelight.mesh.v1.Histogram
+	nil,                           // 24: sidelight.mesh.v1.Hello.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_mesh_proto_depIdxs = []int32{
 	2,  // 0: sidelight.mesh.v1.AgentMessage.hello:type_name -> sidelight.mesh.v1.Hello
 	4,  // 1: sidelight.mesh.v1.AgentMessage.applied:type_name -> sidelight.mesh.v1.Applied
-	8,  // 2: sidelight.mesh.v1.AgentMessage.tap:type_name -> sidelight.mesh.v1.TapBatch
+	11, // 2: sidelight.mesh.v1.AgentMessage.tap:type_name -> sidelight.mesh.v1.TapBatch
 	3,  // 3: sidelight.mesh.v1.AgentMessage.heartbeat:type_name -> sidelight.mesh.v1.Heartbeat
-	6,  // 4: sidelight.mesh.v1.ServerMessage.tap_start:type_name -> sidelight.mesh.v1.TapStart
-	7,  // 5: sidelight.mesh.v1.ServerMessage.tap_stop:type_name -> sidelight.mesh.v1.TapStop
-	9,  // 6: sidelight.mesh.v1.Hello.workload:type_name -> sidelight.mesh.v1.Workload
-	20, // 7: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
-	19, // 8: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
-	5,  // 9: sidelight.mesh.v1.Applied.resources:type_name -> sidelight.mesh.v1.AppliedResource
-	20, // 10: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
-	13, // 11: sidelight.mesh.v1.TapBatch.events:type_name -> sidelight.mesh.v1.TapEvent
-	20, // 12: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
-	9,  // 13: sidelight.mesh.v1.TapEvent.source:type_name -> sidelight.mesh.v1.Workload
-	9,  // 14: sidelight.mesh.v1.TapEvent.destination:type_name -> sidelight.mesh.v1.Workload
-	10, // 15: sidelight.mesh.v1.TapEvent.service:type_name -> sidelight.mesh.v1.Service
-	12, // 16: sidelight.mesh.v1.TapEvent.attempts:type_name -> sidelight.mesh.v1.Attempt
-	11, // 17: sidelight.mesh.v1.TapEvent.request_headers:type_name -> sidelight.mesh.v1.Header
-	11, // 18: sidelight.mesh.v1.TapEvent.response_headers:type_name -> sidelight.mesh.v1.Header
-	9,  // 19: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
-	20, // 20: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
-	16, // 21: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
-	9,  // 22: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
-	9,  // 23: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
-	10, // 24: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
-	17, // 25: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
-	17, // 26: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
-	18, // 27: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
-	0,  // 28: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
-	15, // 29: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatch
-	1,  // 30: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
-	14, // 31: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
-	30, // [30:32] is the sub-list for method output_type
-	28, // [28:30] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	6,  // 4: sidelight.mesh.v1.AgentMessage.ejection:type_name -> sidelight.mesh.v1.Ejection
+	7,  // 5: sidelight.mesh.v1.AgentMessage.identity:type_name -> sidelight.mesh.v1.Identity
+	8,  // 6: sidelight.mesh.v1.AgentMessage.life:type_name -> sidelight.mesh.v1.Life
+	9,  // 7: sidelight.mesh.v1.ServerMessage.tap_start:type_name -> sidelight.mesh.v1.TapStart
+	10, // 8: sidelight.mesh.v1.ServerMessage.tap_stop:type_name -> sidelight.mesh.v1.TapStop
+	14, // 9: sidelight.mesh.v1.Hello.workload:type_name -> sidelight.mesh.v1.Workload
+	25, // 10: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
+	24, // 11: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
+	5,  // 12: sidelight.mesh.v1.Applied.resources:type_name -> sidelight.mesh.v1.AppliedResource
+	25, // 13: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
+	25, // 14: sidelight.mesh.v1.Ejection.at:type_name -> google.protobuf.Timestamp
+	25, // 15: sidelight.mesh.v1.Ejection.until:type_name -> google.protobuf.Timestamp
+	25, // 16: sidelight.mesh.v1.Identity.not_before:type_name -> google.protobuf.Timestamp
+	25, // 17: sidelight.mesh.v1.Identity.not_after:type_name -> google.protobuf.Timestamp
+	25, // 18: sidelight.mesh.v1.Life.started_at:type_name -> google.protobuf.Timestamp
+	25, // 19: sidelight.mesh.v1.Life.serving_at:type_name -> google.protobuf.Timestamp
+	25, // 20: sidelight.mesh.v1.Life.app_at:type_name -> google.protobuf.Timestamp
+	25, // 21: sidelight.mesh.v1.Life.draining_at:type_name -> google.protobuf.Timestamp
+	25, // 22: sidelight.mesh.v1.Life.drained_at:type_name -> google.protobuf.Timestamp
+	25, // 23: sidelight.mesh.v1.Life.app_gone_at:type_name -> google.protobuf.Timestamp
+	25, // 24: sidelight.mesh.v1.Life.ended_at:type_name -> google.protobuf.Timestamp
+	18, // 25: sidelight.mesh.v1.TapBatch.events:type_name -> sidelight.mesh.v1.TapEvent
+	25, // 26: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
+	14, // 27: sidelight.mesh.v1.TapEvent.source:type_name -> sidelight.mesh.v1.Workload
+	14, // 28: sidelight.mesh.v1.TapEvent.destination:type_name -> sidelight.mesh.v1.Workload
+	15, // 29: sidelight.mesh.v1.TapEvent.service:type_name -> sidelight.mesh.v1.Service
+	17, // 30: sidelight.mesh.v1.TapEvent.attempts:type_name -> sidelight.mesh.v1.Attempt
+	16, // 31: sidelight.mesh.v1.TapEvent.request_headers:type_name -> sidelight.mesh.v1.Header
+	16, // 32: sidelight.mesh.v1.TapEvent.response_headers:type_name -> sidelight.mesh.v1.Header
+	14, // 33: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
+	25, // 34: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
+	21, // 35: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
+	14, // 36: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
+	14, // 37: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
+	15, // 38: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
+	22, // 39: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
+	22, // 40: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
+	23, // 41: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
+	0,  // 42: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
+	12, // 43: sidelight.mesh.v1.Authority.Issue:input_type -> sidelight.mesh.v1.IssueRequest
+	20, // 44: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatch
+	1,  // 45: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
+	13, // 46: sidelight.mesh.v1.Authority.Issue:output_type -> sidelight.mesh.v1.IssueResponse
+	19, // 47: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
+	45, // [45:48] is the sub-list for method output_type
+	42, // [42:45] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_mesh_proto_init() }
@@ -2006,6 +2556,9 @@ func file_mesh_proto_init() {
 		(*AgentMessage_Applied)(nil),
 		(*AgentMessage_Tap)(nil),
 		(*AgentMessage_Heartbeat)(nil),
+		(*AgentMessage_Ejection)(nil),
+		(*AgentMessage_Identity)(nil),
+		(*AgentMessage_Life)(nil),
 	}
 	file_mesh_proto_msgTypes[1].OneofWrappers = []any{
 		(*ServerMessage_TapStart)(nil),
@@ -2017,9 +2570,9 @@ func file_mesh_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mesh_proto_rawDesc), len(file_mesh_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   25,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_mesh_proto_goTypes,
 		DependencyIndexes: file_mesh_proto_depIdxs,

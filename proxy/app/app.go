@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +18,10 @@ import (
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
+	"github.com/sidelight-mesh/sidelight/proxy/identity"
+	"github.com/sidelight-mesh/sidelight/proxy/intercept"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/tap"
 	"github.com/sidelight-mesh/sidelight/proxy/tcp"
@@ -32,15 +36,21 @@ type App struct {
 	started  time.Time
 	registry *prometheus.Registry
 
-	engine  *forward.Engine
-	sockets *listen.Set
-	runtime *Runtime
-	client  *xds.Client // nil with a static configuration
-	taps    *tap.Sessions
-	spans   *telemetry.Spans
-	access  *telemetry.AccessLog
-	health  *health
-	servers []*server
+	engine   *forward.Engine
+	sockets  *listen.Set
+	runtime  *Runtime
+	client   *xds.Client      // nil with a static configuration
+	identity *identity.Source // nil: none
+	provider identity.Provider
+	taps     *tap.Sessions
+	spans    *telemetry.Spans
+	access   *telemetry.AccessLog
+	health   *health
+	life     *life
+	admin    *admin
+
+	ejections chan *meshv1.Ejection
+	servers   []*server
 
 	quit     chan struct{}
 	quitOnce sync.Once
@@ -78,8 +88,10 @@ func New(o Options) (_ *App, err error) {
 		return nil, err
 	}
 	o.Inbound, o.TCPOutbound = slices.Clone(o.Inbound), slices.Clone(o.TCPOutbound)
+	o.CaptureOutbound, o.CaptureInbound = slices.Clone(o.CaptureOutbound), slices.Clone(o.CaptureInbound)
 	a := &App{
-		opts: o, log: o.Logger, started: time.Now(), quit: make(chan struct{}),
+		ejections: make(chan *meshv1.Ejection, maxEjections),
+		opts:      o, log: o.Logger, started: time.Now(), quit: make(chan struct{}),
 		registry: prometheus.NewRegistry(),
 	}
 	defer func() {
@@ -87,9 +99,14 @@ func New(o Options) (_ *App, err error) {
 			a.release()
 		}
 	}()
-	a.registry.MustRegister(collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if !o.Guest {
+		a.registry.MustRegister(collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
 	if a.taps, err = tap.New(tap.Options{Logger: o.Logger, Registerer: a.registry}); err != nil {
+		return nil, err
+	}
+	if err := a.wireIdentity(); err != nil {
 		return nil, err
 	}
 	if err := a.wireTraffic(); err != nil {
@@ -98,7 +115,8 @@ func New(o Options) (_ *App, err error) {
 	if err := a.reserve(); err != nil {
 		return nil, err
 	}
-	a.health = &health{runtime: a.runtime, inbound: a.opts.Inbound}
+	a.health = &health{runtime: a.runtime, inbound: a.opts.Inbound, probes: a.opts.Probes}
+	a.life = newLife(a.started, a.opts.Inbound, a.health.notServing)
 	if err := a.bindServers(); err != nil {
 		return nil, err
 	}
@@ -123,7 +141,7 @@ func (a *App) wireTraffic() error {
 			return fmt.Errorf("--collector: %w", err)
 		}
 		a.spans = telemetry.NewSpans(telemetry.SpanOptions{
-			Workload: o.Workload, NodeID: o.NodeID, Exporter: exporter, Metrics: metrics,
+			Workload: o.Workload, NodeID: o.NodeID, Exporter: exporter, Metrics: metrics, Errors: !o.NoErrorSpans,
 		})
 		observers = append(observers, a.spans)
 	}
@@ -133,8 +151,8 @@ func (a *App) wireTraffic() error {
 	}
 	var err error
 	a.engine, err = forward.NewEngine(forward.Options{
-		Workload: o.Workload, NodeID: o.NodeID, Sampling: o.Sampling,
-		Observers: append(observers, a.taps), Logger: a.log,
+		Workload: o.Workload, NodeID: o.NodeID, Sampling: o.Sampling, Identity: a.identity,
+		Ejections: a.tellEjection, Observers: append(observers, a.taps), Logger: a.log,
 	})
 	if err != nil {
 		return err
@@ -142,12 +160,21 @@ func (a *App) wireTraffic() error {
 	if err := telemetry.RegisterClusters(a.registry, a.engine); err != nil {
 		return err
 	}
+	bytes := tcp.New(a.engine, metrics)
 	a.sockets = listen.NewSet(listen.Options{
 		Engines: listen.Engines{
 			HTTP:    a.engine.Serve,
-			TCP:     tcp.New(a.engine, metrics).Serve,
+			TCP:     bytes.Serve,
 			Refused: a.engine.Refused,
+			Rejected: func(cfg *listen.Config, client net.Addr, why string) {
+				if cfg.Kind == listen.TCP {
+					bytes.Rejected(cfg, client, why)
+					return
+				}
+				a.engine.Rejected(cfg, client, why)
+			},
 		},
+		Identity:       a.identity,
 		MaxConnections: o.MaxConnections,
 		Logger:         a.log,
 	})
@@ -171,6 +198,9 @@ func (a *App) reserve() error {
 	if err := bind("outbound", &a.opts.Outbound); err != nil {
 		return err
 	}
+	if a.opts.Intercept != "" {
+		return a.reserveEntrances()
+	}
 	for i := range a.opts.Inbound {
 		if err := bind("inbound", &a.opts.Inbound[i].Address); err != nil {
 			return err
@@ -184,12 +214,36 @@ func (a *App) reserve() error {
 	return nil
 }
 
+// reserveEntrances binds where the kernel brings traffic.
+func (a *App) reserveEntrances() error {
+	for i, at := range a.opts.CaptureOutbound {
+		bound, err := a.sockets.Reserve(at)
+		if err != nil {
+			return fmt.Errorf("--capture-outbound: %w", err)
+		}
+		a.opts.CaptureOutbound[i] = bound
+	}
+	reserve := a.sockets.Reserve
+	if a.opts.Intercept == intercept.TProxy {
+		reserve = a.sockets.ReserveTransparent
+	}
+	for i, at := range a.opts.CaptureInbound {
+		bound, err := reserve(at)
+		if err != nil {
+			return fmt.Errorf("--capture-inbound: %w", err)
+		}
+		a.opts.CaptureInbound[i] = bound
+	}
+	return nil
+}
+
 func (a *App) bindServers() error {
 	// Compression would hold more than 2 MB of the 5 MB that live in a sidecar,
 	// for some ten kilobytes a scrape; Envoy does not compress its stats either.
 	scrape := promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{
 		Registry: a.registry, EnableOpenMetrics: true, MaxRequestsInFlight: 4, DisableCompression: true,
 	})
+	a.admin = newAdmin(a)
 	metrics := http.NewServeMux()
 	metrics.Handle("GET /metrics", scrape)
 	metrics.Handle("GET /stats/prometheus", scrape)
@@ -200,7 +254,7 @@ func (a *App) bindServers() error {
 	}{
 		{"metrics", &a.opts.Metrics, metrics},
 		{"health", &a.opts.Health, a.health.routes()},
-		{"admin", &a.opts.Admin, (&admin{app: a}).routes(scrape)},
+		{"admin", &a.opts.Admin, a.admin.routes(scrape)},
 	} {
 		if *s.address == "" {
 			continue
@@ -210,8 +264,11 @@ func (a *App) bindServers() error {
 			return fmt.Errorf("--%s: %w", s.flag, listen.Explain(*s.address, err))
 		}
 		*s.address = ln.Addr().String()
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(true)
+		protocols.SetUnencryptedHTTP2(s.flag == "admin") // for CSDS
 		a.servers = append(a.servers, &server{flag: s.flag, ln: ln, http: &http.Server{
-			Handler: s.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+			Handler: s.handler, Protocols: protocols, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 			ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 		}})
@@ -224,22 +281,36 @@ func (a *App) wireClient() error {
 	if len(o.Servers) == 0 {
 		return nil
 	}
+	servers, creds, dial := a.controlPlane()
 	var err error
 	a.client, err = xds.New(xds.Options{
 		Node: mesh.Node{
-			ID: o.NodeID, Workload: o.Workload, Kind: "sidecar", Build: o.Build,
+			ID: o.NodeID, Workload: o.Workload, Kind: o.kind(), Build: o.Build,
 			Address: o.Metrics, StartedAt: a.started, Labels: o.Labels,
 		},
 		ServiceAccount: o.ServiceAccount,
-		Ports:          xds.Ports{Outbound: o.Outbound, Inbound: o.Inbound, TCPOutbound: o.TCPOutbound},
-		Servers:        o.Servers,
-		Runtime:        a.runtime,
-		Taps:           a.taps,
-		ActiveRequests: func() uint64 { return uint64(max(a.engine.Active(), 0)) },
-		StateDir:       o.StateDir,
-		Fault:          o.Fault,
-		Logger:         a.log,
-		Registerer:     a.registry,
+		Locality:       o.Locality,
+		Ports: xds.Ports{
+			Gateway:  o.Gateway,
+			Identity: a.identity != nil, Outbound: o.Outbound, Inbound: o.Inbound, TCPOutbound: o.TCPOutbound,
+			Interception: strings.ToUpper(string(o.Intercept)), CaptureOutbound: o.CaptureOutbound, CaptureInbound: o.CaptureInbound,
+		},
+		Servers:         servers,
+		Credentials:     creds,
+		Dial:            dial,
+		Identity:        a.currentIdentity,
+		IdentityChanged: a.identityChanged(),
+		Runtime:         a.runtime,
+		Taps:            a.taps,
+		Ejections:       a.ejections,
+		Life:            a.life.account,
+		LifeChanged:     a.life.changed,
+		ActiveRequests:  func() uint64 { return uint64(max(a.engine.Active(), 0)) },
+		StateOfTheWorld: o.StateOfTheWorld,
+		StateDir:        o.StateDir,
+		Fault:           o.Fault,
+		Logger:          a.log,
+		Registerer:      a.registry,
 	})
 	return err
 }
@@ -279,6 +350,10 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
+	if a.opts.Tidy {
+		running.Go(func() { tidy(serving, a.log) })
+	}
+	running.Go(func() { a.life.watchStart(serving) })
 	err := a.configure(serving, &running)
 	a.log.Info("sidecar started", "node", a.opts.NodeID, "workload", a.opts.Workload.ID(),
 		"outbound", a.opts.Outbound, "metrics", a.opts.Metrics, "admin", a.opts.Admin, "health", a.opts.Health)
@@ -294,6 +369,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	a.drain(drain)
+	a.leave()
 	stop() // configuration and tap until here: the server sees a sidecar drain
 	a.flush()
 	running.Wait()
@@ -312,6 +388,9 @@ func (a *App) configure(ctx context.Context, running *sync.WaitGroup) error {
 			a.log.Error("tap sessions", "error", err)
 		}
 	})
+	if a.provider != nil {
+		running.Go(func() { a.provider.Run(ctx, a.identity) })
+	}
 	if a.client != nil {
 		running.Go(func() {
 			if err := a.client.Run(ctx); err != nil {
@@ -327,13 +406,30 @@ func (a *App) configure(ctx context.Context, running *sync.WaitGroup) error {
 func (a *App) drain(limit time.Duration) {
 	a.drained.Do(func() {
 		a.health.draining.Store(true)
+		a.life.drain()
 		a.log.Info("draining", "active_requests", a.engine.Active(), "drain_time", limit)
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		if cut := a.sockets.Drain(ctx); cut > 0 {
+		cut := a.sockets.Drain(ctx)
+		if cut > 0 {
 			a.log.Warn("drain time is over", "connections_cut", cut, "drain_time", limit)
 		}
+		a.life.drained(cut)
 	})
+}
+
+// farewellTime bounds how long the control plane may take to hear that the
+// sidecar leaves.
+const farewellTime = 300 * time.Millisecond
+
+// leave tells the control plane in which order the sidecar and its app go.
+func (a *App) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+	defer cancel()
+	a.life.leave(ctx)
+	if a.client != nil {
+		a.client.Farewell(ctx)
+	}
 }
 
 // flushTime bounds how long the last spans and log lines may take.
@@ -352,6 +448,9 @@ func (a *App) flush() {
 	if a.access != nil {
 		_ = a.access.Shutdown(ctx)
 		a.access = nil
+	}
+	if a.admin != nil {
+		a.admin.status.Stop() // ends streams that only watch
 	}
 	for _, s := range a.servers {
 		_ = s.http.Shutdown(ctx)

@@ -17,6 +17,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/app"
@@ -259,11 +262,29 @@ func TestAdmin(t *testing.T) {
 			Endpoints []struct{ Address string }
 		}
 	}
-	if err := json.Unmarshal([]byte(text(get(t, base+"/config_dump"))), &dump); err != nil {
+	if err := json.Unmarshal([]byte(text(get(t, base+"/running"))), &dump); err != nil {
 		t.Fatal(err)
 	}
 	if dump.Revision != 5 || len(dump.Listeners) != 2 || len(dump.Clusters) != 2 || dump.Routes[0].VirtualHosts[0].Routes[0].Object != "VirtualService cinema/catalog" {
 		t.Errorf("dump %+v", dump)
+	}
+	if got := text(get(t, base+"/config_dump")); !strings.Contains(got, "envoy.admin.v3.BootstrapConfigDump") {
+		t.Errorf("config_dump:\n%s", got)
+	}
+	if got := text(get(t, base+"/clusters?format=json")); !strings.Contains(got, `"name": "app"`) || !strings.Contains(got, `"eds_health_status": "HEALTHY"`) {
+		t.Errorf("clusters as JSON:\n%s", got)
+	}
+	if got := text(get(t, base+"/listeners?format=json")); !strings.Contains(got, `"name": "inbound"`) {
+		t.Errorf("listeners as JSON:\n%s", got)
+	}
+	if got := text(get(t, base+"/stats?format=json&usedonly&filter=^istio_requests_total")); strings.Count(got, `"name"`) != 2 {
+		t.Errorf("filtered stats:\n%s", got)
+	}
+	if got := text(get(t, base+"/stats?format=prometheus")); !strings.Contains(got, "# TYPE istio_requests_total counter") {
+		t.Errorf("stats for Prometheus:\n%.300s", got)
+	}
+	if got := text(get(t, base+"/ready")); got != "LIVE\n" {
+		t.Errorf("ready %q", got)
 	}
 	if got := text(get(t, base+"/clusters")); !strings.Contains(got, "app::"+o.Inbound[0].App+"::health_flags::healthy") {
 		t.Errorf("clusters:\n%s", got)
@@ -283,11 +304,30 @@ func TestAdmin(t *testing.T) {
 		{"POST", "/logging?level=debug", 200},
 		{"GET", "/quitquitquit", 405},
 		{"GET", "/drain", 405},
+		{"POST", "/logging?paths=http:debug", 400},
+		{"POST", "/logging?level=warning", 200},
+		{"POST", "/logging?level=debug", 200},
 		{"GET", "/nothing", 404},
+		{"POST", "/heapprofiler?enable=y", 501},
+		{"GET", "/runtime", 501},
+		{"GET", "/clusters?format=xml", 400},
+		{"GET", "/stats?format=prometheus&filter=x", 400},
+		{"GET", "/stats?histogram_buckets=detailed", 400},
+		{"GET", "/config_dump?mask=x", 400},
+		{"GET", "/certs", 200},
 	} {
 		if got := status(send(t, tt.method, base+tt.path)); got != tt.want {
 			t.Errorf("%s %s: got %d, want %d", tt.method, tt.path, got, tt.want)
 		}
+	}
+	conn, err := grpc.NewClient(a.Addrs().Admin, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reply := &emptypb.Empty{} // what is in it is proxy/xds's business; the fields are unknown ones here
+	if err := conn.Invoke(t.Context(), "/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus", &emptypb.Empty{}, reply); err != nil || len(reply.ProtoReflect().GetUnknown()) == 0 {
+		t.Errorf("CSDS: %v", err)
 	}
 	if o.Level.Level() != slog.LevelDebug {
 		t.Errorf("level %s", o.Level.Level())
@@ -469,6 +509,7 @@ func TestCommand(t *testing.T) {
 		{"--node-id a --workload w --fault maybe", "--fault"},
 		{"--node-id a --workload w --fault nack=[", "--fault"},
 		{"--node-id a --workload w --log-level loud", "--log-level"},
+		{"--node-id a --workload w --xds-protocol rest", "--xds-protocol"},
 		{"--node-id a --workload w --access-log /nonexistent/dir/log", "--access-log"},
 		{"--node-id a --workload w --drain-time soon", "--drain-time"},
 		{"--workload w", "--node-id"},

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,15 +11,16 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/intercept"
 	"github.com/sidelight-mesh/sidelight/proxy/xds"
 )
 
@@ -26,10 +28,22 @@ import (
 type flags struct {
 	Options
 	inbound, tcpOutbound []string
+	probes               []string
 	outbound             string
+	intercept            string
+	captureOutbound      []string
+	captureInbound       []string
 	accessLog            string
+	protocol             string
 	logLevel             string
 	fault                string
+	outboundSet          func() bool // --outbound was given
+	bootstrap            string
+	placement            string
+	workloadsFile        string
+	gatewayAddress       string
+	labels               map[string]string
+	given                func(flag string) bool // on the command line
 }
 
 // Command gives the command that runs a sidecar. Build is what it says of
@@ -47,10 +61,13 @@ and tapped requests.`,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f.Build = build
-			return f.run(cmd.Context(), cmd.ErrOrStderr())
+			return f.run(cmd.Context(), cmd.Flags(), cmd.ErrOrStderr())
 		},
 	}
 	f.register(cmd)
+	f.outboundSet = func() bool { return cmd.Flags().Changed("outbound") }
+	f.given = cmd.Flags().Changed
+	cmd.AddCommand(initCommand(), runCommand(cmd), waitCommand())
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return flagError{err}
 	})
@@ -66,45 +83,70 @@ func (f *flags) register(cmd *cobra.Command) {
 	p.StringVar(&f.Workload.Version, "version", "", "canonical revision of the workload")
 	p.StringVar(&f.Workload.Cluster, "mesh-cluster", "", "cluster the workload runs in")
 	p.StringVar(&f.ServiceAccount, "service-account", "default", "the workload's service account")
-	p.StringSliceVar(&f.Servers, "server", []string{"127.0.0.1:15010"}, "control plane `host:port`; repeat for more, tried in turn")
+	p.StringSliceVar(&f.Servers, "server", []string{"127.0.0.1:15010"}, "control plane `host:port`, or tls://host:port to be known there by certificate; repeat for more, tried in turn")
+	p.StringVar(&f.protocol, "xds-protocol", "delta", "how the control plane is asked: delta, or sotw (state of the world) where it has nothing else")
+	p.StringVar(&f.Identity.JoinToken, "join-token", os.Getenv("SIDELIGHT_JOIN_TOKEN"), "join token for the first certificate; better by SIDELIGHT_JOIN_TOKEN or a file")
+	p.StringVar(&f.Identity.JoinTokenFile, "join-token-file", "", "`file` with a join token; it may come later")
+	p.StringVar(&f.Identity.CertFile, "cert-file", "", "PEM `file` with a SPIFFE certificate that somebody else renews; with --key-file and --roots-file")
+	p.StringVar(&f.Identity.KeyFile, "key-file", "", "PEM `file` with its key")
+	p.StringVar(&f.Identity.RootsFile, "roots-file", "", "PEM `file` with the roots of the trust domain")
+	p.StringVar(&f.Identity.WorkloadAPI, "workload-api", "", "SPIFFE Workload API: `unix:///path`")
+	p.StringVar(&f.placement, "placement", "sidecar", "where it stands: sidecar; gateway at the edge of the mesh, by the Gateways that select its labels; or node, for many workloads")
+	p.StringVar(&f.workloadsFile, "workloads", "", "with --placement node: YAML `file` with the flags of each workload that this process serves")
+	p.StringVar(&f.gatewayAddress, "gateway-address", "127.0.0.1", "with --placement gateway: IP `address` to listen on, 0.0.0.0 for all")
+	p.StringVar(&f.Locality, "locality", "", "where it runs, `REGION[/ZONE[/SUBZONE]]`: endpoints nearby go before others")
+	p.StringToStringVar(&f.labels, "label", nil, "a label of the workload: `KEY=VALUE` (repeatable)")
+	p.StringVar(&f.bootstrap, "bootstrap", "", "run by the static resources of an Envoy v3 bootstrap `file` (YAML or JSON), without a control plane")
 	p.StringVar(&f.Collector, "collector", "127.0.0.1:4317", "OTLP gRPC `host:port` for spans; off for none")
 	p.StringVar(&f.outbound, "outbound", "127.0.0.1:15001", "`address` where the app's requests come in; off for none")
 	p.StringArrayVar(&f.inbound, "inbound", nil, "a port of the app: `ADDR=APPADDR/PROTO[/SERVICEPORT]`, PROTO http, grpc or tcp (repeatable)")
 	p.StringArrayVar(&f.tcpOutbound, "tcp-outbound", nil, "a port that leads to a TCP service: `ADDR=HOST:PORT` (repeatable)")
+	p.StringVar(&f.intercept, "intercept", "off", "how the kernel brings traffic, as `sidelight-proxy init` set it up: redirect, tproxy, or off for explicit ports. The addresses of --inbound are then those that clients dial")
+	p.StringSliceVar(&f.captureOutbound, "capture-outbound", nil, "with --intercept: `address` where the app's connections arrive (default 127.0.0.1:15001 and [::1]:15001)")
+	p.StringSliceVar(&f.captureInbound, "capture-inbound", nil, "with --intercept: `address` where connections to the app arrive (default :15006)")
 	p.StringVar(&f.Admin, "admin", "127.0.0.1:15000", "admin `address`, loopback only; off for none")
 	p.StringVar(&f.Metrics, "metrics", "127.0.0.1:15020", "`address` of /metrics; off for none")
-	p.StringVar(&f.Health, "health", "127.0.0.1:15021", "`address` of /healthz/ready and /healthz/live; off for none")
+	p.StringVar(&f.Health, "health", "127.0.0.1:15021", "`address` of /healthz/ready, /healthz/serving, /healthz/live and the app's probes; off for none")
+	p.StringArrayVar(&f.probes, "app-probe", nil, "a probe of the app's to answer at --health, readiness only while the sidecar serves: `[CONTAINER/]KIND=URL`, KIND readyz, livez or startupz, URL http, https, tcp or grpc (repeatable)")
 	p.StringVar(&f.StateDir, "state-dir", "", "`directory` for the last good configuration")
 	p.DurationVar(&f.DrainTime, "drain-time", 5*time.Second, "how long requests under way may take at the end")
 	p.Float64Var(&f.Sampling, "sampling", 1, "share of new traces that is recorded, 0 to 1")
+	p.BoolVar(&f.NoErrorSpans, "no-error-spans", false, "do not send spans of failed requests whose trace is not recorded")
 	p.StringVar(&f.accessLog, "access-log", "off", "`-` (standard output), a file, or off")
 	p.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	p.IntVar(&f.MaxConnections, "max-connections", 0, "client connections at a time (default 8192)")
 	p.IntVar(&f.ParentPID, "parent-pid", 0, "exit when this `process` is gone")
-	p.StringVar(&f.fault, "fault", "", "test fault: stall-config or nack=REGEX")
+	p.StringVar(&f.fault, "fault", "", "test fault: stall-config, nack=REGEX, drift=REGEX, slow-config=TIME or old-build=VERSION,FIELD")
 	_ = p.MarkHidden("fault") // the flag exists, so it can be hidden
 }
 
 // run understands the flags and serves until a signal.
-func (f *flags) run(ctx context.Context, stderr io.Writer) error {
+func (f *flags) run(ctx context.Context, command *pflag.FlagSet, stderr io.Writer) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	// A second signal ends the process at once.
+	defer context.AfterFunc(ctx, stop)()
+	if f.placement == "node" || f.workloadsFile != "" {
+		switch {
+		case f.workloadsFile == "":
+			return flagError{errors.New("--placement node: needs --workloads, a file with the workloads of this node")}
+		case f.placement == "gateway":
+			return flagError{errors.New("--workloads: is for --placement node")}
+		}
+		paceHeap()
+		return f.runNode(ctx, command, stderr)
+	}
 	closeLog, err := f.complete(stderr)
 	if err != nil {
 		return err
 	}
 	defer closeLog()
-	limitMemory()
+	paceHeap()
+	f.Tidy = true
 	a, err := New(f.Options)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	trim := time.AfterFunc(startPagesAfter, func() {
-		f.Logger.Debug("gave start-up pages back", "bytes", dropStartPages())
-	})
-	defer trim.Stop()
-	// A second signal ends the process at once.
-	defer context.AfterFunc(ctx, stop)()
 	return a.Run(ctx)
 }
 
@@ -118,6 +160,9 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 	}
 	f.Level.Set(level)
 	f.Logger = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.Level}))
+	if err := f.readBootstrap(); err != nil {
+		return closeLog, err
+	}
 	if f.Workload.App == "" {
 		f.Workload.App = f.Workload.Name
 	}
@@ -126,7 +171,18 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 			*a = ""
 		}
 	}
+	switch f.protocol {
+	case "delta":
+	case "sotw":
+		f.StateOfTheWorld = true
+	default:
+		return closeLog, flagError{fmt.Errorf("--xds-protocol: %q is none of delta, sotw", f.protocol)}
+	}
+	if err := f.place(); err != nil {
+		return closeLog, err
+	}
 	f.Outbound = f.outbound
+	f.capture()
 	for _, text := range f.inbound {
 		in, err := parseInbound(text)
 		if err != nil {
@@ -141,9 +197,18 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 		}
 		f.TCPOutbound = append(f.TCPOutbound, t)
 	}
-	if f.Fault, err = parseFault(f.fault); err != nil {
+	for _, text := range f.probes {
+		probe, err := parseProbe(text)
+		if err != nil {
+			return closeLog, flagError{fmt.Errorf("--app-probe: %w", err)}
+		}
+		f.Probes = append(f.Probes, probe)
+	}
+	var build string
+	if f.Fault, build, err = parseFault(f.fault); err != nil {
 		return closeLog, flagError{fmt.Errorf("--fault: %w", err)}
 	}
+	f.Build = cmp.Or(build, f.Build)
 	switch f.accessLog {
 	case "off", "":
 	case "-":
@@ -157,6 +222,53 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 		closeLog = func() { _ = file.Close() }
 	}
 	return closeLog, nil
+}
+
+// place sets what the placement makes of the other flags.
+func (f *flags) place() error {
+	f.Labels = f.labels
+	switch f.placement {
+	case "sidecar":
+	case "gateway":
+		f.Gateway = f.gatewayAddress
+		if !f.outboundSet() {
+			f.outbound = "" // there is no app beside it
+		}
+	default:
+		return flagError{fmt.Errorf("--placement: %q is none of sidecar, gateway, node", f.placement)}
+	}
+	return nil
+}
+
+// capture sets what interception makes of the other flags.
+func (f *flags) capture() {
+	if f.intercept == "off" || f.intercept == "" {
+		return
+	}
+	f.Intercept = intercept.Mode(f.intercept)
+	f.CaptureOutbound, f.CaptureInbound = f.captureOutbound, f.captureInbound
+	if len(f.CaptureOutbound) == 0 {
+		f.CaptureOutbound = []string{"127.0.0.1:15001"}
+		if hasIPv6() {
+			f.CaptureOutbound = append(f.CaptureOutbound, "[::1]:15001")
+		}
+	}
+	if len(f.CaptureInbound) == 0 {
+		f.CaptureInbound = []string{":15006"}
+	}
+	if !f.outboundSet() {
+		f.Outbound = "" // its default port is the entrance now
+	}
+}
+
+// hasIPv6 reports whether this network namespace has IPv6 at all.
+func hasIPv6() bool {
+	ln, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	_ = ln.Close()
+	return true
 }
 
 // parseInbound reads ADDR=APPADDR/PROTO[/SERVICEPORT].
@@ -202,38 +314,23 @@ func parseTCPOutbound(text string) (xds.TCPOutbound, error) {
 	return xds.TCPOutbound{Address: address, Host: host, Port: n}, nil
 }
 
-func parseFault(text string) (xds.Fault, error) {
-	var f xds.Fault
-	switch pattern, isNack := strings.CutPrefix(text, "nack="); {
-	case text == "":
-	case text == "stall-config":
+// parseFault reads NAME or NAME=VALUE.
+func parseFault(text string) (f xds.Fault, build string, err error) {
+	name, value, _ := strings.Cut(text, "=")
+	switch name {
+	case "":
+	case "stall-config":
 		f.StallAfterFirst = true
-	case isNack:
-		re, err := regexp.Compile(pattern)
-		if err != nil {
-			return f, err
-		}
-		f.RefuseName = re
+	case "nack":
+		f.RefuseName, err = regexp.Compile(value)
+	case "drift":
+		f.KeepName, err = regexp.Compile(value)
+	case "slow-config":
+		f.Slow, err = time.ParseDuration(value)
+	case "old-build":
+		build, f.Unknown, _ = strings.Cut(value, ",")
 	default:
-		return f, errors.New("want stall-config or nack=REGEX")
+		err = errors.New("want stall-config, nack=REGEX, drift=REGEX, slow-config=TIME or old-build=VERSION,FIELD")
 	}
-	return f, nil
+	return f, build, err
 }
-
-// limitMemory makes the collector work a little harder for a small footprint:
-// there is one sidecar per workload. GOGC and GOMEMLIMIT, when set, win.
-func limitMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
-	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softMemoryLimit)
-	}
-}
-
-// startPagesAfter is when the first configuration has usually come.
-const startPagesAfter = 3 * time.Second
-
-// softMemoryLimit is where collection becomes eager. It is no hard bound: a
-// sidecar with thousands of open streams takes what they need.
-const softMemoryLimit = 48 << 20

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -13,9 +12,11 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/xds"
 )
 
-// dump is what /config_dump shows: what runs, not what was sent.
+// dump is what /running shows: what the sidecar made of its configuration.
 type dump struct {
 	Node      string         `json:"node"`
+	Workload  mesh.Workload  `json:"workload"`
+	Active    int64          `json:"active_requests"`
 	Revision  uint64         `json:"revision"`
 	Listeners []listenerDump `json:"listeners"`
 	Routes    []tableDump    `json:"routes"`
@@ -75,16 +76,17 @@ type endpointDump struct {
 	Health   string `json:"health"`
 	Ejected  bool   `json:"ejected,omitempty"` // by outlier detection
 	Weight   uint32 `json:"weight"`
+	Priority uint32 `json:"priority,omitempty"`
 	Active   int64  `json:"active_requests"`
 }
 
 func (a *App) dump() dump {
 	d := dump{
-		Node: a.opts.NodeID, Revision: a.runtime.revision(),
+		Node: a.opts.NodeID, Workload: a.opts.Workload, Active: a.engine.Active(), Revision: a.runtime.revision(),
 		Listeners: []listenerDump{}, Routes: []tableDump{}, Clusters: a.clusterDump(),
 	}
 	for _, c := range a.sockets.Configs() {
-		d.Listeners = append(d.Listeners, dumpListener(c))
+		c.Each(func(c *listen.Config) { d.Listeners = append(d.Listeners, dumpListener(c)) })
 	}
 	if s := a.runtime.Current(); s != nil {
 		for _, t := range s.Routes {
@@ -120,15 +122,15 @@ func dumpTable(t *route.Table) tableDump {
 		vh := &c.VirtualHosts[i]
 		h := hostDump{Name: vh.Name, Domains: vh.Domains, Routes: []routeDump{}}
 		for j := range vh.Routes {
-			h.Routes = append(h.Routes, dumpRoute(&vh.Routes[j]))
+			h.Routes = append(h.Routes, dumpRoute(&vh.Routes[j], c.Revision))
 		}
 		d.VirtualHosts = append(d.VirtualHosts, h)
 	}
 	return d
 }
 
-func dumpRoute(r *route.Route) routeDump {
-	d := routeDump{Name: r.Name, Object: r.Object, Revision: r.Revision, Match: r.Match.Describe()}
+func dumpRoute(r *route.Route, revision uint64) routeDump {
+	d := routeDump{Name: r.Name, Object: r.Object, Revision: cmp.Or(r.Revision, revision), Match: r.Match.Describe()}
 	switch {
 	case r.Direct != nil:
 		d.Action = fmt.Sprintf("answer %d", r.Direct.Status)
@@ -154,10 +156,9 @@ func dumpRoute(r *route.Route) routeDump {
 
 func (a *App) clusterDump() []clusterDump {
 	list := []clusterDump{}
-	for _, u := range a.engine.Upstreams() {
+	for _, u := range a.upstreams() {
 		list = append(list, dumpUpstream(u))
 	}
-	slices.SortFunc(list, func(x, y clusterDump) int { return cmp.Compare(x.Name, y.Name) })
 	return list
 }
 
@@ -178,7 +179,7 @@ func dumpUpstream(u *forward.Upstream) clusterDump {
 		}
 		d.Endpoints = append(d.Endpoints, endpointDump{
 			Address: e.Address, Hostname: e.Hostname, Workload: workload,
-			Health: e.Health.String(), Weight: max(e.Weight, 1), Active: h.Active(),
+			Health: e.Health.String(), Weight: max(e.Weight, 1), Priority: e.Priority, Active: h.Active(),
 			Ejected: h.Ejected(),
 		})
 	}

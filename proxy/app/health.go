@@ -16,6 +16,7 @@ import (
 type health struct {
 	runtime  *Runtime
 	inbound  []xds.Inbound
+	probes   []Probe
 	draining atomic.Bool
 }
 
@@ -25,6 +26,10 @@ const appProbe = time.Second
 func (h *health) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz/ready", h.ready)
+	mux.HandleFunc("GET /healthz/serving", h.serving)
+	for _, p := range h.probes {
+		mux.HandleFunc("GET "+p.path(), h.serveProbe(p))
+	}
 	mux.HandleFunc("GET /healthz/live", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "live")
 	})
@@ -39,15 +44,38 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, "ready")
 }
 
-// notReady says what is missing, or "".
-func (h *health) notReady(ctx context.Context) string {
-	if h.draining.Load() {
-		return "draining"
+// serving answers for the sidecar alone: an app that starts after its sidecar
+// waits for it.
+func (h *health) serving(w http.ResponseWriter, _ *http.Request) {
+	if reason := h.notServing(); reason != "" {
+		http.Error(w, reason, http.StatusServiceUnavailable)
+		return
 	}
-	if h.runtime.Current() == nil {
+	_, _ = fmt.Fprintln(w, "serving")
+}
+
+// notServing says what keeps the sidecar from forwarding, or "".
+func (h *health) notServing() string {
+	switch {
+	case h.draining.Load():
+		return "draining"
+	case h.runtime.Current() == nil:
 		return "no configuration yet"
 	}
-	for _, in := range h.inbound {
+	return ""
+}
+
+// notReady says what is missing, or "".
+func (h *health) notReady(ctx context.Context) string {
+	if reason := h.notServing(); reason != "" {
+		return reason
+	}
+	return appDown(ctx, h.inbound)
+}
+
+// appDown says where the app does not accept connections, or "".
+func appDown(ctx context.Context, inbound []xds.Inbound) string {
+	for _, in := range inbound {
 		d := net.Dialer{Timeout: appProbe}
 		c, err := d.DialContext(ctx, "tcp", in.App)
 		if err != nil {

@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
+	"github.com/sidelight-mesh/sidelight/proxy/intercept"
 	"github.com/sidelight-mesh/sidelight/proxy/xds"
 )
 
@@ -20,33 +22,63 @@ type Options struct {
 	Workload       mesh.Workload
 	ServiceAccount string
 	Labels         map[string]string
+	Locality       string // "region/zone/sub-zone", as much of it as is known
 	Build          string
 
-	Servers   []string // control planes, "host:port", tried in turn; none = Static
-	Collector string   // OTLP gRPC, "host:port"; "" = no spans
+	Servers []string // control planes, "host:port" or, all of them, "tls://host:port", tried in turn; none = Static
+	// StateOfTheWorld: the control planes have no incremental protocol.
+	StateOfTheWorld bool
+	Collector       string // OTLP gRPC, "host:port"; "" = no spans
 
 	Outbound    string
 	Inbound     []xds.Inbound
 	TCPOutbound []xds.TCPOutbound
 
+	// Intercept says that the kernel brings the app's traffic, by the rules of
+	// proxy/intercept: "" (explicit ports), "redirect" or "tproxy". The addresses
+	// of Inbound are then those that clients dial, and are not bound.
+	Intercept       intercept.Mode
+	CaptureOutbound []string
+	CaptureInbound  []string
+
 	Admin   string
 	Metrics string
 	Health  string
+	Probes  []Probe // of the app's, answered at Health
+
+	// Identity says where the sidecar's certificate comes from; nothing in it
+	// means that there is none, and no TLS.
+	Identity IdentityOptions
 
 	StateDir       string
 	DrainTime      time.Duration
 	Sampling       float64
+	NoErrorSpans   bool      // failed requests have spans only when sampled
 	AccessLog      io.Writer // nil = off
 	MaxConnections int
 	Fault          xds.Fault
-	ParentPID      int // 0 = nobody's child
+	ParentPID      int  // 0 = nobody's child
+	Guest          bool // another of this process tells about the process in its metrics
+	Tidy           bool // give memory back while calm; for a process that is only a sidecar
 
 	// Static is configuration for a sidecar without control plane. Its listeners
 	// may name port 0 where Outbound, Inbound and TCPOutbound do.
-	Static *forward.Snapshot
+	Static     *forward.Snapshot
+	StaticDump *xds.Dump // Static in Envoy's form, for the admin port; nil = not shown
+
+	// Gateway is the IP address to listen on at the mesh's edge; "" = this is a
+	// sidecar.
+	Gateway string
 
 	Logger *slog.Logger
 	Level  *slog.LevelVar // what /logging changes; nil = fixed
+}
+
+func (o *Options) kind() string {
+	if o.Gateway != "" {
+		return "gateway"
+	}
+	return "sidecar"
 }
 
 // Validate says what is wrong, naming the command line's flag.
@@ -63,10 +95,30 @@ func (o *Options) Validate() error {
 		return bad("namespace", "must be set")
 	case len(o.Servers) == 0 && o.Static == nil:
 		return bad("server", "must be set")
+	case o.Intercept != "" && o.Intercept != intercept.Redirect && o.Intercept != intercept.TProxy:
+		return bad("intercept", "%q is none of off, redirect, tproxy", o.Intercept)
+	case o.Intercept != "" && len(o.TCPOutbound) > 0:
+		return bad("tcp-outbound", "is for explicit ports; with --intercept the app dials the service itself")
 	case o.Sampling < 0 || o.Sampling > 1:
 		return bad("sampling", "%v is not between 0 and 1", o.Sampling)
 	case o.DrainTime < 0:
 		return bad("drain-time", "%s is negative", o.DrainTime)
+	}
+	if o.Gateway != "" && net.ParseIP(o.Gateway) == nil {
+		return bad("gateway-address", "%q is not an IP address", o.Gateway)
+	}
+	if err := o.Identity.validate(o.Servers); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, len(o.Probes))
+	for _, p := range o.Probes {
+		if err := p.validate(); err != nil {
+			return bad("app-probe", "%v", err)
+		}
+		if seen[p.path()] {
+			return bad("app-probe", "%s is given twice; name the containers: CONTAINER/%s=URL", p.Kind, p.Kind)
+		}
+		seen[p.path()] = true
 	}
 	addresses := []struct{ flag, value string }{
 		{"outbound", o.Outbound},
@@ -76,7 +128,7 @@ func (o *Options) Validate() error {
 		{"collector", o.Collector},
 	}
 	for _, s := range o.Servers {
-		addresses = append(addresses, struct{ flag, value string }{"server", s})
+		addresses = append(addresses, struct{ flag, value string }{"server", strings.TrimPrefix(s, tlsScheme)})
 	}
 	for _, in := range o.Inbound {
 		addresses = append(addresses, struct{ flag, value string }{"inbound", in.Address},
@@ -84,6 +136,11 @@ func (o *Options) Validate() error {
 	}
 	for _, t := range o.TCPOutbound {
 		addresses = append(addresses, struct{ flag, value string }{"tcp-outbound", t.Address})
+	}
+	for flag, list := range map[string][]string{"capture-outbound": o.CaptureOutbound, "capture-inbound": o.CaptureInbound} {
+		for _, a := range list {
+			addresses = append(addresses, struct{ flag, value string }{flag, a})
+		}
 	}
 	for _, a := range addresses {
 		if a.value == "" {

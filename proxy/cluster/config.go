@@ -51,16 +51,23 @@ type Config struct {
 	IdleTimeout    time.Duration // of a pooled connection; 0 = 1 h
 
 	// Endpoints are inline ones (STATIC, STRICT_DNS); an address may carry a
-	// host name, which is resolved when a connection is opened. EDS clusters
-	// leave it nil and name the assignment.
+	// host name. EDS clusters leave it nil and name the assignment.
 	Endpoints   []Endpoint
+	DNS         *DNS // how host names are looked up; nil: when a connection is opened
 	EDS         bool
+	OriginalDst bool   // no endpoints: each request goes where its client had dialled
+	ByHost      bool   // no endpoints: each request goes to the host that it names
 	ServiceName string // name of the endpoint assignment; "" = Name
 
 	Services []mesh.Service // what clients called, usually one
 	External bool           // outside the mesh: no peer metadata is sent
 	Object   string         // "DestinationRule cinema/catalog"
 	Revision uint64
+
+	TLS     *TLS // nil: plain text
+	MeshTLS *TLS // instead of TLS, to endpoints of ModeMesh; nil: none of its own
+
+	SlowStart *SlowStart // nil: endpoints that come get their share at once
 
 	Limits  Limits
 	Outlier *Outlier // nil: no endpoint is ever ejected
@@ -80,9 +87,23 @@ type Limits struct {
 	MaxConnections uint32 // an endpoint without any may always have one
 	MaxPending     uint32 // requests that wait for a connection (HTTP/1.1)
 	MaxRequests    uint32 // active requests
-	MaxRetries     uint32 // active retries
+	MaxRetries     uint32 // active retries; not heeded with a budget
+	Budget         *RetryBudget
 
 	MaxRequestsPerConnection uint32 // 1 = no keep-alive
+}
+
+// RetryBudget lets a share of the requests under way be retries, and some
+// always.
+type RetryBudget struct {
+	Percent float64
+	Min     uint32
+}
+
+// Allows reports whether one more retry fits beside so many others and so many
+// requests.
+func (b *RetryBudget) Allows(retries, requests int64) bool {
+	return retries < max(int64(b.Min), int64(b.Percent/100*float64(requests)))
 }
 
 // Health is what the control plane says of an endpoint.
@@ -116,5 +137,7 @@ type Endpoint struct {
 	Hostname string // for AutoHost; "" = the address's host
 	Weight   uint32 // 0 counts as 1
 	Health   Health
+	Priority uint32        // 0 is the best; the next is drawn when too few of one are healthy
 	Workload mesh.Workload // from the endpoint's metadata; zero when not told
+	TLSMode  string        // ModeMesh, or "" when its metadata says nothing
 }

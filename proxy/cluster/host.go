@@ -3,6 +3,7 @@ package cluster
 import (
 	"net"
 	"sync/atomic"
+	"time"
 )
 
 // Host is an endpoint with what this sidecar knows of it. It outlives changes
@@ -12,6 +13,15 @@ type Host struct {
 	active   atomic.Int64
 	opened   atomic.Int64
 	health   health
+	seen     atomic.Pointer[time.Time] // since when it is known; for a slow start
+	cold     atomic.Uint32             // what its share lacks; 0: nothing
+}
+
+// NewHost gives a host that belongs to no list: that of an OriginalDst cluster.
+func NewHost(e Endpoint) *Host {
+	h := &Host{}
+	h.endpoint.Store(&e)
+	return h
 }
 
 // Endpoint gives the endpoint as last told by the control plane.

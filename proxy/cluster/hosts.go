@@ -1,29 +1,15 @@
 package cluster
 
-import (
-	"slices"
-	"sync/atomic"
-)
+import "slices"
 
 // Hosts is an immutable list of a cluster's endpoints with its way to draw one.
 // Drawing is safe for concurrent use.
 type Hosts struct {
-	policy   Policy
-	all      []*Host
-	usable   []*Host
-	weighted bool
-	total    uint64   // of usable weights
-	ring     []uint16 // round robin order when weighted: indexes into usable
-	next     atomic.Uint64
-	points   []point  // RingHash
-	table    []uint32 // Maglev: indexes into usable
-	panics   bool
+	policy Policy
+	all    []*Host
+	usable []*Host // of all levels that are drawn from
+	levels []*level
 }
-
-// maxRing bounds the weighted round robin order. Larger sums of weights are
-// scaled down, which costs precision below 1/4096; very long lists are drawn at
-// random by weight instead, because building their order would take too long.
-const maxRing = 4096
 
 // NewHosts builds the list for endpoints. Hosts of previous (nil for none)
 // whose address is still there are kept, with their counters. Of several
@@ -49,17 +35,25 @@ func NewHosts(c *Config, endpoints []Endpoint, previous *Hosts) *Hosts {
 		}
 		h.endpoint.Store(e)
 		hs.all = append(hs.all, h)
-		if h.usable() {
-			hs.usable = append(hs.usable, h)
+	}
+	hs.levels = levelsOf(hs.all)
+	shareOut(hs.levels, c.PanicPercent)
+	for i, l := range hs.levels {
+		if l.load == 0 {
+			continue
+		}
+		l.weigh(c)
+		if previous != nil && i < len(previous.levels) {
+			l.next.Store(previous.levels[i].next.Load())
 		}
 	}
-	// In panic a host that may be bad is better than too few that are good.
-	if hs.panics = 100*len(hs.usable) < int(c.PanicPercent)*len(hs.all); hs.panics {
-		hs.usable = hs.all
-	}
-	hs.weigh(c)
-	if previous != nil {
-		hs.next.Store(previous.next.Load())
+	if hs.usable = hs.levels[0].usable; len(hs.levels) > 1 {
+		hs.usable = nil
+		for _, l := range hs.levels {
+			if l.load > 0 {
+				hs.usable = append(hs.usable, l.usable...)
+			}
+		}
 	}
 	return hs
 }
@@ -73,54 +67,34 @@ func (hs *Hosts) Renew(c *Config) *Hosts {
 	return NewHosts(c, endpoints, hs)
 }
 
-// weigh prepares what drawing needs beside the list.
-func (hs *Hosts) weigh(c *Config) {
-	for _, h := range hs.usable {
-		hs.total += uint64(h.Endpoint().weight())
-		hs.weighted = hs.weighted || h.Endpoint().weight() != hs.usable[0].Endpoint().weight()
-	}
-	switch {
-	case len(hs.usable) == 0:
-	case c.Policy == RingHash:
-		hs.points = ringPoints(hs.usable, hs.total, c.RingMin, c.RingMax)
-	case c.Policy == Maglev:
-		hs.table = maglevTable(hs.usable, c.TableSize)
-	case c.Policy == RoundRobin && hs.weighted && len(hs.usable) <= maxRing/4:
-		hs.ring = smoothRing(hs.usable, hs.total)
-	}
-}
-
 // All gives every host, also those that are not drawn; only to be read.
 func (hs *Hosts) All() []*Host { return hs.all }
 
 // Usable is the number of hosts that can be drawn.
 func (hs *Hosts) Usable() int { return len(hs.usable) }
 
-// Panics reports whether so few hosts are healthy that all are drawn.
-func (hs *Hosts) Panics() bool { return hs.panics }
+// Panics reports whether so few hosts of a level that is drawn from are healthy
+// that all of it are drawn.
+func (hs *Hosts) Panics() bool {
+	return slices.ContainsFunc(hs.levels, func(l *level) bool { return l.panics && l.load > 0 })
+}
 
 // Pick draws a host, or nil when none is usable. Random must be uniform over
 // all 64 bits; for a hashed policy it is the request's hash, or random when the
 // request has none.
 func (hs *Hosts) Pick(random uint64) *Host {
-	switch n := uint64(len(hs.usable)); {
-	case n == 0:
-		return nil
-	case n == 1:
-		return hs.usable[0]
-	case hs.policy == RoundRobin && hs.ring != nil:
-		return hs.usable[hs.ring[(hs.next.Add(1)-1)%uint64(len(hs.ring))]]
-	case hs.policy == RoundRobin && !hs.weighted:
-		return hs.usable[(hs.next.Add(1)-1)%n]
-	case hs.policy == RingHash:
-		return hs.usable[around(hs.points, random)]
-	case hs.policy == Maglev:
-		return hs.usable[hs.table[random%uint64(len(hs.table))]]
-	case hs.policy == LeastRequest:
-		return hs.leastOfTwo(random)
-	default:
-		return hs.draw(random)
+	if len(hs.levels) == 1 {
+		return hs.levels[0].pick(hs.policy, random)
 	}
+	// Other bits of the same hash, so that one hash stays at one level.
+	at := uint32((random * 0x9e3779b97f4a7c15 >> 32) % 100)
+	for _, l := range hs.levels {
+		if at < l.load {
+			return l.pick(hs.policy, random)
+		}
+		at -= l.load
+	}
+	return nil
 }
 
 // PickOther draws a host that tried does not hold. First is what the first draw
@@ -144,84 +118,6 @@ func (hs *Hosts) PickOther(first uint64, tried []*Host, attempts int, random fun
 		}
 	}
 	return h
-}
-
-func (hs *Hosts) draw(random uint64) *Host {
-	if !hs.weighted {
-		return hs.usable[random%uint64(len(hs.usable))]
-	}
-	at := random % hs.total
-	for _, h := range hs.usable {
-		w := uint64(h.Endpoint().weight())
-		if at < w {
-			return h
-		}
-		at -= w
-	}
-	return hs.usable[len(hs.usable)-1]
-}
-
-// leastOfTwo is the power of two choices: two different hosts by weight, then
-// the one with fewer requests under way for its weight.
-func (hs *Hosts) leastOfTwo(random uint64) *Host {
-	a := hs.draw(random >> 32)
-	b := hs.draw(random & (1<<32 - 1))
-	if a == b {
-		for i, h := range hs.usable {
-			if h == a {
-				b = hs.usable[(i+1)%len(hs.usable)]
-				break
-			}
-		}
-	}
-	// active/weight compared crosswise, in integers.
-	loadA := (a.Active() + 1) * int64(b.Endpoint().weight())
-	loadB := (b.Active() + 1) * int64(a.Endpoint().weight())
-	if loadB < loadA {
-		return b
-	}
-	return a
-}
-
-// smoothRing spreads each host's turns evenly: every turn, each host gains its
-// weight in credit, and the richest pays the sum of all weights to go.
-func smoothRing(hosts []*Host, total uint64) []uint16 {
-	weights := make([]int64, len(hosts))
-	scale := uint64(1)
-	if total > maxRing {
-		scale = (total + maxRing - 1) / maxRing
-	}
-	var sum, divisor int64
-	for i, h := range hosts {
-		weights[i] = int64(max(uint64(h.Endpoint().weight())/scale, 1))
-		sum += weights[i]
-		divisor = gcd(weights[i], divisor)
-	}
-	sum /= divisor
-	for i := range weights {
-		weights[i] /= divisor
-	}
-	ring := make([]uint16, 0, sum)
-	credit := make([]int64, len(hosts))
-	for range sum {
-		best := 0
-		for i := range credit {
-			credit[i] += weights[i]
-			if credit[i] > credit[best] {
-				best = i
-			}
-		}
-		credit[best] -= sum
-		ring = append(ring, uint16(best))
-	}
-	return ring
-}
-
-func gcd(a, b int64) int64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 func contains(hosts []*Host, h *Host) bool {

@@ -118,7 +118,7 @@ func (d *Detector) Sweep(hosts *Hosts, now time.Time) (returned []*Host) {
 		switch {
 		case !r.ejected.Load():
 			r.times = max(r.times-1, 0)
-		case !now.Before(r.since.Add(min(time.Duration(r.times)*d.config.BaseEjection, d.config.MaxEjection))):
+		case !now.Before(d.until(h)):
 			r.ejected.Store(false)
 			r.errors5xx.Store(0)
 			r.errorsGateway.Store(0)
@@ -126,6 +126,21 @@ func (d *Detector) Sweep(hosts *Hosts, now time.Time) (returned []*Host) {
 		}
 	}
 	return returned
+}
+
+// Until is when the time of h's ejection is over: it is back at the first sweep
+// after that. Zero when h is in.
+func (d *Detector) Until(h *Host) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !h.health.ejected.Load() {
+		return time.Time{}
+	}
+	return d.until(h)
+}
+
+func (d *Detector) until(h *Host) time.Time {
+	return h.health.since.Add(min(time.Duration(h.health.times)*d.config.BaseEjection, d.config.MaxEjection))
 }
 
 // NextSweep gives when the next sweep after now is due. False when a sweep

@@ -167,3 +167,22 @@ func BenchmarkReportSuccess(b *testing.B) {
 		c.Report(c.hosts, h, 200, c.now)
 	}
 }
+
+// Each time in a row an endpoint is out for longer, and who took it out knows until when.
+func TestUntil(t *testing.T) {
+	c := newClocked(2, Outlier{Consecutive5xx: 1, Interval: time.Second, BaseEjection: 10 * time.Second, MaxEjectionPercent: 100})
+	host := c.hosts.All()[0]
+	if !c.Until(host).IsZero() {
+		t.Errorf("until %s before it was taken out", c.Until(host))
+	}
+	for times := 1; times <= 2; times++ {
+		c.report(0, 503)
+		if got, want := c.Until(host), c.now.Add(time.Duration(times)*10*time.Second); !got.Equal(want) {
+			t.Errorf("ejection %d: until %s, want %s", times, got, want)
+		}
+		c.pass(time.Duration(times) * 10 * time.Second)
+		if host = c.hosts.All()[0]; host.Ejected() || !c.Until(host).IsZero() {
+			t.Fatalf("ejection %d: still out", times)
+		}
+	}
+}

@@ -82,8 +82,8 @@ func TestRingSizes(t *testing.T) {
 			weights[i] = uint32(tt.weight)
 		}
 		hs := NewHosts(&Config{Policy: RingHash, RingMin: tt.low, RingMax: tt.high}, endpoints(weights...), nil)
-		if tt.want > 0 && len(hs.points) != tt.want {
-			t.Errorf("%d hosts, sizes %d to %d: %d points, want %d", tt.hosts, tt.low, tt.high, len(hs.points), tt.want)
+		if tt.want > 0 && len(hs.levels[0].points) != tt.want {
+			t.Errorf("%d hosts, sizes %d to %d: %d points, want %d", tt.hosts, tt.low, tt.high, len(hs.levels[0].points), tt.want)
 		}
 		if hs.Pick(7) == nil {
 			t.Errorf("%d hosts: none is drawn", tt.hosts)

@@ -28,8 +28,13 @@ type attempt struct {
 	gotConn   atomic.Int64
 	wroteHead atomic.Int64
 	firstByte atomic.Int64
+	peer      atomic.Pointer[peerID] // of a secured connection
+	simple    atomic.Bool            // TLS that is not the mesh's
 	ended     bool
 }
+
+// peerID is who an endpoint proved to be.
+type peerID struct{ principal string }
 
 func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt {
 	host.Acquire()
@@ -41,8 +46,8 @@ func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt 
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	a.cancel = cancel
+	s.ending.covers(cancel)
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:              func(string) { a.note(&a.wantConn) },
 		GotConn:              a.connected,
 		WroteHeaders:         func() { a.note(&a.wroteHead) },
 		GotFirstResponseByte: func() { a.note(&a.firstByte) },
@@ -80,8 +85,8 @@ func (a *attempt) send(req *http.Request) (*http.Response, error) {
 		return nil, errOverflow
 	}
 	a.counts = true
+	a.note(&a.wantConn)
 	if limited(u.config) {
-		a.note(&a.wantConn)
 		var err error
 		if a.lease, err = u.pool.acquire(a.ctx, req.URL.Host, &u.config.Limits); err != nil {
 			return nil, err
@@ -89,13 +94,17 @@ func (a *attempt) send(req *http.Request) (*http.Response, error) {
 		req = req.WithContext(context.WithValue(a.ctx, leaseKey{}, a.lease))
 	}
 	a.req = req
-	return u.transport.RoundTrip(req)
+	return u.transportTo(a.host.Endpoint()).RoundTrip(req)
 }
 
 // connected is called when the request has its connection, before it is sent.
 func (a *attempt) connected(info httptrace.GotConnInfo) {
 	a.note(&a.gotConn)
 	a.lease.connected()
+	if principal, ok := principalOf(info.Conn); ok {
+		a.peer.Store(&peerID{principal})
+	}
+	a.simple.Store(isOriginated(info.Conn))
 	most := int64(a.s.upstream.config.Limits.MaxRequestsPerConnection)
 	if c, ok := info.Conn.(*pooledConn); ok && most > 1 && c.uses.Add(1) >= most {
 		a.req.Header["Connection"] = []string{"close"} // its last request
@@ -130,8 +139,17 @@ func (a *attempt) end() {
 	a.cancel(nil)
 	a.free()
 	a.record.Duration = a.since() - a.record.Start
+	a.settle()
 	a.s.x.Connections += a.host.TakeOpened()
 	a.s.x.Attempts = append(a.s.x.Attempts, a.record)
+}
+
+// settle notes who the endpoint proved to be.
+func (a *attempt) settle() {
+	if p := a.peer.Load(); p != nil {
+		a.record.Secure, a.record.Principal = true, p.principal
+	}
+	a.record.Encrypted = a.record.Secure || a.simple.Load()
 }
 
 // drop ends a try that was turned away before it began: it is none.

@@ -27,6 +27,7 @@ type requestBody struct {
 	hold     bool // buffering to the end, for copies
 	err      error
 	waiting  []func() // called once, when the client has sent all
+	messages *grpcMessages
 }
 
 var errBodyGone = errors.New("request body can not be sent again")
@@ -74,6 +75,13 @@ func (b *requestBody) received() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.total
+}
+
+// sent reports whether the client has sent everything.
+func (b *requestBody) sent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return errors.Is(b.err, io.EOF)
 }
 
 // failure tells how reading from the client failed, nil when it did not.
@@ -128,6 +136,9 @@ func (a *attemptBody) fetch(p []byte) (int, error) {
 	b.mu.Unlock()
 	n, err := b.src.Read(p)
 	b.mu.Lock()
+	if b.messages != nil {
+		b.messages.pass(p[:n])
+	}
 	b.reading = false
 	b.idle.Broadcast()
 	switch {

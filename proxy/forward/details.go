@@ -16,5 +16,8 @@ const (
 	DetailsLateReset            = "upstream_reset_after_response_started"
 	DetailsDownstreamDisconnect = "downstream_remote_disconnect"
 	DetailsCodecError           = "http1.codec_error"
+	DetailsCORS                 = "cors_response"
+	DetailsFaultAbort           = "fault_filter_abort"
+	DetailsRateLimited          = "local_rate_limited"
 	DetailsUpgradeFailed        = "upgrade_failed"
 )

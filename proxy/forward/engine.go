@@ -11,6 +11,8 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
+	"github.com/sidelight-mesh/sidelight/proxy/dns"
+	"github.com/sidelight-mesh/sidelight/proxy/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )
@@ -19,9 +21,12 @@ import (
 type Options struct {
 	Workload  mesh.Workload
 	NodeID    string
-	Sampling  float64 // share of new traces that is recorded, 0 to 1
-	BodyLimit int     // bytes of a request body that are kept for retries; 0 = 64 KiB
+	Sampling  float64          // share of new traces that is recorded, 0 to 1
+	BodyLimit int              // bytes of a request body that are kept for retries; 0 = 64 KiB
+	Identity  *identity.Source // nil: no endpoint is reached under TLS of the mesh
+	Resolver  dns.Resolver     // of names in DNS clusters; nil = the machine's
 	Observers []Observer
+	Ejections func(Ejection) // told of each; must not block; nil = nobody
 	Logger    *slog.Logger
 }
 
@@ -37,9 +42,13 @@ type Engine struct {
 	proxyName   string
 	authorities *authorities
 
+	messageObservers []MessageObserver
+
 	state  atomic.Pointer[state]
 	active atomic.Int64
 	copies copies
+	lates  lates
+	names  *dns.Names
 
 	mu      sync.Mutex // of Apply
 	retired []*Upstream
@@ -49,6 +58,7 @@ type Engine struct {
 // but for the endpoints inside the upstreams.
 type state struct {
 	routes   map[string]*route.Table
+	inline   map[string]*route.Table // by listener
 	clusters map[string]*Upstream
 }
 
@@ -56,6 +66,9 @@ type state struct {
 func NewEngine(o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Resolver == nil {
+		o.Resolver = dns.System{}
 	}
 	if o.BodyLimit == 0 {
 		o.BodyLimit = defaultBodyLimit
@@ -71,8 +84,14 @@ func NewEngine(o Options) (*Engine, error) {
 		ownID:       []string{o.NodeID},
 		proxyName:   proxyName(o),
 		authorities: newAuthorities(o.Workload.Namespace),
+		names:       dns.New(o.Resolver, o.Logger),
 	}
 	e.self = e.peers.intern(Peer{Workload: o.Workload, NodeID: o.NodeID})
+	for _, o := range o.Observers {
+		if m, ok := o.(MessageObserver); ok {
+			e.messageObservers = append(e.messageObservers, m)
+		}
+	}
 	e.state.Store(&state{})
 	return e, nil
 }
@@ -85,6 +104,7 @@ func (e *Engine) Apply(s Snapshot) error {
 	before := e.state.Load()
 	next := &state{
 		routes:   make(map[string]*route.Table, len(s.Routes)),
+		inline:   make(map[string]*route.Table, len(s.Listeners)),
 		clusters: make(map[string]*Upstream, len(s.Clusters)),
 	}
 	for _, t := range s.Routes {
@@ -92,6 +112,15 @@ func (e *Engine) Apply(s Snapshot) error {
 			return fmt.Errorf("route configuration %s: given twice", t.Config().Name)
 		}
 		next.routes[t.Config().Name] = t
+		t.Inherit(before.routes[t.Config().Name])
+	}
+	for i := range s.Listeners {
+		s.Listeners[i].Each(func(c *listen.Config) {
+			if c.Routes != nil {
+				c.Routes.Inherit(before.inline[c.Name])
+				next.inline[c.Name] = c.Routes
+			}
+		})
 	}
 	seen := make(map[string]bool, len(s.Clusters))
 	for i := range s.Clusters {
@@ -103,7 +132,7 @@ func (e *Engine) Apply(s Snapshot) error {
 	// Nothing below can fail: upstreams that are kept change in place.
 	for i := range s.Clusters {
 		c := &s.Clusters[i]
-		next.clusters[c.Name] = newUpstream(c, endpointsOf(c, s.Endpoints), before.clusters[c.Name], e.opts.Logger)
+		next.clusters[c.Name] = e.newUpstream(c, endpointsOf(c, s.Endpoints), before.clusters[c.Name])
 	}
 	e.state.Store(next)
 	e.retire(before, next)
@@ -126,7 +155,7 @@ func (e *Engine) retire(before, next *state) {
 	}
 	var pending []*Upstream
 	for _, u := range e.retired {
-		u.transport.CloseIdleConnections()
+		u.closeIdle()
 		if u.requests.Load() > 0 {
 			pending = append(pending, u)
 		}
@@ -140,17 +169,18 @@ func (e *Engine) retire(before, next *state) {
 	e.retired = pending
 }
 
-// Close gives up mirrored requests that are under way and lets go of all idle
-// upstream connections.
+// Close gives up mirrored requests that are under way, looks no names up any more
+// and lets go of all idle upstream connections.
 func (e *Engine) Close() {
 	e.copies.close()
+	e.names.Close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, u := range e.state.Load().clusters {
 		u.retire()
 	}
 	for _, u := range e.retired {
-		u.transport.CloseIdleConnections()
+		u.closeIdle()
 	}
 }
 
@@ -169,6 +199,9 @@ func (e *Engine) Upstreams() []*Upstream {
 	}
 	return list
 }
+
+// Lookups tells how many names were looked up, and how many lookups failed.
+func (e *Engine) Lookups() (all, failed uint64) { return e.names.Lookups() }
 
 // Active is the number of exchanges under way.
 func (e *Engine) Active() int64 { return e.active.Load() }

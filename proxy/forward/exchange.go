@@ -44,6 +44,7 @@ type Exchange struct {
 	Flags      Flags
 	Details    string // Envoy's response_code_details; "via_upstream" when the service answered
 	Object     string // configuration object that made the proxy answer itself
+	DryRun     string // rule of a policy on trial that would have denied; policy.None for lack of one that allows
 
 	RouteName   string
 	RouteObject string // "VirtualService cinema/tickets"
@@ -65,7 +66,7 @@ type Exchange struct {
 
 	RequestID  string
 	ClientAddr string
-	TLS        string // mutual_tls | none
+	TLS        string // mutual_tls | tls | none
 }
 
 // HeaderView gives the headers as the client sent and got them. They are not
@@ -95,14 +96,18 @@ func (x *Exchange) Failed() bool {
 
 // Attempt is one try at an endpoint.
 type Attempt struct {
-	Endpoint string // "10.0.0.7:8080"
-	Workload mesh.Workload
-	SpanID   SpanID // that this try carried to the endpoint
-	Start    time.Duration
-	Duration time.Duration
-	Status   int // 0 when no answer came
-	GRPC     string
-	Flags    Flags
-	Reason   string // "connection refused", "per-try timeout 1s"; "" when it was the answer
-	Reached  bool   // a connection to the endpoint stood
+	Endpoint  string // "10.0.0.7:8080"
+	Workload  mesh.Workload
+	SpanID    SpanID // that this try carried to the endpoint
+	Start     time.Duration
+	Duration  time.Duration
+	Status    int // 0 when no answer came
+	GRPC      string
+	Flags     Flags
+	Reason    string // "connection refused", "per-try timeout 1s"; "" when it was the answer
+	Reached   bool   // a connection to the endpoint stood
+	Encrypted bool   // by TLS, the mesh's or another
+	Secure    bool   // and was under mutual TLS
+	// Principal is the endpoint's identity, as its certificate proved it.
+	Principal string
 }

@@ -71,9 +71,12 @@ func connectFailure(e *ConnectError) failure {
 		status: http.StatusServiceUnavailable,
 	}
 	var dns *net.DNSError
+	var handshake *tlsError
 	switch {
 	case errors.As(e.Err, &dns):
 		f.transport = "name does not resolve"
+	case errors.As(e.Err, &handshake) && !e.Timeout:
+		f.transport = handshake.words()
 	case e.Timeout:
 		f.words = "connection timeout"
 	case errors.Is(e.Err, syscall.ECONNREFUSED):
@@ -95,6 +98,11 @@ func streamReset(err error) (http2.ErrCode, bool) {
 		return se.Code, true
 	}
 	text := err.Error()
+	// The server left without having taken the request: to nghttp2, and so to
+	// Envoy, that is a refused stream.
+	if strings.Contains(text, "graceful shutdown GOAWAY") {
+		return http2.ErrCodeRefusedStream, true
+	}
 	if strings.Contains(text, "stream error: ") {
 		if strings.Contains(text, http2.ErrCodeRefusedStream.String()) {
 			return http2.ErrCodeRefusedStream, true
@@ -174,6 +182,15 @@ func ConnectReason(err error) string {
 		return "connection failed"
 	}
 	return connectFailure(connect).plain()
+}
+
+// ConnectDetails are the details of a connection that did not come to be.
+func ConnectDetails(err error) string {
+	var connect *ConnectError
+	if !errors.As(err, &connect) {
+		return DetailsEarlyReset + "{remote_connection_failure}"
+	}
+	return connectFailure(connect).reply(false).details
 }
 
 // plain is the failure in a few lower-case words.

@@ -28,6 +28,7 @@ const (
 	FlagUPE
 	FlagNC
 	FlagOM
+	FlagRL
 )
 
 var flagNames = [...]mesh.Flag{
@@ -48,6 +49,7 @@ var flagNames = [...]mesh.Flag{
 	mesh.FlagUpstreamProtocolError,
 	mesh.FlagNoClusterFound,
 	mesh.FlagOverload,
+	mesh.FlagRateLimited,
 }
 
 // String gives the short forms, comma separated, or "-".

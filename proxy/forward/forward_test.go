@@ -442,7 +442,7 @@ func TestHeadAndEmptyAnswers(t *testing.T) {
 	if a := s.do(s.request("DELETE", "/", nil)); a.StatusCode != 204 || a.body != "" {
 		t.Errorf("DELETE: %d %q", a.StatusCode, a.body)
 	}
-	if a := s.do(s.request("CONNECT", "", nil)); a.StatusCode != 404 {
+	if a := s.do(s.request("CONNECT", "", nil)); a.StatusCode != 403 || !strings.Contains(a.body, "CONNECT is not allowed") {
 		t.Errorf("CONNECT: %d", a.StatusCode)
 	}
 }

@@ -32,6 +32,15 @@ type seen struct {
 	mu   sync.Mutex
 	list []forward.Exchange
 	more chan struct{}
+
+	requests, responses int64 // gRPC messages
+	messagesTo          string
+}
+
+func (o *seen) Messages(x *forward.Exchange, requests, responses int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.requests, o.responses, o.messagesTo = o.requests+requests, o.responses+responses, x.Destination.Name
 }
 
 func (o *seen) Active() bool { return true }
@@ -100,6 +109,9 @@ func newSidecar(t *testing.T, w mesh.Workload, d listen.Direction, opts ...func(
 	})
 	return s
 }
+
+// nothingSeen leaves exchanges unobserved, for tests that make many.
+func nothingSeen(o *forward.Options) { o.Observers = nil }
 
 // apply serves the routes, with these clusters behind them.
 func (s *sidecar) apply(routes []route.Route, clusters ...cluster.Config) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/textproto"
-	"strconv"
 	"strings"
 
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
@@ -24,7 +23,11 @@ const (
 	headerOriginalPath    = "X-Envoy-Original-Path"
 	headerOverloaded      = "X-Envoy-Overloaded"
 	headerRateLimited     = "X-Envoy-Ratelimited"
+	headerRateLimit       = "X-Ratelimit-Limit"
+	headerRateRemaining   = "X-Ratelimit-Remaining"
+	headerRateReset       = "X-Ratelimit-Reset"
 	headerProxyStatus     = "Proxy-Status"
+	headerClientCert      = "X-Forwarded-Client-Cert"
 	headerGRPCStatus      = "Grpc-Status"
 	headerGRPCMessage     = "Grpc-Message"
 	headerContentType     = "Content-Type"
@@ -35,6 +38,27 @@ const (
 var hopByHop = [...]string{
 	"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding",
 	"Upgrade", "Te", "Trailer", "Proxy-Authenticate", "Proxy-Authorization",
+}
+
+// Values that many requests have. Nobody writes into a value's slice.
+var (
+	firstAttempt  = []string{"1"}
+	noUserAgent   = []string{""}
+	trailersOnly  = []string{"trailers"}
+	schemeHTTP    = []string{"http"}
+	schemeHTTPS   = []string{"https"}
+	upgradeHeader = []string{"Upgrade"}
+)
+
+// value gives a header's value, the first few of a stream without an allocation.
+func (s *stream) value(text string) []string {
+	if s.used == len(s.values) {
+		return []string{text}
+	}
+	s.used++
+	v := s.values[s.used-1 : s.used : s.used]
+	v[0] = text
+	return v
 }
 
 // removeHopByHop strips what must not travel on.
@@ -126,27 +150,37 @@ func (s *stream) outgoing() http.Header {
 	upgrade := s.upgrade
 	removeHopByHop(h)
 	if te {
-		h["Te"] = []string{"trailers"}
+		h["Te"] = trailersOnly
 	}
 	if upgrade != "" {
-		h["Connection"] = []string{"Upgrade"}
+		h["Connection"] = upgradeHeader
 		h["Upgrade"] = []string{upgrade}
 	}
 	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = []string{""} // keeps net/http from adding its own
+		h["User-Agent"] = noUserAgent // keeps net/http from adding its own
 	}
-	h[headerRequestID] = []string{s.x.RequestID}
+	h[headerRequestID] = s.value(s.x.RequestID)
 	if _, ok := h[headerForwardedProto]; !ok {
-		h[headerForwardedProto] = []string{s.x.Scheme}
+		h[headerForwardedProto] = schemeHTTP
+		if s.info.Ended {
+			h[headerForwardedProto] = schemeHTTPS
+		}
 	}
-	if s.cfg.Direction == listen.Inbound {
+	if s.cfg.Direction == listen.Inbound || s.cfg.Edge {
 		s.addForwardedFor(h)
+		s.addClientCert(h)
 	}
 	s.identify(h)
-	if t := s.forward.Timeout; t > 0 {
-		h[headerExpectedTimeout] = []string{strconv.FormatInt(t.Milliseconds(), 10)}
-	}
 	return h
+}
+
+// addClientCert tells the app who called, by certificate. What the client itself
+// wrote there is not passed on.
+func (s *stream) addClientCert(h http.Header) {
+	delete(h, headerClientCert)
+	if s.info.Mutual {
+		h[headerClientCert] = []string{"By=" + s.e.ProvenSelf().Principal + ";URI=" + s.info.Principal}
+	}
 }
 
 // addForwardedFor tells the app who called. Only the receiving sidecar does:

@@ -176,7 +176,9 @@ func (s *stream) sendCopy(ctx context.Context, t *tries) {
 	}
 	x.Duration = time.Since(x.Begin)
 	x.Headers = HeaderView{Request: t.header}
-	s.tellDestination()
+	if n := len(x.Attempts); n > 0 {
+		s.tellDestination(&x.Attempts[n-1])
+	}
 	s.e.Observe(x)
 }
 

@@ -7,6 +7,27 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 )
 
+// Ejection is an endpoint that outlier detection has taken out, or let back in.
+type Ejection struct {
+	At       time.Time
+	Cluster  *cluster.Config
+	Endpoint string
+	Returned bool
+	Status   int       // that was the last straw
+	Until    time.Time // its time is over, if it was taken out
+	Out, Of  int       // endpoints that are out now, and all
+}
+
+// told tells whoever wants to know, see Options.Ejections.
+func (g *gauges) told(c *cluster.Config, e Ejection) {
+	if g.ejections == nil {
+		return
+	}
+	hosts := g.hosts.Load()
+	e.Cluster, e.Out, e.Of = c, hosts.Ejected(), len(hosts.All())
+	g.ejections(e)
+}
+
 // Report tells outlier detection how a try at h ended: with an HTTP status, or
 // with the one that stands for no answer.
 func (u *Upstream) Report(h *cluster.Host, status int) {
@@ -21,6 +42,7 @@ func (u *Upstream) Report(h *cluster.Host, status int) {
 	if d.Report(u.hosts.Load(), h, status, now) {
 		u.log.Warn("endpoint ejected", "cluster", u.config.Name, "endpoint", h.Endpoint().Address, "last_status", status)
 		u.renew()
+		u.told(u.config, Ejection{At: now, Endpoint: h.Endpoint().Address, Status: status, Until: d.Until(h)})
 		u.watch()
 	}
 }
@@ -60,10 +82,12 @@ func (g *gauges) sweep() {
 	g.sweeper = nil
 	if d := g.detector.Load(); d != nil {
 		hosts := g.hosts.Load()
-		if returned := d.Sweep(hosts, time.Now()); len(returned) > 0 {
+		now := time.Now()
+		if returned := d.Sweep(hosts, now); len(returned) > 0 {
 			g.hosts.Store(hosts.Renew(g.current))
 			for _, h := range returned {
 				g.log.Info("endpoint returned", "cluster", g.current.Name, "endpoint", h.Endpoint().Address)
+				g.told(g.current, Ejection{At: now, Endpoint: h.Endpoint().Address, Returned: true})
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package forward
 import (
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -49,6 +50,7 @@ type headers struct{ metadata, id string }
 const (
 	maxPeers      = 4096
 	maxPeerHeader = 8 << 10
+	maxPeerValue  = 253 // what Kubernetes takes for a name
 )
 
 // NewPeers gives an empty set.
@@ -72,6 +74,35 @@ func (p *Peers) Of(w mesh.Workload) *Peer {
 		return p.unknown
 	}
 	return p.intern(Peer{Workload: w})
+}
+
+// Proven gives a peer whose certificate says who it is. Where its metadata says
+// nothing, or names another namespace, it goes by its service account: metadata
+// can be made up, the certificate cannot.
+func (p *Peers) Proven(peer *Peer, principal string) *Peer {
+	if principal == "" || peer.Principal == principal {
+		return peer
+	}
+	v := *peer
+	v.Principal = principal
+	if ns, account, ok := ServiceAccount(principal); ok && (v.IsUnknown() || v.Namespace != ns) {
+		v.Workload, v.NodeID = mesh.Workload{Cluster: v.Cluster, Namespace: ns, Name: account, App: account}, ""
+	}
+	return p.intern(v)
+}
+
+// ServiceAccount reads the two parts of an identity of the form
+// spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT.
+func ServiceAccount(principal string) (namespace, account string, ok bool) {
+	_, path, ok := strings.Cut(strings.TrimPrefix(principal, "spiffe://"), "/")
+	if !ok {
+		return "", "", false
+	}
+	parts := strings.Split(path, "/")
+	if len(parts) != 4 || parts[0] != "ns" || parts[2] != "sa" {
+		return "", "", false
+	}
+	return parts[1], parts[3], true
 }
 
 func (p *Peers) intern(v Peer) *Peer {
@@ -174,6 +205,11 @@ func decodePeer(metadata, id string) (Peer, error) {
 	}}
 	if p.IsUnknown() {
 		return Peer{}, fmt.Errorf("peer metadata: no workload name")
+	}
+	for _, v := range []string{p.Cluster, p.Namespace, p.Name, p.App, p.Version} {
+		if len(v) > maxPeerValue { // it would be a label of every series
+			return Peer{}, fmt.Errorf("peer metadata: a value of %d bytes", len(v))
+		}
 	}
 	return p, nil
 }

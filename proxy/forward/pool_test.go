@@ -137,7 +137,8 @@ func TestPendingClientGoesAway(t *testing.T) {
 		}
 	}
 	close(h.let)
-	s.until("nothing waits", func() bool { l := s.levels(); return l.Pending == 0 && l.Requests == 0 && l.Connections == 0 })
+	// A connection may be left: the one that was let go made room for the next.
+	s.until("nothing waits", func() bool { l := s.levels(); return l.Pending == 0 && l.Requests == 0 })
 }
 
 // An endpoint without a connection may open one whatever the limit says.

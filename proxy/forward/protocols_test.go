@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -220,6 +222,51 @@ func TestHTTP2Reset(t *testing.T) {
 	}
 	if x := s.seen.next(t); x.Flags != forward.FlagUR {
 		t.Errorf("flags %s, details %s", x.Flags, x.Details)
+	}
+}
+
+// A server that leaves says by GOAWAY which requests it took; one that it did
+// not take is as safe to send again as one that it refused.
+func TestHTTP2GoAway(t *testing.T) {
+	var conns atomic.Int64
+	e := rawBackend(t, func(c net.Conn) {
+		leaves := conns.Add(1) == 1
+		if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		f := http2.NewFramer(c, c)
+		if f.WriteSettings() != nil {
+			return
+		}
+		for {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				return
+			}
+			h, ok := frame.(*http2.HeadersFrame)
+			switch {
+			case !ok:
+			case leaves:
+				err = f.WriteGoAway(0, http2.ErrCodeNo, nil)
+			default:
+				status := []byte{0x88} // HPACK's entry 8, :status 200
+				err = f.WriteHeaders(http2.HeadersFrameParam{StreamID: h.StreamID, BlockFragment: status, EndHeaders: true, EndStream: true})
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	s := newSidecar(t, tickets, listen.Outbound)
+	c := paymentsCluster(e)
+	c.HTTP2 = true
+	f := &route.Forward{Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("refused-stream", 1)}
+	s.apply([]route.Route{{Forward: f}}, c)
+	if a := s.do(s.request("POST", "/", strings.NewReader("pay"))); a.StatusCode != 200 {
+		t.Errorf("got %d %q", a.StatusCode, a.body)
+	}
+	if x := s.seen.next(t); len(x.Attempts) != 2 {
+		t.Errorf("attempts: %+v", x.Attempts)
 	}
 }
 

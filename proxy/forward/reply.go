@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ type localReply struct {
 	details    string
 	object     string // configuration object that made it so
 	overloaded bool
+	grpc       string // status for gRPC clients; "" = what status stands for
 }
 
 // reply answers the client, unless it is gone.
@@ -38,7 +40,7 @@ func (s *stream) reply(r localReply) {
 	if r.location != "" {
 		h["Location"] = []string{r.location}
 	}
-	if r.flags != 0 || r.details != DetailsDirectResponse {
+	if r.flags != 0 || r.details != DetailsDirectResponse && r.details != DetailsCORS {
 		h[headerProxyStatus] = []string{s.proxyStatus(s.x.Flags, r)}
 	}
 	s.applyResponseOps(h)
@@ -65,7 +67,7 @@ func (s *stream) reply(r localReply) {
 // replyGRPC answers a gRPC client in its own terms: HTTP 200, status and
 // message in the headers and no body.
 func (s *stream) replyGRPC(h http.Header, r localReply) {
-	status := grpcFromHTTP(r.status)
+	status := cmp.Or(r.grpc, grpcFromHTTP(r.status))
 	h[headerContentType] = []string{"application/grpc"}
 	h[headerGRPCStatus] = []string{status}
 	if r.body != "" {
@@ -96,6 +98,9 @@ func (s *stream) applyResponseOps(h http.Header) {
 	}
 	if s.table != nil {
 		s.table.Config().ResponseHeaders.Apply(h)
+	}
+	if s.origin != "" {
+		s.route.CORS.Decorate(h, s.cors, s.origin)
 	}
 }
 
@@ -129,7 +134,7 @@ func proxyError(f Flags, details string) string {
 		return "connection_refused"
 	case f&(FlagUR|FlagUC|FlagLR) != 0:
 		return "connection_terminated"
-	case f&(FlagUO|FlagOM) != 0:
+	case f&(FlagUO|FlagOM|FlagRL) != 0:
 		return "connection_limit_reached"
 	case f&FlagNR != 0:
 		return "destination_not_found"
@@ -139,6 +144,8 @@ func proxyError(f Flags, details string) string {
 		return "http_request_error"
 	case f&FlagURX != 0:
 		return "destination_unavailable"
+	case strings.HasPrefix(details, detailsRBAC):
+		return "http_request_denied"
 	case details == DetailsUpgradeFailed:
 		return "http_upgrade_failed"
 	default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
+	"github.com/sidelight-mesh/sidelight/proxy/forward"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )
@@ -29,7 +30,8 @@ func TestEjectedEndpoints(t *testing.T) {
 	c := paymentsCluster(backend(t, h), backend(t, h), nobody(t))
 	c.Object = "DestinationRule cinema/payments"
 	c.Outlier = &cluster.Outlier{Consecutive5xx: 2, Interval: 50 * time.Millisecond, BaseEjection: 150 * time.Millisecond, MaxEjectionPercent: 100}
-	s := newSidecar(t, tickets, listen.Outbound)
+	told := make(chan forward.Ejection, 10)
+	s := newSidecar(t, tickets, listen.Outbound, func(o *forward.Options) { o.Ejections = func(e forward.Ejection) { told <- e } })
 	s.apply([]route.Route{{Name: "r", Forward: &route.Forward{
 		Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx,reset", 30),
 	}}}, c)
@@ -49,15 +51,55 @@ func TestEjectedEndpoints(t *testing.T) {
 		t.Error("a request reached an endpoint that was out")
 	}
 	s.seen.next(t)
+	for out := 1; out <= 3; out++ {
+		if e := <-told; e.Returned || e.Status != 503 || e.Out != out || e.Of != 3 || e.Cluster.Object != "DestinationRule cinema/payments" {
+			t.Errorf("told %+v, want ejection %d of 3", e, out)
+		}
+	}
 	healthy.Store(true)
 	s.until("endpoints return", func() bool { return s.levels().Ejected == 0 })
 	if code := s.get("/").StatusCode; code != 200 {
 		t.Errorf("got %d after the ejection", code)
 	}
+	for n := range 3 { // in one sweep or several
+		if e := <-told; !e.Returned || e.Out > 2-n {
+			t.Errorf("told %+v, want return %d of 3", e, n+1)
+		}
+	}
 }
 
 // A change that keeps the rules keeps who is out; one that removes them lets
 // everybody in.
+// Endpoints of the next priority are asked when outlier detection has taken those
+// before them out, and no more when these are back.
+func TestFailoverToTheNextPriority(t *testing.T) {
+	var well atomic.Bool
+	near := backend(t, func(w http.ResponseWriter, _ *http.Request) {
+		if !well.Load() {
+			w.WriteHeader(503)
+		}
+		io.WriteString(w, "near")
+	})
+	far := backend(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "far") })
+	far.Priority = 1
+	c := paymentsCluster(near, far)
+	c.Outlier = &cluster.Outlier{Consecutive5xx: 2, Interval: 20 * time.Millisecond, BaseEjection: time.Second, MaxEjectionPercent: 100}
+	s := newSidecar(t, tickets, listen.Outbound, nothingSeen)
+	s.apply([]route.Route{{Forward: &route.Forward{Clusters: []route.Weighted{{Cluster: "payments"}}}}}, c)
+	for i, want := range []int{503, 503, 200, 200} {
+		if a := s.get("/"); a.StatusCode != want || (a.body == "far") != (want == 200) {
+			t.Fatalf("request %d: %d by %s", i, a.StatusCode, a.body)
+		}
+	}
+	well.Store(true)
+	s.until("the endpoint returns", func() bool { return s.levels().Ejected == 0 })
+	for range 20 {
+		if a := s.get("/"); a.body != "near" {
+			t.Fatalf("answered by %s, though what is near is well", a.body)
+		}
+	}
+}
+
 func TestEjectionAndNewConfiguration(t *testing.T) {
 	bad, good := backend(t, answering(500)), backend(t, answering(200))
 	c := paymentsCluster(bad, good)

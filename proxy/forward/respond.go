@@ -46,11 +46,22 @@ func (s *stream) respond(a *attempt, res *http.Response) {
 	var flusher *http.ResponseController
 	if streaming {
 		flusher = http.NewResponseController(s.w)
-		_ = flusher.Flush() // errors show up at the next write
+		if s.body != nil && !s.body.sent() { // the client may wait for the head to go on
+			_ = flusher.Flush() // errors show up at the next write
+		}
 	}
 	s.own += s.elapsed() - begin
-	err := s.copyBody(res.Body, flusher)
+	if s.messages != nil {
+		a.settle()
+		s.tellDestination(&a.record)
+	}
+	err := s.copyBody(res.Body, flusher, res.ContentLength)
 	if err == nil {
+		if flusher != nil && len(res.Trailer) > 0 {
+			// Or net/http would say how long the body is: then HTTP/1 has no place for
+			// trailers, and some clients of HTTP/2 do not wait for them.
+			_ = flusher.Flush()
+		}
 		s.copyTrailers(h, res.Trailer, announced)
 	}
 	s.settleGRPC(a, res)
@@ -63,12 +74,15 @@ func (s *stream) respond(a *attempt, res *http.Response) {
 func (s *stream) copyHeaders(h, from http.Header, waited time.Duration) {
 	maps.Copy(h, from)
 	removeHopByHop(h)
+	if len(h[headerContentType]) == 0 {
+		h[headerContentType] = nil // or net/http would guess one
+	}
 	delete(h, headerPeer)
 	delete(h, headerPeerID)
 	if s.answersPeer() {
 		h[headerPeer], h[headerPeerID] = s.e.ownMetadata, s.e.ownID
 	}
-	h[headerServiceTime] = []string{strconv.FormatInt(waited.Milliseconds(), 10)}
+	h[headerServiceTime] = s.value(strconv.FormatInt(waited.Milliseconds(), 10))
 	s.applyResponseOps(h)
 }
 
@@ -87,16 +101,27 @@ type readError struct{ error }
 
 type writeError struct{ error }
 
-// copyBody passes the body on. With a flusher each piece goes out at once.
-func (s *stream) copyBody(src io.Reader, flusher *http.ResponseController) error {
+// copyBody passes the body on. With a flusher each piece goes out at once, the
+// first one with the head unless it is late; of a body of known length, what
+// net/http has kept goes when more is late.
+func (s *stream) copyBody(src io.Reader, flusher *http.ResponseController, length int64) error {
 	if src == http.NoBody {
 		return nil
 	}
 	buf := copyBuffers.Get().(*[16 << 10]byte)
 	defer copyBuffers.Put(buf)
+	s.late.w = s.w
 	for {
+		watched := s.sentBytes < length || flusher != nil && s.sentBytes == 0
+		if watched {
+			s.e.lates.wait(&s.late)
+		}
 		n, err := src.Read(buf[:])
+		if watched {
+			s.e.lates.came(&s.late)
+		}
 		if n > 0 {
+			s.passed(buf[:n])
 			written, werr := s.w.Write(buf[:n])
 			s.sentBytes += int64(written)
 			if werr != nil {
@@ -112,6 +137,9 @@ func (s *stream) copyBody(src io.Reader, flusher *http.ResponseController) error
 			return nil
 		}
 		if err != nil {
+			if flusher != nil {
+				_ = flusher.Flush() // the client shall see an answer that is cut, not none
+			}
 			return readError{err}
 		}
 	}
@@ -140,6 +168,8 @@ func (s *stream) settleGRPC(a *attempt, res *http.Response) {
 	}
 	if n, err := strconv.Atoi(status); err != nil || n < 0 || n > 16 {
 		status = grpcFromHTTP(res.StatusCode)
+	} else {
+		status = strconv.Itoa(n) // "+5" and "005" are no statuses of their own
 	}
 	if a.record.GRPC == "" && res.StatusCode == http.StatusOK {
 		s.upstream.Report(a.host, grpcToHTTP(status))

@@ -278,3 +278,45 @@ func TestRetryHostsSpread(t *testing.T) {
 		}
 	}
 }
+
+// What the client asks by Envoy's headers holds, and goes no further.
+func TestClientsOwnRetries(t *testing.T) {
+	var saw atomic.Value
+	h, calls := failing(2, 503)
+	s := newSidecar(t, tickets, listen.Outbound)
+	s.simple(route.Forward{}, backend(t, func(w http.ResponseWriter, r *http.Request) {
+		saw.Store(r.Header.Clone())
+		h(w, r)
+	}))
+	a := s.get("/", "X-Envoy-Retry-On", "5xx", "X-Envoy-Max-Retries", "5", "X-Envoy-Upstream-Rq-Timeout-Ms", "5000")
+	s.seen.next(t)
+	if a.StatusCode != 200 || calls.Load() != 3 {
+		t.Errorf("got %d after %d calls", a.StatusCode, calls.Load())
+	}
+	header := saw.Load().(http.Header)
+	if header.Get("X-Envoy-Retry-On") != "" || header.Get("X-Envoy-Upstream-Rq-Timeout-Ms") != "" || header.Get("X-Envoy-Expected-Rq-Timeout-Ms") != "5000" {
+		t.Errorf("the service got %v", header)
+	}
+}
+
+func TestRetryBudget(t *testing.T) {
+	for _, tt := range []struct {
+		budget cluster.RetryBudget
+		flags  string
+		tries  int
+	}{
+		{cluster.RetryBudget{Percent: 20, Min: 3}, "URX", 4},
+		{cluster.RetryBudget{Percent: 20}, "UO", 1}, // 20 % of one request under way is none
+		{cluster.RetryBudget{Percent: 100}, "URX", 4},
+	} {
+		h, calls := failing(100, 503)
+		s := newSidecar(t, tickets, listen.Outbound)
+		c := paymentsCluster(backend(t, h))
+		c.Limits.Budget, c.Limits.MaxRetries = &tt.budget, 1
+		s.apply([]route.Route{{Name: "r", Forward: &route.Forward{Clusters: []route.Weighted{{Cluster: "payments"}}, Retry: quick("5xx", 3)}}}, c)
+		s.get("/")
+		if x := s.seen.next(t); x.Flags.String() != tt.flags || len(x.Attempts) != tt.tries || int(calls.Load()) != tt.tries {
+			t.Errorf("%+v: %s after %d tries, want %s after %d", tt.budget, x.Flags, len(x.Attempts), tt.flags, tt.tries)
+		}
+	}
+}

@@ -1,16 +1,19 @@
 package forward
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
+	"github.com/sidelight-mesh/sidelight/proxy/policy"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )
 
@@ -22,8 +25,10 @@ type stream struct {
 	r   *http.Request
 	x   Exchange
 
+	info      listen.Info // of the connection
 	grpc      bool
 	upgrade   string // what the client wants to upgrade to
+	connect   bool   // the client asks for a connection to somebody
 	hadPeer   bool   // the client sent peer metadata, so it understands ours
 	forward   *route.Forward
 	route     *route.Route
@@ -32,7 +37,9 @@ type stream struct {
 	weighted  *route.Weighted
 	upstream  *Upstream
 	body      *requestBody
+	messages  *messages // nil unless gRPC
 	deadline  deadline
+	ending    ending
 	attempts  [2]Attempt // backing of x.Attempts: most requests need no more
 	wroteHead bool
 	hash      uint64
@@ -40,11 +47,18 @@ type stream struct {
 	setCookie string // that the client gets to keep its endpoint
 	sentBytes int64  // of the answer's body
 	own       time.Duration
-	abort     bool // the client must see that the answer is cut
+	held      time.Duration // on purpose, by a fault
+	cors      route.Verdict
+	origin    string // that the answer allows
+	abort     bool   // the client must see that the answer is cut
+	late      late   // while more of the answer is to come
+
+	values [4]string // backing of headers' values
+	used   int
 }
 
 func newStream(e *Engine, cfg *listen.Config, w http.ResponseWriter, r *http.Request) *stream {
-	s := &stream{e: e, cfg: cfg, w: w, r: r}
+	s := &stream{e: e, cfg: cfg, w: w, r: r, connect: r.Method == http.MethodConnect}
 	s.grpc = route.IsGRPC(first(r.Header, headerContentType))
 	if r.ProtoMajor == 1 {
 		s.upgrade = upgradeType(r.Header)
@@ -60,15 +74,20 @@ func newStream(e *Engine, cfg *listen.Config, w http.ResponseWriter, r *http.Req
 		Path:      r.RequestURI,
 		Proto:     r.Proto,
 		RequestID: first(r.Header, headerRequestID),
-		TLS:       "none",
+		TLS:       plainText,
 
 		ClientAddr:   r.RemoteAddr,
 		RequestBytes: requestLineBytes(r) + headerBytes(r.Header),
 		Trace:        readTrace(r.Header, e.opts.Sampling),
 	}
+	s.info = listen.InfoOf(r.Context())
+	if s.info.Ended {
+		s.x.Scheme = "https"
+	}
 	s.x.Attempts = s.attempts[:0]
 	if s.grpc {
 		s.x.Protocol = mesh.GRPC
+		s.messages = &messages{toldAt: s.x.Begin}
 	}
 	if r.URL.IsAbs() { // absolute form: what the server would have seen
 		s.x.Path = r.URL.RequestURI()
@@ -80,6 +99,11 @@ func newStream(e *Engine, cfg *listen.Config, w http.ResponseWriter, r *http.Req
 	if cfg.Direction == listen.Inbound {
 		s.x.Source, s.hadPeer = e.peers.FromHeaders(first(r.Header, headerPeer), first(r.Header, headerPeerID))
 		s.x.Destination = e.self
+		if s.info.Mutual {
+			s.x.TLS = mutualTLS
+			s.x.Source = e.peers.Proven(s.x.Source, s.info.Principal)
+			s.x.Destination = e.ProvenSelf()
+		}
 	} else {
 		s.x.Source = e.self
 	}
@@ -91,6 +115,11 @@ func (s *stream) walk() {
 	st := s.e.state.Load()
 	if s.r.Host == "" {
 		s.reply(localReply{status: http.StatusBadRequest, flags: FlagDPE, details: DetailsMissingHost})
+		return
+	}
+	// net/http checks this for HTTP/1.1 only, and no server would get it.
+	if !httpguts.ValidHeaderFieldName(s.r.Method) {
+		s.reply(localReply{status: http.StatusBadRequest, flags: FlagDPE, details: DetailsCodecError})
 		return
 	}
 	table := s.cfg.Routes
@@ -106,19 +135,28 @@ func (s *stream) walk() {
 		Host: s.r.Host, Path: s.r.URL.EscapedPath(), Query: s.r.URL.RawQuery,
 		Method: s.r.Method, Scheme: s.x.Scheme, Header: s.r.Header,
 	}
-	var d route.Decision
-	if s.r.Method != http.MethodConnect { // no route takes CONNECT: this is no forward proxy
-		d = table.Match(&req)
+	if s.cfg.NormalizePath && !s.connect {
+		req.Path = policy.NormalizePath(req.Path)
 	}
+	d := table.Match(&req)
 	if d.Host != nil {
 		s.x.Service = d.Host.Service() // a cluster, when one is asked, knows better
+	}
+	if s.forbidden(st, &req, &d) {
+		return
+	}
+	if s.connect && !s.mayConnect(d.Route) {
+		return
 	}
 	if d.Route == nil {
 		s.reply(localReply{status: http.StatusNotFound, flags: FlagNR, details: DetailsRouteNotFound})
 		return
 	}
 	s.route, s.vhost = d.Route, d.Host
-	s.x.RouteName, s.x.RouteObject, s.x.Revision = d.Route.Name, d.Route.Object, d.Route.Revision
+	s.x.RouteName, s.x.RouteObject, s.x.Revision = d.Route.Name, d.Route.Object, d.Revision
+	if !s.admit(&req) {
+		return
+	}
 	switch {
 	case d.Route.Direct != nil:
 		s.reply(localReply{
@@ -156,13 +194,17 @@ func (s *stream) toCluster(st *state, f *route.Forward, req *route.Request) {
 	case s.cfg.Direction == listen.Inbound:
 		s.x.Service = s.e.authorities.service(s.r.Host)
 	}
-	if s.upgrade != "" && u.config.HTTP2 {
+	if s.upgrade != "" && u.config.HTTP2 && !s.connect {
 		s.reply(localReply{status: http.StatusForbidden, details: DetailsUpgradeFailed})
 		return
 	}
 	if u.config.Policy.Hashed() && len(f.Hash) > 0 {
 		client, _, _ := net.SplitHostPort(s.r.RemoteAddr)
 		s.hash, s.hashed, s.setCookie = f.HashOf(req, client, rand.Uint64())
+	}
+	if s.connect {
+		s.connectWithRetries()
+		return
 	}
 	s.forwardWithRetries(st, req.Path)
 }
@@ -176,17 +218,26 @@ var (
 // forwardWithRetries tries until there is an answer to pass on, or no reason
 // left to try again.
 func (s *stream) forwardWithRetries(st *state, path string) {
-	ctx, cancel := context.WithCancelCause(s.r.Context())
-	defer cancel(nil)
+	ctx := s.r.Context()
 	defer s.deadline.stop()
+	header := s.outgoing()
+	if s.cfg.Edge {
+		route.DropOverrides(header)
+	}
+	if s.cfg.Direction == listen.Outbound { // the client is the app beside us
+		s.forward = s.forward.For(header, s.grpc)
+	}
+	if t := s.forward.Timeout; t > 0 {
+		header[headerExpectedTimeout] = s.value(strconv.FormatInt(t.Milliseconds(), 10))
+	}
 	policy := s.forward.Policy()
-	s.prepareBody(policy.Enabled() && policy.Num > 0, cancel)
-	t := &tries{s: s, policy: policy, header: s.outgoing(), path: path}
+	s.prepareBody(policy.Enabled() && policy.Num > 0)
+	t := &tries{s: s, policy: policy, header: header, path: path}
 	t.applyHeaderOps()
 	if len(s.forward.Mirrors) > 0 {
 		s.mirror(st, t)
 	}
-	s.own += time.Since(s.x.Begin)
+	s.own += time.Since(s.x.Begin) - s.held
 	for {
 		out := t.next(ctx)
 		if !out.again {
@@ -194,7 +245,7 @@ func (s *stream) forwardWithRetries(st *state, path string) {
 			return
 		}
 		if !t.backoff(ctx) {
-			t.pass(t.timedOut(ctx, out))
+			t.pass(t.timedOut(out))
 			return
 		}
 	}
@@ -202,7 +253,7 @@ func (s *stream) forwardWithRetries(st *state, path string) {
 
 // prepareBody sets up what the tries read, and starts the route's timeout when
 // the client has sent everything: a slow upload is not the service's fault.
-func (s *stream) prepareBody(retries bool, cancel context.CancelCauseFunc) {
+func (s *stream) prepareBody(retries bool) {
 	if s.r.Body != nil && s.r.Body != http.NoBody && s.r.ContentLength != 0 {
 		limit := 0
 		if (retries || len(s.forward.Mirrors) > 0) && s.upgrade == "" {
@@ -210,9 +261,12 @@ func (s *stream) prepareBody(retries bool, cancel context.CancelCauseFunc) {
 		}
 		s.body = newRequestBody(s.r.Body, limit)
 		s.body.hold = len(s.forward.Mirrors) > 0
+		if s.messages != nil {
+			s.body.messages = &s.messages.sent
+		}
 	}
 	if d := s.forward.Timeout; d > 0 && s.upgrade == "" {
-		s.whenSent(func() { s.deadline.start(d, func() { cancel(errRouteTimeout) }) })
+		s.whenSent(func() { s.deadline.start(d, func() { s.ending.end(errRouteTimeout) }) })
 	}
 }
 
@@ -269,7 +323,10 @@ func (s *stream) finish() {
 		x.Trace.Span = NewSpanID()
 	}
 	x.Headers = HeaderView{Request: s.r.Header, Response: s.w.Header()}
-	s.tellDestination()
+	if n := len(x.Attempts); n > 0 {
+		s.tellDestination(&x.Attempts[n-1])
+	}
+	s.tellMessages()
 	s.e.Observe(x)
 	if s.abort {
 		// net/http's way to cut an answer short: it closes the HTTP/1
@@ -281,12 +338,18 @@ func (s *stream) finish() {
 // tellDestination settles who answered, for the sending side: what the answer
 // said of itself, else what the endpoint's metadata says, and nobody when no
 // endpoint was reached.
-func (s *stream) tellDestination() {
-	n := len(s.x.Attempts)
-	if s.cfg.Direction != listen.Outbound || n == 0 || s.x.Destination != s.e.peers.unknown {
+func (s *stream) tellDestination(last *Attempt) {
+	if s.cfg.Direction != listen.Outbound {
 		return
 	}
-	if last := &s.x.Attempts[n-1]; last.Reached {
+	if last.Reached && s.x.Destination == s.e.peers.unknown {
 		s.x.Destination = s.e.peers.Of(last.Workload)
+	}
+	if last.Encrypted {
+		s.x.TLS = simpleTLS
+	}
+	if last.Secure {
+		s.x.TLS, s.x.Source = mutualTLS, s.e.ProvenSelf()
+		s.x.Destination = s.e.peers.Proven(s.x.Destination, last.Principal)
 	}
 }

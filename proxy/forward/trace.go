@@ -134,6 +134,9 @@ func (t *Trace) write(h http.Header, span SpanID) {
 	if t.forms&formW3C != 0 {
 		h[headerTraceparent] = []string{t.traceparent(span)}
 	}
+	if t.forms&^formW3C == 0 {
+		return
+	}
 	id := t.ID.String()
 	if t.forms&formB3Short != 0 {
 		id = id[16:]

@@ -62,27 +62,21 @@ func (t *tries) applyHeaderOps() {
 
 // next makes one try and judges how it ended.
 func (t *tries) next(ctx context.Context) outcome {
-	t.n++
 	s := t.s
-	first := s.hash
-	if !s.hashed {
-		first = rand.Uint64()
-	}
-	host := s.upstream.Hosts().PickOther(first, t.tried, t.redraws(), rand.Uint64)
+	host, none := t.choose()
 	if host == nil {
-		return outcome{reply: localReply{
-			status: http.StatusServiceUnavailable, flags: FlagUH,
-			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object,
-		}}
+		return none
 	}
-	t.tried = append(t.tried, host)
 	if t.n > 1 {
 		t.header = cloneHeader(t.header, 0) // the try before may still be sending its own
 		if s.upgrade == "" {
 			delete(t.header, "Connection") // said that its connection was used up
 		}
 	}
-	t.header[headerAttemptCount] = []string{strconv.Itoa(t.n)}
+	t.header[headerAttemptCount] = firstAttempt
+	if t.n > 1 {
+		t.header[headerAttemptCount] = []string{strconv.Itoa(t.n)}
+	}
 	a := newAttempt(ctx, s, host)
 	s.x.Trace.write(t.header, a.record.SpanID)
 	perTry := t.perTry()
@@ -91,6 +85,25 @@ func (t *tries) next(ctx context.Context) outcome {
 		return t.failed(a, err)
 	}
 	return t.answered(a, res)
+}
+
+// choose draws the endpoint of the next try; without one it gives the outcome.
+func (t *tries) choose() (*cluster.Host, outcome) {
+	t.n++
+	s := t.s
+	first := s.hash
+	if !s.hashed {
+		first = rand.Uint64()
+	}
+	host := t.pick(first)
+	if host == nil {
+		return nil, outcome{reply: localReply{
+			status: http.StatusServiceUnavailable, flags: FlagUH,
+			body: "no healthy upstream", details: DetailsNoHealthyUpstream, object: s.upstream.config.Object,
+		}}
+	}
+	t.tried = append(t.tried, host)
+	return host, outcome{}
 }
 
 // redraws is how often another host is drawn to avoid those already tried.
@@ -227,7 +240,7 @@ func (t *tries) mayRetry() (bool, Flags) {
 	case t.n > int(t.policy.Num):
 		return false, FlagURX
 	case !t.retry:
-		if !acquire(&s.upstream.retries, s.upstream.config.Limits.MaxRetries) {
+		if !s.upstream.acquireRetry() {
 			return false, FlagUO
 		}
 		t.retry = true
@@ -244,15 +257,17 @@ func (t *tries) backoff(ctx context.Context) bool {
 		return true
 	case <-ctx.Done():
 		return false
+	case <-t.s.ending.done():
+		return false
 	}
 }
 
 // timedOut is the outcome when the request ended between two tries.
-func (t *tries) timedOut(ctx context.Context, last outcome) outcome {
+func (t *tries) timedOut(last outcome) outcome {
 	if t.s.clientGone() {
 		return outcome{reply: t.s.clientFault()}
 	}
-	if !errors.Is(context.Cause(ctx), errRouteTimeout) {
+	if t.s.ending.reason() == nil {
 		return last
 	}
 	reply := routeTimeout.reply(true)

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
+	"github.com/sidelight-mesh/sidelight/proxy/identity"
 )
 
 const (
@@ -25,9 +27,13 @@ const (
 // them. A new configuration that leaves the connections' nature alone keeps
 // them.
 type Upstream struct {
-	config    *cluster.Config
-	transport *http.Transport
-	service   mesh.Service
+	config   *cluster.Config
+	declared []cluster.Endpoint
+	identity *identity.Source
+	// Connections under the mesh's TLS are never pooled with others: an endpoint
+	// that changes over keeps its address.
+	transport, meshTransport *http.Transport
+	service                  mesh.Service
 	*gauges
 }
 
@@ -41,32 +47,53 @@ type gauges struct {
 	pool     pool
 	detector atomic.Pointer[cluster.Detector]
 
+	destinations destinations // of an OriginalDst cluster
+	resolved     resolved     // of a DNS cluster
+
 	mu      sync.Mutex // of changes of hosts and what watches them
 	current *cluster.Config
 	sweeper *time.Timer // nil while there is nothing to sweep
+	warmer  *time.Timer // nil while no endpoint warms up
 	log     *slog.Logger
+
+	ejections func(Ejection) // nil: nobody wants to know
 }
 
-func newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upstream, log *slog.Logger) *Upstream {
-	u := &Upstream{config: c}
+func (e *Engine) newUpstream(c *cluster.Config, endpoints []cluster.Endpoint, previous *Upstream) *Upstream {
+	if previous != nil && sameSlice(previous.declared, endpoints) && reflect.DeepEqual(previous.config, c) {
+		return previous // of a large mesh little changes at a time
+	}
+	own := *c // c is part of a list that must not be held on to
+	c = &own
+	u := &Upstream{config: c, declared: endpoints, identity: e.opts.Identity}
 	if len(c.Services) > 0 {
 		u.service = c.Services[0]
 	}
 	if previous != nil && sameConnections(previous.config, c) {
-		u.transport, u.gauges = previous.transport, previous.gauges
+		u.transport, u.meshTransport, u.gauges = previous.transport, previous.meshTransport, previous.gauges
 	} else {
-		u.gauges = &gauges{log: log}
-		u.transport = u.newTransport()
+		u.gauges = &gauges{log: e.opts.Logger, ejections: e.opts.Ejections, resolved: resolved{names: e.names}}
+		u.transport = u.newTransport(c.TLS)
+		if c.MeshTLS != nil {
+			u.meshTransport = u.newTransport(c.MeshTLS)
+		}
 	}
 	u.setEndpoints(endpoints)
 	return u
 }
 
+// sameSlice reports whether two lists are one.
+func sameSlice(a, b []cluster.Endpoint) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // sameConnections reports whether connections made for a also serve b.
 func sameConnections(a, b *cluster.Config) bool {
-	return a.HTTP2 == b.HTTP2 && a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
+	return a.HTTP2 == b.HTTP2 && a.OriginalDst == b.OriginalDst && a.ByHost == b.ByHost &&
+		a.ConnectTimeout == b.ConnectTimeout && a.IdleTimeout == b.IdleTimeout &&
 		(a.Limits.MaxRequestsPerConnection == 1) == (b.Limits.MaxRequestsPerConnection == 1) &&
-		a.Limits.MaxConnections == b.Limits.MaxConnections && limited(a) == limited(b)
+		a.Limits.MaxConnections == b.Limits.MaxConnections && limited(a) == limited(b) &&
+		a.TLS.Equal(b.TLS) && a.MeshTLS.Equal(b.MeshTLS)
 }
 
 // setEndpoints swaps the endpoint list; requests under way end where they are.
@@ -76,9 +103,11 @@ func (u *Upstream) setEndpoints(endpoints []cluster.Endpoint) {
 	before := g.current
 	g.current = u.config
 	g.detect(before)
+	endpoints = g.resolve(endpoints)
 	g.hosts.Store(cluster.NewHosts(u.config, endpoints, g.hosts.Load()))
 	g.mu.Unlock()
 	g.watch()
+	g.warm()
 }
 
 // Config gives the cluster's configuration; only to be read.
@@ -90,7 +119,32 @@ func (u *Upstream) Hosts() *cluster.Hosts { return u.hosts.Load() }
 // Service is what the cluster stands for.
 func (u *Upstream) Service() mesh.Service { return u.service }
 
-func (u *Upstream) newTransport() *http.Transport {
+// transportTo gives the connections that an endpoint is reached by.
+func (u *Upstream) transportTo(e *cluster.Endpoint) *http.Transport {
+	if u.meshTransport != nil && u.tlsTo(e) == u.config.MeshTLS {
+		return u.meshTransport
+	}
+	return u.transport
+}
+
+// tlsTo is how an endpoint is connected to. A sidecar that was given no identity
+// takes what the cluster has for others; one that lost it fails.
+func (u *Upstream) tlsTo(e *cluster.Endpoint) *cluster.TLS {
+	if u.identity == nil {
+		return u.config.TLS
+	}
+	return u.config.TLSTo(e)
+}
+
+// closeIdle lets go of connections that no request uses.
+func (u *Upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	if u.meshTransport != nil {
+		u.meshTransport.CloseIdleConnections()
+	}
+}
+
+func (u *Upstream) newTransport(t *cluster.TLS) *http.Transport {
 	var protocols http.Protocols
 	if u.config.HTTP2 {
 		protocols.SetUnencryptedHTTP2(true)
@@ -102,9 +156,9 @@ func (u *Upstream) newTransport() *http.Transport {
 		idle = defaultPoolIdle
 	}
 	g := u.gauges
-	connectTimeout := u.config.ConnectTimeout
+	t = httpALPN(t, u.config.HTTP2)
 	connect := func(ctx context.Context, _, address string) (net.Conn, error) {
-		return dial(ctx, g.hosts.Load(), address, connectTimeout)
+		return u.dial(ctx, address, t)
 	}
 	most := 0
 	if limited(u.config) {
@@ -162,7 +216,7 @@ func (u *Upstream) Levels() Levels {
 // Dial opens a TCP connection to a host of the cluster. The error is a
 // *ConnectError.
 func (u *Upstream) Dial(ctx context.Context, h *cluster.Host) (net.Conn, error) {
-	return dial(ctx, u.hosts.Load(), h.Endpoint().Address, u.config.ConnectTimeout)
+	return u.dial(ctx, h.Endpoint().Address, u.tlsTo(h.Endpoint()))
 }
 
 // AcquireConn counts a TCP connection in; false when the limit is reached.
@@ -171,12 +225,26 @@ func (u *Upstream) AcquireConn() bool { return acquire(&u.conns, u.config.Limits
 // ReleaseConn counts it out.
 func (u *Upstream) ReleaseConn() { u.conns.Add(-1) }
 
+// acquireRetry counts a request in that is being tried again; false when there
+// are too many.
+func (u *Upstream) acquireRetry() bool {
+	b := u.config.Limits.Budget
+	if b == nil {
+		return acquire(&u.retries, u.config.Limits.MaxRetries)
+	}
+	if !b.Allows(u.retries.Add(1)-1, u.requests.Load()) {
+		u.retries.Add(-1)
+		return false
+	}
+	return true
+}
+
 func (u *Upstream) acquireRequest() bool { return acquire(&u.requests, u.config.Limits.MaxRequests) }
 
 func (u *Upstream) releaseRequest() {
 	u.requests.Add(-1)
 	if u.retired.Load() {
-		u.transport.CloseIdleConnections()
+		u.closeIdle()
 	}
 }
 
@@ -186,8 +254,9 @@ func (u *Upstream) retire() {
 	u.retired.Store(true)
 	u.mu.Lock()
 	u.unwatch()
+	u.resolved.stop()
 	u.mu.Unlock()
-	u.transport.CloseIdleConnections()
+	u.closeIdle()
 }
 
 func acquire(n *atomic.Int64, limit uint32) bool {
@@ -210,17 +279,31 @@ func (e *ConnectError) Error() string { return "connect: " + e.Err.Error() }
 // Unwrap gives the cause.
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-func dial(ctx context.Context, hosts *cluster.Hosts, address string, timeout time.Duration) (net.Conn, error) {
+// dial connects and, where t says so, encrypts, within the connect timeout.
+func (u *Upstream) dial(ctx context.Context, address string, t *cluster.TLS) (net.Conn, error) {
+	timeout := u.config.ConnectTimeout
 	if timeout <= 0 {
 		timeout = defaultConnectTimeout
 	}
-	d := net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	d := net.Dialer{KeepAlive: 15 * time.Second}
+	if u.config.ByHost {
+		d.ControlContext = notItself
+	}
 	conn, err := d.DialContext(ctx, "tcp", address)
+	if err == nil && t != nil {
+		plain := conn
+		if conn, err = u.encrypt(ctx, plain, u.knownAs(t, address)); err != nil {
+			_ = plain.Close()
+		}
+	}
 	if err != nil {
 		var netErr net.Error
-		return nil, &ConnectError{Err: err, Timeout: errors.As(err, &netErr) && netErr.Timeout()}
+		return nil, &ConnectError{Err: err, Timeout: errors.As(err, &netErr) && netErr.Timeout() || errors.Is(ctx.Err(), context.DeadlineExceeded)}
 	}
-	if hosts != nil {
+	u.destinations.opened(address)
+	if hosts := u.hosts.Load(); hosts != nil {
 		for _, h := range hosts.All() {
 			if h.Endpoint().Address == address {
 				h.Opened()

@@ -2,8 +2,10 @@ package listen
 
 import (
 	"bytes"
+	"crypto/tls"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -14,10 +16,18 @@ type connKey struct{}
 // conn is an accepted connection: counted, closable from outside, and watched
 // for requests that net/http refuses before any handler sees them.
 type conn struct {
-	net.Conn
-	socket *socket
-	once   sync.Once
-	unread atomic.Bool // a request is coming in and no handler has it yet
+	net.Conn // what the engines read and write; set before they have it
+	raw      net.Conn
+	tls      atomic.Pointer[tls.Conn] // nil: none, or not yet
+	plain    atomic.Bool              // it is settled that there is none
+	info     Info
+	chosen   atomic.Bool // it is settled by which chain it comes; terms are that chain's
+	terms    *ServerTLS
+	hello    opening
+	socket   *socket
+	dst      netip.AddrPort // that the client had dialled, when it was intercepted
+	once     sync.Once
+	unread   atomic.Bool // a request is coming in and no handler has it yet
 }
 
 // Close closes the connection and counts it out, once.
@@ -28,7 +38,10 @@ func (c *conn) Close() error {
 		delete(c.socket.conns, c)
 		c.socket.mu.Unlock()
 	})
-	return c.Conn.Close()
+	if t := c.tls.Load(); t != nil {
+		return t.Close()
+	}
+	return c.raw.Close()
 }
 
 // Write passes bytes on. An HTTP/1 error that goes out while no handler has
@@ -44,7 +57,7 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) refused(code []byte) {
 	c.socket.set.broken.Add(1)
 	status, err := strconv.Atoi(string(code))
-	cfg := c.socket.config.Load()
+	cfg := c.socket.listener(c)
 	if err != nil || cfg == nil || c.socket.set.opts.Engines.Refused == nil {
 		return
 	}
@@ -53,7 +66,10 @@ func (c *conn) refused(code []byte) {
 
 // CloseWrite half-closes, for the TCP engine.
 func (c *conn) CloseWrite() error {
-	if t, ok := c.Conn.(*net.TCPConn); ok {
+	if t := c.tls.Load(); t != nil {
+		return t.CloseWrite()
+	}
+	if t, ok := c.raw.(*net.TCPConn); ok {
 		return t.CloseWrite()
 	}
 	return nil

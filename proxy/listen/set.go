@@ -8,11 +8,15 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/identity"
 )
 
 // Engines are what accepted traffic is handed to.
@@ -25,14 +29,18 @@ type Engines struct {
 	// Refused is told of a request that could not be read, and of the status
 	// that its sender got. It may be nil.
 	Refused func(cfg *Config, client net.Addr, status int)
+	// Rejected is told of a connection that was closed before it said anything,
+	// because it did not fit the listener's TLS mode. It may be nil.
+	Rejected func(cfg *Config, client net.Addr, why string)
 }
 
 // Options bound what clients can make the sidecar hold.
 type Options struct {
 	Engines        Engines
-	MaxConnections int           // over all listeners; 0 = 8192
-	HeaderTimeout  time.Duration // for a request's head; 0 = 10 s
-	IdleTimeout    time.Duration // of a kept-alive client connection; 0 = 1 h
+	Identity       *identity.Source // for listeners with TLS; nil: they refuse every handshake
+	MaxConnections int              // over all listeners; 0 = 8192
+	HeaderTimeout  time.Duration    // for a request's head; 0 = 10 s
+	IdleTimeout    time.Duration    // of a kept-alive client connection; 0 = 1 h
 	Logger         *slog.Logger
 }
 
@@ -46,6 +54,7 @@ type Counts struct {
 	Active   int64
 	Refused  uint64 // over the limit, or no configuration for the socket
 	Broken   uint64 // requests that could not be read
+	Insecure uint64 // closed because they did not fit the listener's TLS mode
 }
 
 // Set is a sidecar's listening sockets.
@@ -56,9 +65,10 @@ type Set struct {
 	sockets map[string]*socket // by configured address
 	closed  bool
 	wg      sync.WaitGroup
+	virtual atomic.Pointer[virtuals]
 
-	accepted, refused, broken atomic.Uint64
-	active                    atomic.Int64
+	accepted, refused, broken, insecure atomic.Uint64
+	active                              atomic.Int64
 }
 
 // NewSet gives a set without sockets.
@@ -81,10 +91,15 @@ func NewSet(o Options) *Set {
 // Reserve binds an address before there is a configuration for it, and gives
 // the address with its real port. Until Apply names that address, connections
 // are closed at once, as if nobody listened.
-func (s *Set) Reserve(address string) (string, error) {
+func (s *Set) Reserve(address string) (string, error) { return s.reserve(address, false) }
+
+// ReserveTransparent reserves an address with a socket for TPROXY.
+func (s *Set) ReserveTransparent(address string) (string, error) { return s.reserve(address, true) }
+
+func (s *Set) reserve(address string, foreign bool) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sock, err := s.bind(address)
+	sock, err := s.bind(address, foreign)
 	if err != nil {
 		return "", err
 	}
@@ -97,9 +112,10 @@ func (s *Set) Reserve(address string) (string, error) {
 // Change is a new list of listeners whose addresses are bound and whose
 // connections are not taken yet. It ends with Commit or Abandon.
 type Change struct {
-	set   *Set
-	want  map[string]*Config
-	bound map[string]*socket
+	set     *Set
+	want    map[string]*Config // with a socket, by address
+	virtual virtuals
+	bound   map[string]*socket
 }
 
 // Prepare does everything of a change that can fail. Changes must not overlap.
@@ -109,22 +125,28 @@ func (s *Set) Prepare(configs []Config) (*Change, error) {
 	if s.closed {
 		return nil, errors.New("the sidecar is draining")
 	}
-	want := make(map[string]*Config, len(configs))
+	want, virtual := make(map[string]*Config, len(configs)), virtuals{}
 	for i := range configs {
 		c := &configs[i]
 		if err := c.Validate(); err != nil {
 			return nil, err
 		}
-		if other := want[c.Address]; other != nil {
+		other := want[c.Address]
+		if c.Virtual {
+			key := virtualKey{c.Direction, netip.MustParseAddrPort(c.Address)}
+			other, virtual[key] = virtual[key], c
+		} else {
+			want[c.Address] = c
+		}
+		if other != nil {
 			return nil, fmt.Errorf("listener %s: address %s is taken by listener %s", c.Name, c.Address, other.Name)
 		}
-		want[c.Address] = c
 	}
 	bound, err := s.bindMissing(want)
 	if err != nil {
 		return nil, err
 	}
-	return &Change{set: s, want: want, bound: bound}, nil
+	return &Change{set: s, want: want, virtual: virtual, bound: bound}, nil
 }
 
 // Abandon gives the addresses back.
@@ -144,6 +166,7 @@ func (c *Change) Commit() {
 		c.Abandon()
 		return
 	}
+	s.virtual.Store(&c.virtual)
 	for address, sock := range s.sockets {
 		switch cfg := c.want[address]; {
 		case cfg != nil:
@@ -159,6 +182,9 @@ func (c *Change) Commit() {
 		sock.config.Store(c.want[address])
 		s.sockets[address] = sock
 		s.start(sock)
+	}
+	for _, sock := range s.sockets {
+		sock.cutPlain()
 	}
 }
 
@@ -179,7 +205,7 @@ func (s *Set) bindMissing(want map[string]*Config) (map[string]*socket, error) {
 		if s.sockets[address] != nil {
 			continue
 		}
-		sock, err := s.bind(address)
+		sock, err := s.bind(address, c.Transparent)
 		if err != nil {
 			for _, b := range bound {
 				_ = b.ln.Close()
@@ -191,8 +217,12 @@ func (s *Set) bindMissing(want map[string]*Config) (map[string]*socket, error) {
 	return bound, nil
 }
 
-func (s *Set) bind(address string) (*socket, error) {
-	ln, err := net.Listen("tcp", address)
+func (s *Set) bind(address string, foreign bool) (*socket, error) {
+	var lc net.ListenConfig
+	if foreign {
+		lc.Control = transparent
+	}
+	ln, err := lc.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, Explain(address, err)
 	}
@@ -205,8 +235,8 @@ func Explain(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("listen on %s: the port is in use; stop who holds it or choose another: %w", address, err)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("listen on %s: not permitted; ports below 1024 need privileges: %w", address, err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("listen on %s: not permitted; ports below 1024 and TPROXY need privileges: %w", address, err)
 	}
 	return fmt.Errorf("listen on %s: %w", address, err)
 }
@@ -229,20 +259,33 @@ func (s *Set) drop(sock *socket) {
 
 // Drain stops accepting, asks clients to go (Connection: close, GOAWAY), waits
 // for what is under way until ctx ends, and then cuts the rest. It gives the
-// number of connections cut.
+// number of connections cut. What the app receives is drained first, and what it
+// sends after: to finish its requests it may have to call others.
 func (s *Set) Drain(ctx context.Context) int {
 	s.mu.Lock()
 	s.closed = true
-	sockets := slices.Collect(maps.Values(s.sockets))
+	var inbound, others []*socket
+	for _, sock := range s.sockets {
+		if cfg := sock.config.Load(); cfg != nil && cfg.Direction == Inbound {
+			inbound = append(inbound, sock)
+		} else {
+			others = append(others, sock)
+		}
+	}
 	s.sockets = make(map[string]*socket)
 	s.mu.Unlock()
+	cut := drainAll(ctx, inbound) + drainAll(ctx, others)
+	s.wg.Wait()
+	return cut
+}
+
+func drainAll(ctx context.Context, sockets []*socket) int {
 	var cut atomic.Int64
 	var draining sync.WaitGroup
 	for _, sock := range sockets {
 		draining.Go(func() { cut.Add(int64(sock.drain(ctx))) })
 	}
 	draining.Wait()
-	s.wg.Wait()
 	return int(cut.Load())
 }
 
@@ -261,16 +304,20 @@ func (s *Set) Addresses() map[string]string {
 	return list
 }
 
-// Configs gives the listeners that are served, by address.
+// Configs gives the listeners that are served, virtual ones too, by address.
 func (s *Set) Configs() []*Config {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []*Config
-	for _, address := range slices.Sorted(maps.Keys(s.sockets)) {
-		if c := s.sockets[address].config.Load(); c != nil {
+	for _, sock := range s.sockets {
+		if c := sock.config.Load(); c != nil {
 			list = append(list, c)
 		}
 	}
+	if v := s.virtual.Load(); v != nil {
+		list = slices.AppendSeq(list, maps.Values(*v))
+	}
+	slices.SortFunc(list, func(a, b *Config) int { return strings.Compare(a.Address+a.Name, b.Address+b.Name) })
 	return list
 }
 
@@ -278,6 +325,6 @@ func (s *Set) Configs() []*Config {
 func (s *Set) Counts() Counts {
 	return Counts{
 		Accepted: s.accepted.Load(), Active: s.active.Load(),
-		Refused: s.refused.Load(), Broken: s.broken.Load(),
+		Refused: s.refused.Load(), Broken: s.broken.Load(), Insecure: s.insecure.Load(),
 	}
 }

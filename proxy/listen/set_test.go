@@ -212,6 +212,46 @@ func TestNewListenerComesAndGoes(t *testing.T) {
 	t.Error("the address is still bound")
 }
 
+// A virtual listener binds nothing, so one address may stand for each
+// direction; what is intercepted in truth is tested with the kernel's rules, in
+// deploy/e2e.
+func TestVirtualListeners(t *testing.T) {
+	s := set(t, listen.Options{})
+	address := reserve(t, s)
+	entrance := tcpListener("entrance", address)
+	entrance.OriginalDst = true
+	out, in := httpListener("out", "0.0.0.0:1"), httpListener("in", "0.0.0.0:1")
+	out.Virtual, in.Virtual, in.Direction = true, true, listen.Inbound
+	if err := s.Apply([]listen.Config{entrance, out, in}); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.Configs()); got != 3 {
+		t.Errorf("%d listeners are served, want 3", got)
+	}
+	if got := s.Addresses(); len(got) != 1 || got[address] != "entrance" {
+		t.Errorf("bound: %v", got)
+	}
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 9)
+	if io.ReadFull(c, buf); string(buf) != "entrance\n" {
+		t.Errorf("who dials the entrance itself gets %q", buf)
+	}
+	twice := out
+	twice.Name = "twice"
+	if err := s.Apply([]listen.Config{out, twice}); err == nil || !strings.Contains(err.Error(), "taken by listener out") {
+		t.Errorf("one address twice: %v", err)
+	}
+	named := out
+	named.Address = "localhost:1"
+	if err := s.Apply([]listen.Config{named}); err == nil || !strings.Contains(err.Error(), "not IP:port") {
+		t.Errorf("a name as address: %v", err)
+	}
+}
+
 func TestConnectionLimit(t *testing.T) {
 	s := set(t, listen.Options{MaxConnections: 2})
 	address := reserve(t, s)

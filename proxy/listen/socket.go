@@ -23,6 +23,8 @@ type socket struct {
 	ctx    context.Context // ends when the socket is cut; TCP engines watch it
 	cut    context.CancelFunc
 
+	leaving atomic.Bool // draining: every answer says that it is its connection's last
+
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 	tcp   sync.WaitGroup
@@ -97,6 +99,15 @@ func (k *socket) dispatch(c net.Conn) {
 		return
 	}
 	wrapped := k.track(c)
+	if cfg = k.listener(wrapped); cfg == nil { // gone a moment ago
+		_ = wrapped.Close()
+		return
+	}
+	if cfg.TLS != TLSDisable || len(cfg.Chains) > 0 {
+		k.tcp.Go(func() { k.negotiate(cfg, wrapped) })
+		return
+	}
+	wrapped.plain.Store(true)
 	if cfg.Kind == HTTP {
 		if !k.feed.push(wrapped) {
 			_ = wrapped.Close()
@@ -105,8 +116,37 @@ func (k *socket) dispatch(c net.Conn) {
 	}
 	k.tcp.Go(func() {
 		defer func() { _ = wrapped.Close() }()
-		k.set.opts.Engines.TCP(k.ctx, cfg, wrapped)
+		k.set.opts.Engines.TCP(context.WithValue(k.ctx, connKey{}, wrapped), cfg, wrapped)
 	})
+}
+
+// listener gives the configuration that a connection belongs to now: the
+// socket's own, or the virtual listener's for where it was going.
+func (k *socket) listener(c *conn) *Config {
+	cfg := k.bound(c)
+	if cfg == nil || len(cfg.Chains) == 0 || !c.chosen.Load() {
+		return cfg
+	}
+	// A chain that asks for more than what the client has shown is not for it.
+	if ch := cfg.chain(c.hello); ch != nil && ch.TLS.lets(c.terms) {
+		return ch.Config
+	}
+	return nil
+}
+
+// bound gives the listener at the address that a connection came to, or was
+// going to.
+func (k *socket) bound(c *conn) *Config {
+	cfg := k.config.Load()
+	if cfg == nil || !cfg.OriginalDst || !c.dst.IsValid() {
+		return cfg
+	}
+	if v := k.set.virtual.Load(); v != nil {
+		if at := v.find(cfg.Direction, c.dst); at != nil {
+			return at
+		}
+	}
+	return cfg
 }
 
 // serve runs the HTTP server on the connections that accept feeds it.
@@ -117,22 +157,64 @@ func (k *socket) serve() {
 }
 
 func (k *socket) handle(w http.ResponseWriter, r *http.Request) {
+	cfg := k.config.Load()
 	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
 		c.unread.Store(false)
+		cfg = k.listener(c)
+		if cfg != nil && cfg.TLS == TLSStrict && !c.info.Mutual {
+			// The mode changed under an open connection.
+			k.reject(cfg, c, RejectedPlainText)
+			_ = c.Close()
+			panic(http.ErrAbortHandler)
+		}
 	}
-	cfg := k.config.Load()
 	if cfg == nil || cfg.Kind != HTTP {
 		// The listener went or changed its nature under an open connection.
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	k.set.opts.Engines.HTTP(cfg, w, r)
+	k.set.opts.Engines.HTTP(cfg, &answer{ResponseWriter: w, leaving: &k.leaving}, r)
 }
+
+// answer tells the client of a socket that drains that its connection ends: by
+// Connection: close over HTTP/1, and over HTTP/2, where net/http takes the same
+// for it, by GOAWAY.
+type answer struct {
+	http.ResponseWriter
+	leaving   *atomic.Bool
+	wroteHead bool
+}
+
+func (w *answer) WriteHeader(status int) {
+	if w.wroteHead = true; w.leaving.Load() && status != http.StatusSwitchingProtocols {
+		w.Header()["Connection"] = []string{"close"}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answer) Write(p []byte) (int, error) {
+	if !w.wroteHead {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// noticeTime is how long clients are told with their answers that a connection
+// ends, before idle ones are closed: a request that is on its way while its
+// connection is closed would be lost.
+const noticeTime = 500 * time.Millisecond
 
 // drain ends the socket, gracefully until ctx ends.
 func (k *socket) drain(ctx context.Context) (cut int) {
 	_ = k.ln.Close()
+	k.leaving.Store(true)
+	notice, cancel := context.WithTimeout(ctx, noticeTime)
+	k.wait(notice)
+	cancel()
 	err := k.server.Shutdown(ctx)
 	k.wait(ctx)
 	k.mu.Lock()
@@ -174,7 +256,15 @@ func (k *socket) wait(ctx context.Context) {
 func (k *socket) track(c net.Conn) *conn {
 	k.set.accepted.Add(1)
 	k.set.active.Add(1)
-	wrapped := &conn{Conn: c, socket: k}
+	wrapped := &conn{Conn: c, raw: c, socket: k, dst: k.destination(c)}
+	if wrapped.info.Local = wrapped.dst; !wrapped.dst.IsValid() {
+		if tcp, ok := c.LocalAddr().(*net.TCPAddr); ok {
+			wrapped.info.Local = tcp.AddrPort()
+		}
+	}
+	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		wrapped.info.Remote = tcp.AddrPort()
+	}
 	k.mu.Lock()
 	k.conns[wrapped] = struct{}{}
 	k.mu.Unlock()

@@ -31,6 +31,7 @@ type VirtualHost struct {
 	ResponseHeaders HeaderOps
 
 	service mesh.Service
+	ready   *host // what Compile made
 }
 
 // Service is what the virtual host stands for, read from its first domain that
@@ -49,6 +50,10 @@ type Route struct {
 	Redirect *Redirect
 	Direct   *Direct
 
+	CORS      *CORS      // nil: none
+	Fault     *Fault     // nil: none
+	RateLimit *RateLimit // nil: none
+
 	RequestHeaders  HeaderOps
 	ResponseHeaders HeaderOps
 }
@@ -60,6 +65,7 @@ type Match struct {
 	Headers []HeaderMatch // also of the pseudo headers :method, :authority, :path, :scheme
 	Query   []QueryMatch
 	GRPC    bool // only content-type application/grpc
+	Connect bool // takes CONNECT, which has no path and which nothing else takes
 }
 
 // PathKind is how a Path compares.
@@ -123,6 +129,7 @@ type Forward struct {
 
 	Timeout time.Duration // whole answer, all tries; 0 = none
 	Retry   *Retry
+	MaxGRPC *time.Duration // gRPC clients' deadlines are heeded up to it, 0 = to any; nil = not at all
 
 	PrefixRewrite string // replaces what Path matched (prefix or exact)
 	RegexRewrite  *RegexRewrite
@@ -131,6 +138,7 @@ type Forward struct {
 
 	NotFoundStatus int // answer when the cluster is unknown; 0 = 503
 
+	Tunnel  bool         // CONNECT joins the client with an endpoint; else it is refused
 	Hash    []HashPolicy // what of a request a hashed cluster goes by
 	Mirrors []Mirror     // where copies go
 

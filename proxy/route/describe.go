@@ -6,6 +6,9 @@ import "fmt"
 // in which they are checked. A match that takes everything says so.
 func (m *Match) Describe() []string {
 	list := []string{m.Path.describe()}
+	if m.Connect {
+		list[0] = "CONNECT"
+	}
 	if m.GRPC {
 		list = append(list, "gRPC")
 	}

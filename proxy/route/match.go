@@ -43,6 +43,15 @@ func compile(r *Route) (compiled, error) {
 	if err := checkAction(r); err != nil {
 		return c, err
 	}
+	if err := r.Fault.check(); err != nil {
+		return c, err
+	}
+	if err := r.CORS.compile(); err != nil {
+		return c, err
+	}
+	if err := r.RateLimit.compile(); err != nil {
+		return c, err
+	}
 	var err error
 	if r.Match.Path.Kind == PathRegex {
 		if c.path.re, err = wholeRegexp(r.Match.Path.Value); err != nil {
@@ -101,7 +110,7 @@ func checkAction(r *Route) error {
 }
 
 func (c *compiled) matches(r *Request, query *url.Values) bool {
-	if !c.path.matches(r.Path) {
+	if connect := r.Method == "CONNECT"; connect != c.Match.Connect || !connect && !c.path.matches(r.Path) {
 		return false
 	}
 	if c.Match.GRPC && !isGRPC(r) {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -46,8 +47,9 @@ type Request struct {
 
 // Decision is what a table says about a request.
 type Decision struct {
-	Host  *VirtualHost // nil: no domain matched
-	Route *Route       // nil: no route matched
+	Host     *VirtualHost // nil: no domain matched
+	Route    *Route       // nil: no route matched
+	Revision uint64       // the route's own, or the table's
 }
 
 // New compiles c. An error names the virtual host and route at fault.
@@ -76,7 +78,8 @@ func (t *Table) Match(r *Request) Decision {
 	var query url.Values // parsed once, and only when a route asks
 	for i := range h.routes {
 		if h.routes[i].matches(r, &query) {
-			return Decision{Host: h.VirtualHost, Route: h.routes[i].Route}
+			r := h.routes[i].Route
+			return Decision{Host: h.VirtualHost, Route: r, Revision: cmp.Or(r.Revision, t.config.Revision)}
 		}
 	}
 	return Decision{Host: h.VirtualHost}
@@ -105,14 +108,14 @@ func (t *Table) findHost(name string) *host {
 	return t.all
 }
 
-func (t *Table) addHost(vh *VirtualHost) error {
-	vh.service = serviceOf(vh)
-	h := &host{VirtualHost: vh, routes: make([]compiled, len(vh.Routes))}
+// Compile makes the virtual host ready. New does it where nobody did; one that is
+// compiled may be in several tables, as long as it does not change.
+func (vh *VirtualHost) Compile() error {
+	own := *vh // so that the next table does not hold on to this one
+	own.service = serviceOf(vh)
+	h := &host{VirtualHost: &own, routes: make([]compiled, len(vh.Routes))}
 	for i := range vh.Routes {
 		r := &vh.Routes[i]
-		if r.Revision == 0 {
-			r.Revision = t.config.Revision
-		}
 		c, err := compile(r)
 		if err != nil {
 			return fmt.Errorf("virtual host %s: route %d %q: %w", vh.Name, i, r.Name, err)
@@ -134,8 +137,18 @@ func (t *Table) addHost(vh *VirtualHost) error {
 	if len(vh.Domains) == 0 {
 		return fmt.Errorf("virtual host %s: no domains", vh.Name)
 	}
+	vh.service, vh.ready = own.service, h
+	return nil
+}
+
+func (t *Table) addHost(vh *VirtualHost) error {
+	if vh.ready == nil {
+		if err := vh.Compile(); err != nil {
+			return err
+		}
+	}
 	for _, d := range vh.Domains {
-		if err := t.addDomain(strings.ToLower(d), h); err != nil {
+		if err := t.addDomain(strings.ToLower(d), vh.ready); err != nil {
 			return fmt.Errorf("virtual host %s: %w", vh.Name, err)
 		}
 	}
@@ -205,4 +218,19 @@ func hasUpper(s string) bool {
 		}
 	}
 	return false
+}
+
+// OnlyCluster is the cluster that every route leads to, "" when they differ.
+func (t *Table) OnlyCluster() string {
+	only := ""
+	for i := range t.config.VirtualHosts {
+		for j := range t.config.VirtualHosts[i].Routes {
+			f := t.config.VirtualHosts[i].Routes[j].Forward
+			if f == nil || len(f.Clusters) != 1 || only != "" && f.Clusters[0].Cluster != only {
+				return ""
+			}
+			only = f.Clusters[0].Cluster
+		}
+	}
+	return only
 }

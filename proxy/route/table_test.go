@@ -212,9 +212,9 @@ func TestFirstMatchWins(t *testing.T) {
 		{Name: "one", Match: Match{Path: Path{Value: "/a"}}, Forward: to("c")},
 		{Name: "two", Revision: 3, Forward: to("c")},
 	}})
-	one, two := table.Match(&Request{Path: "/a/b"}).Route, table.Match(&Request{Path: "/b"}).Route
-	if one.Name != "one" || two.Name != "two" {
-		t.Errorf("got %s and %s", one.Name, two.Name)
+	one, two := table.Match(&Request{Path: "/a/b"}), table.Match(&Request{Path: "/b"})
+	if one.Route.Name != "one" || two.Route.Name != "two" {
+		t.Errorf("got %s and %s", one.Route.Name, two.Route.Name)
 	}
 	if one.Revision != 7 || two.Revision != 3 {
 		t.Errorf("revisions: got %d and %d, want the table's 7 and its own 3", one.Revision, two.Revision)

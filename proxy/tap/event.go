@@ -36,6 +36,10 @@ func newEvent(x *forward.Exchange) mesh.TapEvent {
 		RequestBytes:  x.RequestBytes,
 		ResponseBytes: x.ResponseBytes,
 		TLS:           x.TLS,
+		Object:        x.Object,
+	}
+	if x.Source != nil && x.Destination != nil {
+		ev.SourcePrincipal, ev.DestinationPrincipal = x.Source.Principal, x.Destination.Principal
 	}
 	if x.Details != forward.DetailsViaUpstream {
 		ev.Details = x.Details
@@ -47,7 +51,7 @@ func newEvent(x *forward.Exchange) mesh.TapEvent {
 	for i, a := range x.Attempts {
 		ev.Attempts[i] = mesh.Attempt{
 			Endpoint: a.Endpoint, StartMS: millis(a.Start), DurationMS: millis(a.Duration),
-			Status: a.Status, Flags: a.Flags.String(), Reason: cut(a.Reason, maxField),
+			Status: a.Status, Flags: a.Flags.String(), Reason: mesh.Shorten(a.Reason, maxField),
 		}
 		if !a.Workload.IsUnknown() {
 			ev.Attempts[i].Workload = a.Workload.Namespace + "/" + a.Workload.Name

@@ -12,6 +12,8 @@ import (
 
 const (
 	ticksPerSecond = int(time.Second / tick)
+	// maxField bounds what clients and services wrote into a field of an event.
+	maxField = 256
 	// reportEvery is how often totals are sent when there are no events.
 	reportEvery = time.Second
 )
@@ -86,14 +88,14 @@ func (s *session) offer(ev *mesh.TapEvent, headers forward.HeaderView, now time.
 // disclose copies the event as the session may see it.
 func (s *session) disclose(ev *mesh.TapEvent, headers forward.HeaderView) *mesh.TapEvent {
 	out := *ev
-	out.Path = redactTarget(ev.Path)
+	out.Path = mesh.RedactTarget(ev.Path)
 	// What clients and services wrote may be long, or no text at all.
 	for _, field := range []*string{&out.Method, &out.Authority, &out.GRPCStatus, &out.Details} {
-		*field = cut(*field, maxField)
+		*field = mesh.Shorten(*field, maxField)
 	}
 	if s.headers {
-		out.RequestHeaders = redactHeaders(headers.Request)
-		out.ResponseHeaders = redactHeaders(headers.Response)
+		out.RequestHeaders = mesh.RedactHeaders(headers.Request)
+		out.ResponseHeaders = mesh.RedactHeaders(headers.Response)
 	}
 	return &out
 }

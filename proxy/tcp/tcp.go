@@ -20,6 +20,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
+	"github.com/sidelight-mesh/sidelight/proxy/policy"
 )
 
 // Meter sees a connection's life, for metrics that cannot wait for its end.
@@ -51,9 +52,19 @@ const reportEvery = time.Second
 // Serve owns client until it returns: when both directions have ended, after
 // the idle timeout, or when ctx ends.
 func (p *Proxy) Serve(ctx context.Context, cfg *listen.Config, client net.Conn) {
-	x := p.exchange(cfg, client)
-	u, ok := p.engine.Upstream(cfg.Cluster)
+	info := listen.InfoOf(ctx)
+	x := p.exchange(cfg, client, info)
+	u, ok := p.engine.Upstream(x.Cluster)
+	verdict := cfg.Policy.Check(&policy.Request{
+		Principal: info.Principal, Source: info.Remote.Addr(), Destination: info.Local, SNI: info.SNI,
+	})
+	x.DryRun = verdict.DryRun
 	switch {
+	case verdict.Denied:
+		x.Details, x.Object = forward.RBACDetails(verdict), verdict.Objects
+		if ok {
+			x.Service = u.Service()
+		}
 	case !ok:
 		x.Flags, x.Details = forward.FlagNC, forward.DetailsClusterNotFound
 	case !u.AcquireConn():
@@ -66,28 +77,49 @@ func (p *Proxy) Serve(ctx context.Context, cfg *listen.Config, client net.Conn) 
 	p.end(x)
 }
 
-func (p *Proxy) exchange(cfg *listen.Config, client net.Conn) *forward.Exchange {
+func (p *Proxy) exchange(cfg *listen.Config, client net.Conn, info listen.Info) *forward.Exchange {
 	peers := p.engine.Peers()
 	x := &forward.Exchange{
 		Begin: time.Now(), Listener: cfg.Name, Direction: cfg.Direction, Protocol: mesh.TCP,
 		Source: peers.Unknown(), Destination: peers.Unknown(),
-		Cluster: cfg.Cluster, Revision: cfg.Revision,
+		Cluster: cfg.To(rand.Uint64()), Revision: cfg.Revision,
 		ClientAddr: client.RemoteAddr().String(), TLS: "none",
 	}
 	if cfg.Direction == listen.Inbound {
 		x.Destination = p.engine.Self()
+		if info.Mutual {
+			x.TLS = "mutual_tls"
+			x.Source, x.Destination = peers.Proven(x.Source, info.Principal), p.engine.ProvenSelf()
+		}
 	} else {
 		x.Source = p.engine.Self()
 	}
 	return x
 }
 
+// Rejected records a connection that the listener's TLS mode does not let in.
+func (p *Proxy) Rejected(cfg *listen.Config, client net.Addr, why string) {
+	peers := p.engine.Peers()
+	x := &forward.Exchange{
+		Begin: time.Now(), Listener: cfg.Name, Direction: cfg.Direction, Protocol: mesh.TCP,
+		Source: peers.Unknown(), Destination: p.engine.Self(), Cluster: cfg.Cluster, Revision: cfg.Revision,
+		Details: why, Object: cfg.TLSObject, ClientAddr: client.String(), TLS: "none",
+	}
+	if u, ok := p.engine.Upstream(cfg.Cluster); ok {
+		x.Service = u.Service()
+	}
+	if why == listen.RejectedPlainText {
+		x.Flags = forward.FlagNR
+	}
+	p.end(x)
+}
+
 // through connects and copies.
 func (p *Proxy) through(ctx context.Context, x *forward.Exchange, u *forward.Upstream, cfg *listen.Config, client net.Conn) {
 	x.Service = u.Service()
-	host := u.Hosts().Pick(rand.Uint64())
+	host := u.Pick(ctx, rand.Uint64(), nil, 0, rand.Uint64)
 	if host == nil {
-		x.Flags, x.Details = forward.FlagUH, forward.DetailsNoHealthyUpstream
+		x.Flags, x.Details, x.Object = forward.FlagUH, forward.DetailsNoHealthyUpstream, u.Config().Object
 		p.end(x)
 		return
 	}
@@ -123,7 +155,7 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 		u.Report(host, http.StatusServiceUnavailable)
 		a.Flags = forward.FlagUF
 		a.Reason = forward.ConnectReason(err)
-		x.Flags, x.Details = forward.FlagUF, forward.DetailsEarlyReset+"{remote_connection_failure}"
+		x.Flags, x.Details = forward.FlagUF, forward.ConnectDetails(err)
 	} else {
 		u.Report(host, http.StatusOK)
 		a.Reached = true
@@ -131,6 +163,10 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 		x.Own = begin
 		if x.Direction == listen.Outbound {
 			x.Destination = p.engine.Peers().Of(e.Workload)
+			if principal, secure := forward.PrincipalOf(server); secure {
+				a.Secure, a.Principal, x.TLS = true, principal, "mutual_tls"
+				x.Source, x.Destination = p.engine.ProvenSelf(), p.engine.Peers().Proven(x.Destination, principal)
+			}
 		}
 	}
 	x.Attempts = append(x.Attempts, a)
@@ -159,24 +195,17 @@ var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 type way struct {
 	src, dst net.Conn
 	bytes    atomic.Int64
-	last     *atomic.Int64 // when bytes last moved in either direction, ns
-	idle     time.Duration
 	err      error // nil after a proper end
 	reading  bool  // err came from src
 }
 
 // broke reports whether src broke the connection off.
-func (w *way) broke() bool {
-	var ne net.Error
-	return w.err != nil && w.reading && !errors.Is(w.err, net.ErrClosed) && (!errors.As(w.err, &ne) || !ne.Timeout())
-}
+func (w *way) broke() bool { return w.err != nil && w.reading && !errors.Is(w.err, net.ErrClosed) }
 
-// pump copies both directions until both have ended.
+// pump copies both directions until both have ended. Whether the connection is
+// idle is seen at the ticks, so that the copying itself asks for no time.
 func (p *Proxy) pump(x *forward.Exchange, client, server net.Conn, idle time.Duration) {
-	var last atomic.Int64
-	last.Store(time.Now().UnixNano())
-	up := &way{src: client, dst: server, last: &last, idle: idle}
-	down := &way{src: server, dst: client, last: &last, idle: idle}
+	up, down := &way{src: client, dst: server}, &way{src: server, dst: client}
 	done := make(chan *way, 2)
 	for _, w := range []*way{up, down} {
 		go func() {
@@ -184,18 +213,27 @@ func (p *Proxy) pump(x *forward.Exchange, client, server net.Conn, idle time.Dur
 			done <- w
 		}()
 	}
-	tick := time.NewTicker(reportEvery)
+	closeBoth := func() {
+		_ = client.Close()
+		_ = server.Close()
+	}
+	tick := time.NewTicker(min(reportEvery, max(idle/2, time.Millisecond)))
 	defer tick.Stop()
+	last := time.Now()
 	for ended := 0; ended < 2; {
 		select {
 		case w := <-done:
 			ended++
 			if w.err != nil { // a reset; there is nothing to wait for
-				_ = client.Close()
-				_ = server.Close()
+				closeBoth()
 			}
-		case <-tick.C:
-			p.report(x, up, down)
+		case now := <-tick.C:
+			switch {
+			case p.report(x, up, down):
+				last = now
+			case now.Sub(last) >= idle:
+				closeBoth()
+			}
 		}
 	}
 	p.report(x, up, down)
@@ -207,14 +245,19 @@ func (p *Proxy) pump(x *forward.Exchange, client, server net.Conn, idle time.Dur
 	}
 }
 
-// report counts what moved since the last report.
-func (p *Proxy) report(x *forward.Exchange, up, down *way) {
+// report counts what moved since the last report, and tells whether anything
+// did.
+func (p *Proxy) report(x *forward.Exchange, up, down *way) bool {
 	sent, received := up.bytes.Load()-x.RequestBytes, down.bytes.Load()-x.ResponseBytes
 	x.RequestBytes += sent
 	x.ResponseBytes += received
-	if p.meter != nil && (sent > 0 || received > 0) {
+	if sent == 0 && received == 0 {
+		return false
+	}
+	if p.meter != nil {
 		p.meter.Moved(x, sent, received)
 	}
+	return true
 }
 
 // copy moves bytes one way, then half-closes.
@@ -222,7 +265,7 @@ func (w *way) copy() {
 	buf := buffers.Get().(*[16 << 10]byte)
 	defer buffers.Put(buf)
 	for {
-		n, err := w.read(buf[:])
+		n, err := w.src.Read(buf[:])
 		if n > 0 {
 			if _, werr := w.dst.Write(buf[:n]); werr != nil {
 				w.err = werr
@@ -240,26 +283,5 @@ func (w *way) copy() {
 			w.err, w.reading = err, true
 			return
 		}
-	}
-}
-
-// read waits for bytes, no longer than the connection may be idle. Bytes in the
-// other direction count as life.
-func (w *way) read(p []byte) (int, error) {
-	for {
-		deadline := time.Unix(0, w.last.Load()).Add(w.idle)
-		_ = w.src.SetReadDeadline(deadline)
-		n, err := w.src.Read(p)
-		if n > 0 {
-			w.last.Store(time.Now().UnixNano())
-		}
-		var ne net.Error
-		if err != nil && errors.As(err, &ne) && ne.Timeout() && time.Since(time.Unix(0, w.last.Load())) < w.idle {
-			if n > 0 {
-				return n, nil
-			}
-			continue
-		}
-		return n, err
 	}
 }

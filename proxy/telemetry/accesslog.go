@@ -67,6 +67,10 @@ type line struct {
 	Destination string    `json:"destination"`
 	Service     string    `json:"service,omitempty"`
 	Client      string    `json:"downstream_remote_address"`
+	TLS         string    `json:"connection_security"`
+	SourceID    string    `json:"source_principal,omitempty"`
+	DestID      string    `json:"destination_principal,omitempty"`
+	DryRun      string    `json:"dry_run_denied,omitempty"`
 	RequestID   string    `json:"request_id,omitempty"`
 	TraceID     string    `json:"trace_id,omitempty"`
 }
@@ -83,6 +87,7 @@ func (l *AccessLog) Done(x *forward.Exchange) {
 		Cluster: x.Cluster, Route: x.RouteName,
 		Source: peerName(x.Source.Workload), Destination: peerName(x.Destination.Workload),
 		Service: x.Service.Host, Client: x.ClientAddr,
+		TLS: x.TLS, SourceID: x.Source.Principal, DestID: x.Destination.Principal, DryRun: x.DryRun,
 		RequestID: x.RequestID, TraceID: x.Trace.ID.String(),
 	}
 	if x.Protocol == mesh.TCP {

@@ -14,6 +14,7 @@ import (
 type Clusters interface {
 	Upstreams() []*forward.Upstream
 	MirrorsDropped() uint64
+	Lookups() (all, failed uint64)
 }
 
 // RegisterClusters shows the levels of clusters. They are read when somebody
@@ -43,10 +44,15 @@ func (c clusterLevels) Collect(out chan<- prometheus.Metric) {
 	active := desc(mesh.MetricUpstreamRequestsActive, "Tries under way.", mesh.LabelCluster)
 	pending := desc(mesh.MetricUpstreamRequestsPending, "Tries that wait for a connection.", mesh.LabelCluster)
 	dropped := desc(mesh.MetricMirrorsDropped, "Mirrored requests that were not sent.")
+	lookups := desc(mesh.MetricDNSLookups, "Lookups of names in DNS clusters. One that failed changes nothing.", "result")
 	put := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, kind, value, labels...)
 	}
 	put(dropped, prometheus.CounterValue, float64(c.clusters.MirrorsDropped()))
+	if all, failed := c.clusters.Lookups(); all > 0 {
+		put(lookups, prometheus.CounterValue, float64(all-failed), "ok")
+		put(lookups, prometheus.CounterValue, float64(failed), "failed")
+	}
 	for _, u := range c.clusters.Upstreams() {
 		config, levels := u.Config(), u.Levels()
 		limits := &config.Limits

@@ -18,7 +18,11 @@ import (
 const (
 	maxEdges    = 2000
 	maxOutcomes = 64 // per edge
+	mostSeries  = 8192
 )
+
+// exemplarEvery bounds what exemplars cost: one an outcome in so long a time.
+const exemplarEvery = time.Second
 
 // istioBuckets are Envoy's, in ms or bytes.
 var istioBuckets = []float64{
@@ -30,6 +34,7 @@ var istioBuckets = []float64{
 type Metrics struct {
 	requests, responses               *prometheus.CounterVec
 	attempts, connections             *prometheus.CounterVec
+	requestMsgs, responseMsgs         *prometheus.CounterVec
 	duration, requestSize, answerSize *prometheus.HistogramVec
 	tcpOpened, tcpClosed              *prometheus.CounterVec
 	tcpSent, tcpReceived              *prometheus.CounterVec
@@ -37,12 +42,15 @@ type Metrics struct {
 	added                             *prometheus.HistogramVec
 	addedSource, addedDestination     prometheus.Observer
 	limited                           *prometheus.CounterVec
+	dryRun                            *prometheus.CounterVec
 	spansDropped                      *prometheus.CounterVec
 	logDropped                        prometheus.Counter
 
 	edges     sync.Map // edgeKey -> *edge
 	edgeCount atomic.Int64
 	edgeLimit int64
+
+	outcomeCount, outcomeLimit atomic.Int64 // over all edges
 }
 
 // NewMetrics registers the metrics.
@@ -52,18 +60,20 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	answer := slices.Concat(outcome, []string{mesh.LabelResponseSource, mesh.LabelDetails, mesh.LabelConfigObject})
 	tcp := slices.Concat(edge, []string{mesh.LabelFlags})
 	m := &Metrics{
-		edgeLimit:   maxEdges,
-		requests:    counter(mesh.MetricRequests, "Requests, by who called whom and how it ended.", outcome),
-		responses:   counter(mesh.MetricResponses, "Answers, by who gave them and why.", answer),
-		attempts:    counter(mesh.MetricAttempts, "Tries at an upstream.", edge),
-		connections: counter(mesh.MetricUpstreamConnections, "Upstream connections opened.", edge),
-		duration:    histogram(mesh.MetricDuration, "Duration of requests in milliseconds.", outcome, istioBuckets),
-		requestSize: histogram(mesh.MetricRequestBytes, "Size of requests with headers.", outcome, istioBuckets),
-		answerSize:  histogram(mesh.MetricResponseBytes, "Size of answers with headers.", outcome, istioBuckets),
-		tcpOpened:   counter(mesh.MetricTCPOpened, "TCP connections opened.", tcp),
-		tcpClosed:   counter(mesh.MetricTCPClosed, "TCP connections closed.", tcp),
-		tcpSent:     counter(mesh.MetricTCPSentBytes, "Bytes of TCP connections in the direction of answers.", tcp),
-		tcpReceived: counter(mesh.MetricTCPReceivedBytes, "Bytes of TCP connections in the direction of requests.", tcp),
+		edgeLimit:    maxEdges,
+		requests:     counter(mesh.MetricRequests, "Requests, by who called whom and how it ended.", outcome),
+		responses:    counter(mesh.MetricResponses, "Answers, by who gave them and why.", answer),
+		attempts:     counter(mesh.MetricAttempts, "Tries at an upstream.", edge),
+		requestMsgs:  counter(mesh.MetricRequestMessages, "gRPC messages sent by clients.", edge),
+		responseMsgs: counter(mesh.MetricResponseMessages, "gRPC messages sent by servers.", edge),
+		connections:  counter(mesh.MetricUpstreamConnections, "Upstream connections opened.", edge),
+		duration:     histogram(mesh.MetricDuration, "Duration of requests in milliseconds.", outcome, istioBuckets),
+		requestSize:  histogram(mesh.MetricRequestBytes, "Size of requests with headers.", outcome, istioBuckets),
+		answerSize:   histogram(mesh.MetricResponseBytes, "Size of answers with headers.", outcome, istioBuckets),
+		tcpOpened:    counter(mesh.MetricTCPOpened, "TCP connections opened.", tcp),
+		tcpClosed:    counter(mesh.MetricTCPClosed, "TCP connections closed.", tcp),
+		tcpSent:      counter(mesh.MetricTCPSentBytes, "Bytes of TCP connections in the direction of answers.", tcp),
+		tcpReceived:  counter(mesh.MetricTCPReceivedBytes, "Bytes of TCP connections in the direction of requests.", tcp),
 		tcpActive: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: mesh.MetricActiveConnections, Help: "TCP connections open now.",
 		}, edge),
@@ -72,19 +82,22 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5}),
 		limited: counter("sidelight_series_limited_total",
 			"Exchanges counted under coarser labels because a bound on series was reached.", []string{"kind"}),
+		dryRun: counter(mesh.MetricDryRunDenied,
+			"Requests and connections that a policy on trial would have denied.", []string{"policy"}),
 		spansDropped: counter(mesh.MetricSpansDropped, "Spans that did not reach the collector.", []string{"reason"}),
 		logDropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sidelight_access_log_dropped_total", Help: "Access log lines dropped because the log was too slow.",
 		}),
 	}
+	m.outcomeLimit.Store(mostSeries)
 	m.addedSource = m.added.WithLabelValues(string(mesh.FromSource))
 	m.addedDestination = m.added.WithLabelValues(string(mesh.FromDestination))
 	for _, reason := range []string{reasonQueueFull, reasonExport} {
 		m.spansDropped.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.requests, m.responses, m.attempts, m.connections, m.duration, m.requestSize,
+	reg.MustRegister(m.requests, m.responses, m.attempts, m.connections, m.requestMsgs, m.responseMsgs, m.duration, m.requestSize,
 		m.answerSize, m.tcpOpened, m.tcpClosed, m.tcpSent, m.tcpReceived, m.tcpActive, m.added,
-		m.limited, m.spansDropped, m.logDropped)
+		m.limited, m.dryRun, m.spansDropped, m.logDropped)
 	return m
 }
 
@@ -99,6 +112,7 @@ func histogram(name, help string, labels []string, buckets []float64) *prometheu
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  160,
 		NativeHistogramMinResetDuration: time.Hour,
+		NativeHistogramMaxExemplars:     4,
 	}, labels)
 }
 
@@ -107,7 +121,8 @@ type edge struct {
 	m      *Metrics
 	labels []string
 
-	attempts, connections prometheus.Counter
+	attempts, connections     prometheus.Counter
+	requestMsgs, responseMsgs prometheus.Counter // nil unless gRPC
 
 	outcomes sync.Map // outcomeKey -> *outcome
 	count    atomic.Int64
@@ -116,6 +131,22 @@ type edge struct {
 type outcome struct {
 	requests, responses               prometheus.Counter
 	duration, requestSize, answerSize prometheus.Observer
+
+	exemplarAt atomic.Int64 // Unix nanoseconds of the last
+}
+
+// observe notes a duration, now and then with the trace that shows one like it.
+func (o *outcome) observe(x *forward.Exchange, sampled bool) {
+	ms := float64(x.Duration) / float64(time.Millisecond)
+	end := x.Begin.Add(x.Duration).UnixNano()
+	last := o.exemplarAt.Load()
+	if sampled && end-last >= int64(exemplarEvery) && o.exemplarAt.CompareAndSwap(last, end) {
+		if e, ok := o.duration.(prometheus.ExemplarObserver); ok {
+			e.ObserveWithExemplar(ms, prometheus.Labels{"trace_id": x.Trace.ID.String()})
+			return
+		}
+	}
+	o.duration.Observe(ms)
 }
 
 // Active is always true: counters are the one thing that never samples.
@@ -126,6 +157,9 @@ func (m *Metrics) Active() bool { return true }
 // A mirrored request is counted in sidelight_* only: Istio's metrics, where the
 // client's side counts no copies, would show more requests than there were.
 func (m *Metrics) Done(x *forward.Exchange) {
+	if x.DryRun != "" {
+		m.dryRun.WithLabelValues(x.DryRun).Inc() // the rules of this sidecar's own configuration: few
+	}
 	if x.Protocol == mesh.TCP {
 		return
 	}
@@ -138,7 +172,7 @@ func (m *Metrics) Done(x *forward.Exchange) {
 		return
 	}
 	o.requests.Inc()
-	o.duration.Observe(float64(x.Duration) / float64(time.Millisecond))
+	o.observe(x, x.Trace.Sampled && !x.Trace.ID.IsZero())
 	o.requestSize.Observe(float64(x.RequestBytes))
 	o.answerSize.Observe(float64(x.ResponseBytes))
 	if x.Direction == listen.Inbound {
@@ -146,6 +180,13 @@ func (m *Metrics) Done(x *forward.Exchange) {
 	} else {
 		m.addedSource.Observe(x.Own.Seconds())
 	}
+}
+
+// Messages counts the messages of a gRPC stream.
+func (m *Metrics) Messages(x *forward.Exchange, requests, responses int64) {
+	e := m.edge(keyOf(x))
+	e.requestMsgs.Add(float64(requests))
+	e.responseMsgs.Add(float64(responses))
 }
 
 // edge finds or makes the series of an edge. Above the bound, who is at the
@@ -167,11 +208,16 @@ func (m *Metrics) edge(k edgeKey) *edge {
 		}
 	}
 	labels := k.values()
-	made, loaded := m.edges.LoadOrStore(k, &edge{
+	fresh := &edge{
 		m: m, labels: labels,
 		attempts:    m.attempts.WithLabelValues(labels...),
 		connections: m.connections.WithLabelValues(labels...),
-	})
+	}
+	if k.protocol == mesh.GRPC {
+		fresh.requestMsgs = m.requestMsgs.WithLabelValues(labels...)
+		fresh.responseMsgs = m.responseMsgs.WithLabelValues(labels...)
+	}
+	made, loaded := m.edges.LoadOrStore(k, fresh)
 	if !loaded {
 		m.edgeCount.Add(1)
 	}
@@ -185,7 +231,7 @@ func (e *edge) outcome(k outcomeKey) *outcome {
 	if o, ok := e.outcomes.Load(k); ok {
 		return o.(*outcome)
 	}
-	if e.count.Load() >= maxOutcomes {
+	if e.count.Load() >= maxOutcomes || e.m.outcomeCount.Load() >= e.m.outcomeLimit.Load() {
 		e.m.limited.WithLabelValues("outcome").Inc()
 		k = k.coarse()
 		if o, ok := e.outcomes.Load(k); ok {
@@ -203,6 +249,7 @@ func (e *edge) outcome(k outcomeKey) *outcome {
 	made, loaded := e.outcomes.LoadOrStore(k, fresh)
 	if !loaded {
 		e.count.Add(1)
+		e.m.outcomeCount.Add(1)
 	}
 	return made.(*outcome)
 }

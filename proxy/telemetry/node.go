@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"runtime/metrics"
 	"strconv"
 	"time"
 
@@ -25,8 +26,9 @@ type Node struct {
 type nodeCollector struct {
 	node Node
 
-	info, build, uptime                   *prometheus.Desc
-	accepted, active, refused, unread, rq *prometheus.Desc
+	memory, heap                                    *prometheus.Desc
+	info, build, uptime                             *prometheus.Desc
+	accepted, active, refused, insecure, unread, rq *prometheus.Desc
 }
 
 // RegisterNode registers the metrics about the sidecar itself, but for the
@@ -41,10 +43,14 @@ func RegisterNode(reg prometheus.Registerer, n Node) error {
 			"node", "workload", "namespace", "build", "revision"),
 		build:    desc(mesh.MetricBuild, "1, with the version.", "component", "tag"),
 		uptime:   desc("envoy_server_uptime", "Seconds since the start."),
+		memory:   desc("envoy_server_memory_allocated", "Bytes in use on the heap, under Envoy's name."),
+		heap:     desc("envoy_server_memory_heap_size", "Bytes that the heap holds, under Envoy's name."),
 		accepted: desc("sidelight_downstream_connections_accepted_total", "Connections accepted."),
 		active:   desc("sidelight_downstream_connections_active", "Connections open now."),
 		refused: desc("sidelight_downstream_connections_refused_total",
 			"Connections closed at once: over the limit, or nothing configured."),
+		insecure: desc("sidelight_downstream_connections_insecure_total",
+			"Connections closed because they did not fit the listener's TLS mode: plain text under STRICT, or a handshake that failed."),
 		unread: desc("sidelight_downstream_unreadable_requests_total", "Requests that could not be read."),
 		rq:     desc("sidelight_downstream_requests_active", "Requests under way."),
 	})
@@ -66,9 +72,34 @@ func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.info, 1, n.ID, n.Workload.Name, n.Workload.Namespace, n.Build, strconv.FormatUint(rev, 10))
 	gauge(c.build, 1, "proxy", n.Build)
 	gauge(c.uptime, time.Since(n.StartedAt).Seconds())
+	used := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	metrics.Read(used)
+	gauge(c.memory, float64(used[0].Value.Uint64()))
+	gauge(c.heap, float64(used[0].Value.Uint64()+used[1].Value.Uint64()+used[2].Value.Uint64()))
 	count(c.accepted, sockets.Accepted)
 	gauge(c.active, float64(sockets.Active))
 	count(c.refused, sockets.Refused)
 	count(c.unread, sockets.Broken)
+	count(c.insecure, sockets.Insecure)
 	gauge(c.rq, float64(n.Requests()))
+}
+
+// RegisterCertificate registers when the sidecar's certificate came and when it
+// ends, in Unix seconds: 0 while there is none. A sidecar that was not told where
+// to get one has neither.
+func RegisterCertificate(reg prometheus.Registerer, current func() (received, ends int64)) error {
+	gauge := func(name, help string, value func() int64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+	}
+	for _, c := range []prometheus.Collector{
+		gauge(mesh.MetricCertificateExpiry, "When the sidecar's certificate ends, 0 while it has none.",
+			func() int64 { _, ends := current(); return ends }),
+		gauge(mesh.MetricCertificateReceived, "When the sidecar's certificate was taken into use, 0 while it has none.",
+			func() int64 { received, _ := current(); return received }),
+	} {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 )
 
-// Spans makes spans of sampled exchanges. It is an Observer.
+// Spans makes spans of sampled exchanges, and of failed ones although they were
+// not sampled (ADR 38). It is an Observer.
 //
 // Spans are made whole when an exchange has ended, because only then is it
 // known whether its tries deserve spans of their own. Their identifiers were
@@ -25,6 +26,7 @@ type Spans struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
 	queue    *spanQueue
+	errors   bool
 }
 
 // SpanOptions say whose spans these are and where they go.
@@ -33,6 +35,7 @@ type SpanOptions struct {
 	NodeID   string
 	Exporter sdktrace.SpanExporter
 	Metrics  *Metrics
+	Errors   bool // failed exchanges have spans, sampled or not
 }
 
 // NewSpans starts the export; Shutdown ends it.
@@ -51,7 +54,7 @@ func NewSpans(o SpanOptions) *Spans {
 		sdktrace.WithIDGenerator(drawn{}),
 		sdktrace.WithSpanProcessor(queue),
 	)
-	return &Spans{provider: provider, tracer: provider.Tracer("sidelight-proxy"), queue: queue}
+	return &Spans{provider: provider, tracer: provider.Tracer("sidelight-proxy"), queue: queue, errors: o.Errors}
 }
 
 // Shutdown sends what is queued, until ctx ends.
@@ -62,7 +65,10 @@ func (s *Spans) Active() bool { return true }
 
 // Done makes the spans of an exchange.
 func (s *Spans) Done(x *forward.Exchange) {
-	if !x.Trace.Sampled || x.Trace.Span.IsZero() || x.Protocol == mesh.TCP {
+	if x.Trace.Span.IsZero() || x.Protocol == mesh.TCP || x.Mirror && !x.Trace.Sampled {
+		return
+	}
+	if !x.Trace.Sampled && (!s.errors || !x.Failed()) {
 		return
 	}
 	kind := trace.SpanKindClient
@@ -83,6 +89,9 @@ func (s *Spans) Done(x *forward.Exchange) {
 		for i := range x.Attempts {
 			s.attempt(ctx, x, i)
 		}
+	}
+	if !x.Trace.Sampled {
+		span.SetAttributes(attribute.String("sidelight.sampled_by", "error"))
 	}
 	if x.Failed() {
 		span.SetStatus(codes.Error, failure(x))
@@ -150,6 +159,10 @@ func attributes(x *forward.Exchange) []attribute.KeyValue {
 	)
 	if x.Object != "" {
 		list = append(list, attribute.String("sidelight.object", x.Object))
+	}
+	if x.TLS == "mutual_tls" {
+		list = append(list, attribute.String("sidelight.source.principal", x.Source.Principal),
+			attribute.String("sidelight.destination.principal", x.Destination.Principal))
 	}
 	if x.GRPCStatus != "" {
 		list = append(list, grpcStatus(x.GRPCStatus))

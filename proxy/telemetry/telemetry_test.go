@@ -94,6 +94,8 @@ func TestMetricsGolden(t *testing.T) {
 
 	x = outbound() // gRPC, at the receiving side, from a stranger
 	x.Direction, x.Protocol, x.GRPCStatus, x.Source = listen.Inbound, mesh.GRPC, "14", nobodyX
+	m.Messages(x, 3, 1)
+	m.Messages(x, 0, 2)
 	m.Done(x)
 
 	x = outbound() // no route, no service
@@ -214,12 +216,13 @@ func attr(s sdktrace.ReadOnlySpan, key string) string {
 
 func TestSpans(t *testing.T) {
 	e := &exporter{}
-	s := NewSpans(SpanOptions{Workload: tickets.Workload, NodeID: "tickets-1", Exporter: e, Metrics: NewMetrics(prometheus.NewRegistry())})
+	s := NewSpans(SpanOptions{Workload: tickets.Workload, NodeID: "tickets-1", Exporter: e, Metrics: NewMetrics(prometheus.NewRegistry()), Errors: true})
 	s.Done(outbound())
 	unsampled := outbound()
 	unsampled.Trace.Sampled = false
-	s.Done(unsampled)
+	s.Done(unsampled) // leaves no span
 	failed := outbound()
+	failed.Trace.Sampled = false // but an error does
 	failed.Status, failed.Details, failed.Object = 504, "upstream_per_try_timeout", "VirtualService cinema/payments"
 	failed.Flags = forward.FlagUT | forward.FlagURX
 	failed.Attempts[0].Reason, failed.Attempts[0].Status = "per-try timeout 1s", 0
@@ -254,6 +257,9 @@ func TestSpans(t *testing.T) {
 	if first.Name() != "attempt 1" || second.Name() != "attempt 2" || first.Parent().SpanID() != whole.SpanContext().SpanID() ||
 		first.SpanContext().SpanID() == second.SpanContext().SpanID() || first.Status().Description != "per-try timeout 1s" {
 		t.Errorf("attempts %s %s under %s", first.Name(), second.Name(), first.Parent().SpanID())
+	}
+	if attr(ok, "sidelight.sampled_by") != "" || attr(whole, "sidelight.sampled_by") != "error" {
+		t.Errorf("sampled by %q and %q", attr(ok, "sidelight.sampled_by"), attr(whole, "sidelight.sampled_by"))
 	}
 	if whole.Parent().IsValid() || whole.Status().Code.String() != "Error" || attr(whole, "sidelight.object") != "VirtualService cinema/payments" {
 		t.Errorf("parent %s, status %v", whole.Parent().SpanID(), whole.Status())

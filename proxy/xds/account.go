@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -31,6 +32,7 @@ type running struct {
 	version  string
 	revision uint64
 	at       time.Time
+	packed   *anypb.Any // shared with the store, for dumps
 }
 
 func newAccount() *account {
@@ -45,7 +47,7 @@ func (a *account) applied(c *candidate, at time.Time) {
 	for kind, t := range c.types {
 		for name, r := range t.resources {
 			key := resourceKey{kind, name}
-			now := running{version: r.version, revision: r.revision, at: at}
+			now := running{version: r.version, revision: r.revision, at: at, packed: r.packed}
 			if before, ok := a.runs[key]; ok && before.version == r.version && before.revision == r.revision {
 				now.at = before.at
 			}
@@ -182,13 +184,27 @@ func (c *Client) Configured() bool {
 	return c.account.any
 }
 
-// appliedMessage gives the whole account in the agent stream's form.
-func (c *Client) appliedMessage() *meshv1.Applied {
+// teller tells the account on one agent stream: whole, and then what changed.
+type teller struct {
+	told map[resourceKey]toldOf // nil: nothing yet
+}
+
+// toldOf is what was told of a resource. When it was applied is not told anew.
+type toldOf struct{ version, reason, refused string }
+
+// message gives what is to be told now.
+func (l *teller) message(c *Client) *meshv1.Applied {
 	resources := c.account.resources(c.store.refusals())
 	c.account.mu.Lock()
-	m := &meshv1.Applied{Revision: c.account.revision, FromDisk: c.account.fromDisk}
+	m := &meshv1.Applied{Revision: c.account.revision, FromDisk: c.account.fromDisk, Partial: l.told != nil}
 	c.account.mu.Unlock()
+	told := make(map[resourceKey]toldOf, len(resources))
 	for _, r := range resources {
+		key, now := resourceKey{r.Type, r.Name}, toldOf{r.Version, r.Error, r.ErrorVersion}
+		told[key] = now
+		if was, known := l.told[key]; known && was == now {
+			continue
+		}
 		x := &meshv1.AppliedResource{
 			TypeUrl: mesh.TypeURL(r.Type), Name: r.Name, Version: r.Version, Error: r.Error, ErrorVersion: r.ErrorVersion,
 		}
@@ -197,5 +213,11 @@ func (c *Client) appliedMessage() *meshv1.Applied {
 		}
 		m.Resources = append(m.Resources, x)
 	}
+	for key := range l.told {
+		if _, still := told[key]; !still {
+			m.Resources = append(m.Resources, &meshv1.AppliedResource{TypeUrl: mesh.TypeURL(key.kind), Name: key.name})
+		}
+	}
+	l.told = told
 	return m
 }

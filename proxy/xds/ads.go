@@ -59,7 +59,7 @@ func (c *Client) serveADS(ctx context.Context, conn *grpc.ClientConn, server str
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.metrics.attempts.WithLabelValues("ads").Inc()
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	stream, err := c.openADS(ctx, conn)
 	if err != nil {
 		return false, fmt.Errorf("open ADS stream: %w", err)
 	}
@@ -93,11 +93,26 @@ func (c *Client) serveADS(ctx context.Context, conn *grpc.ClientConn, server str
 			}
 			return answered, errors.New("ADS stream: broke while stalled")
 		}
+		if c.opts.Fault.Slow > 0 && c.Configured() && !sleep(ctx, c.opts.Fault.Slow) {
+			return answered, ctx.Err()
+		}
 		if requests, err = c.receive(subs, resp, time.Now()); err != nil {
 			return answered, fmt.Errorf("ADS stream: %w", err)
 		}
 		answered = true
 	}
+}
+
+func (c *Client) openADS(ctx context.Context, conn *grpc.ClientConn) (adsStream, error) {
+	ads := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
+	if !c.opts.StateOfTheWorld {
+		return ads.DeltaAggregatedResources(ctx)
+	}
+	stream, err := ads.StreamAggregatedResources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return newWorldStream(stream), nil
 }
 
 // subscribe gives the requests that bring the stream in line with what the
@@ -161,7 +176,7 @@ func (c *Client) translateAll(subs *subscriptions, kind string, resp *discoveryv
 		seen[name] = true
 		var translated *resource
 		if err == nil {
-			translated, err = c.translator.translate(kind, name, r.GetVersion(), revision, r.GetResource())
+			translated, err = c.translator.translateAfter(c.store.held(kind, name), kind, name, r.GetVersion(), revision, r.GetResource())
 		}
 		if err != nil {
 			bad = append(bad, offender{name, refusal{version: r.GetVersion(), reason: err.Error(), at: now}})

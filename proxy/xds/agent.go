@@ -111,6 +111,13 @@ func (c *Client) writeAgent(ctx context.Context, stream grpc.BidiStreamingClient
 		batches = c.opts.Taps.Batches()
 	}
 	c.account.notify()
+	var told teller
+	if err := c.sendIdentity(stream); err != nil {
+		return err
+	}
+	if err := c.sendLife(stream); err != nil {
+		return err
+	}
 	beat := time.NewTicker(c.heartbeatEvery)
 	defer beat.Stop()
 	for {
@@ -121,9 +128,23 @@ func (c *Client) writeAgent(ctx context.Context, stream grpc.BidiStreamingClient
 		case <-ended:
 			return errEnded
 		case <-c.account.changed:
-			m.Message = &meshv1.AgentMessage_Applied{Applied: c.appliedMessage()}
+			m.Message = &meshv1.AgentMessage_Applied{Applied: told.message(c)}
 		case batch := <-batches:
 			m.Message = &meshv1.AgentMessage_Tap{Tap: batch}
+		case ejection := <-c.opts.Ejections:
+			m.Message = &meshv1.AgentMessage_Ejection{Ejection: ejection}
+		case <-c.opts.IdentityChanged:
+			if err := c.sendIdentity(stream); err != nil {
+				return err
+			}
+			continue
+		case <-c.opts.LifeChanged:
+			if err := c.sendLife(stream); err != nil {
+				return err
+			}
+			continue
+		case told := <-c.farewell:
+			return c.sendFarewell(ctx, stream, ended, told)
 		case <-beat.C:
 			m.Message = &meshv1.AgentMessage_Heartbeat{Heartbeat: c.heartbeat()}
 		}
@@ -135,6 +156,65 @@ func (c *Client) writeAgent(ctx context.Context, stream grpc.BidiStreamingClient
 			return sendError(err)
 		}
 	}
+}
+
+// sendIdentity tells which certificate is used.
+func (c *Client) sendIdentity(stream grpc.BidiStreamingClient[meshv1.AgentMessage, meshv1.ServerMessage]) error {
+	if c.opts.Identity == nil {
+		return nil
+	}
+	id := c.opts.Identity()
+	if id == nil {
+		return nil
+	}
+	err := stream.Send(&meshv1.AgentMessage{Message: &meshv1.AgentMessage_Identity{Identity: meshv1.FromIdentity(*id)}})
+	if err != nil {
+		return sendError(err)
+	}
+	return nil
+}
+
+// sendLife tells how far the sidecar and its application have come.
+func (c *Client) sendLife(stream grpc.BidiStreamingClient[meshv1.AgentMessage, meshv1.ServerMessage]) error {
+	if c.opts.Life == nil {
+		return nil
+	}
+	if err := stream.Send(&meshv1.AgentMessage{Message: &meshv1.AgentMessage_Life{Life: meshv1.FromLife(c.opts.Life())}}); err != nil {
+		return sendError(err)
+	}
+	return nil
+}
+
+// Farewell tells the control plane a last time what Options.Life gives, and
+// returns when it has heard that or when ctx ends. Nothing is told afterwards.
+func (c *Client) Farewell(ctx context.Context) {
+	told := make(chan struct{})
+	select {
+	case c.farewell <- told:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-told:
+	case <-ctx.Done():
+	}
+}
+
+// sendFarewell ends the stream from this side and waits for the server's end of
+// it: cancelled at once, the stream would take its last message with it.
+func (c *Client) sendFarewell(ctx context.Context, stream grpc.BidiStreamingClient[meshv1.AgentMessage, meshv1.ServerMessage], ended <-chan struct{}, told chan<- struct{}) error {
+	defer close(told)
+	if err := c.sendLife(stream); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return sendError(err)
+	}
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	return errEnded
 }
 
 func (c *Client) heartbeat() *meshv1.Heartbeat {

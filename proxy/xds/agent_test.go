@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -60,19 +61,23 @@ func TestAgentTellsWhoAndWhat(t *testing.T) {
 	if hello.ID != testNode || hello.Build != "1.2.3" || hello.Workload.Name != "web-v1" || hello.Address != "127.0.0.1:15020" || first.GetHello().GetPid() == 0 {
 		t.Errorf("the first message is %v, want a full hello", first)
 	}
+	got := map[string]bool{}
 	applied := cp.agents.next(t, "whole account", func(m *meshv1.AgentMessage) bool {
+		if a := m.GetApplied(); a != nil && !a.GetPartial() {
+			clear(got)
+		}
+		for _, r := range m.GetApplied().GetResources() {
+			got[mesh.TypeName(r.GetTypeUrl())+" "+r.GetName()] = r.GetVersion() != "" && r.GetAppliedAt().IsValid() && r.GetError() == ""
+		}
 		return m.GetApplied().GetRevision() == 4
 	}).GetApplied()
-	got := map[string]bool{}
-	for _, r := range applied.GetResources() {
-		got[mesh.TypeName(r.GetTypeUrl())+" "+r.GetName()] = r.GetVersion() != "" && r.GetAppliedAt().IsValid() && r.GetError() == ""
-	}
 	want := map[string]bool{"listener outbound": true, "route main": true, "cluster catalog": true, "endpoint catalog": true}
 	if diff := cmp.Diff(want, got); diff != "" || applied.GetFromDisk() {
 		t.Errorf("account (-want +got), from disk %v:\n%s", applied.GetFromDisk(), diff)
 	}
 
-	// A refusal is in the next account, beside the version that still runs.
+	// A refusal is in the next account, beside the version that still runs, and
+	// nothing else that did not change.
 	cp.set(t, "5", listener("outbound", "main"), badRoutes("main"), edsCluster("catalog"), endpoints("catalog", 8080))
 	applied = cp.agents.next(t, "account with the refusal", func(m *meshv1.AgentMessage) bool {
 		for _, r := range m.GetApplied().GetResources() {
@@ -82,6 +87,9 @@ func TestAgentTellsWhoAndWhat(t *testing.T) {
 		}
 		return false
 	}).GetApplied()
+	if !applied.GetPartial() || slices.ContainsFunc(applied.GetResources(), func(r *meshv1.AppliedResource) bool { return r.GetName() == "outbound" }) {
+		t.Errorf("what did not change is told again: %v", applied)
+	}
 	for _, r := range applied.GetResources() {
 		if r.GetName() == "main" && (r.GetVersion() == "" || r.GetErrorVersion() == "" || r.GetVersion() == r.GetErrorVersion()) {
 			t.Errorf("the refused route says %v", r)

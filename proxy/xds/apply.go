@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 const (
@@ -54,6 +52,7 @@ func (c *Client) runApplier(ctx context.Context) {
 // before the next look, 0 when only news are worth one.
 func (a *applier) step(now time.Time) time.Duration {
 	next := a.store.candidate()
+	a.opts.Fault.keep(next, a.active)
 	needs := next.needs()
 	a.account.waitsFor(needs)
 	if a.upToDate(next) {
@@ -126,7 +125,7 @@ func (a *applier) maybeStall(next *candidate) {
 	if !a.opts.Fault.StallAfterFirst || a.stalled.Load() {
 		return
 	}
-	if next.types[mesh.TypeCluster].live && next.types[mesh.TypeListener].live {
+	if next.complete() {
 		a.stalled.Store(true)
 		a.log.Warn("fault: reads no more configuration")
 	}

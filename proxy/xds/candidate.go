@@ -8,6 +8,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
 )
 
 // candidate is an accepted configuration that may be applied.
@@ -31,9 +32,11 @@ func (c *candidate) needs() []need {
 		}
 	}
 	for _, r := range c.types[mesh.TypeListener].resources {
-		if r.listener.RouteName != "" {
-			c.require(mesh.TypeRoute, r.listener.RouteName, missing)
-		}
+		r.listener.Each(func(l *listen.Config) {
+			if l.RouteName != "" {
+				c.require(mesh.TypeRoute, l.RouteName, missing)
+			}
+		})
 		c.requireClusters(r, missing)
 	}
 	for _, r := range c.types[mesh.TypeRoute].resources {

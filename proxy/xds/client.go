@@ -48,6 +48,7 @@ type Taps interface {
 type Options struct {
 	Node           mesh.Node
 	ServiceAccount string
+	Locality       string // "region/zone/sub-zone"; "" = not known
 	Ports          Ports
 
 	Servers     []string                         // "host:port", tried in turn
@@ -55,8 +56,22 @@ type Options struct {
 	Dial        func(ctx context.Context, address string) (net.Conn, error)
 
 	Runtime        Runtime
-	Taps           Taps          // nil = none
-	ActiveRequests func() uint64 // for heartbeats; nil = 0
+	Taps           Taps                    // nil = none
+	ActiveRequests func() uint64           // for heartbeats; nil = 0
+	Ejections      <-chan *meshv1.Ejection // to be told to the control plane; nil = none
+	// Identity gives the certificate that is used, nil for none; it changes when
+	// IdentityChanged has a token. Both nil: the sidecar has no identity.
+	Identity        func() *mesh.Identity
+	IdentityChanged <-chan struct{}
+
+	// Life gives how far the sidecar and its application have come; it changes when
+	// LifeChanged has a token. Both nil: nothing is told.
+	Life        func() mesh.Life
+	LifeChanged <-chan struct{}
+
+	// StateOfTheWorld asks by the protocol whose responses name all resources, for
+	// control planes that have no incremental one.
+	StateOfTheWorld bool
 
 	StateDir  string        // where the last good configuration is kept; "" = nowhere
 	WarmLimit time.Duration // how long a change may wait for what it needs; 0 = 5 s
@@ -97,6 +112,7 @@ type Client struct {
 	metrics    *metrics
 
 	heartbeatEvery time.Duration
+	farewell       chan chan struct{} // who waits until the last word is told
 
 	connected atomic.Bool
 	streams   atomic.Uint64 // ADS streams opened so far
@@ -118,7 +134,7 @@ func New(opts Options) (*Client, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("configuration client: %w: %w", mesh.ErrInvalid, err)
 	}
-	node, err := xdsNode(opts.Node, opts.ServiceAccount, opts.Ports)
+	node, err := xdsNode(opts.Node, opts.ServiceAccount, opts.Locality, opts.Ports)
 	if err != nil {
 		return nil, fmt.Errorf("configuration client: %w", err)
 	}
@@ -133,12 +149,14 @@ func New(opts Options) (*Client, error) {
 		opts.Credentials = insecure.NewCredentials()
 	}
 	opts.WarmLimit = cmp.Or(opts.WarmLimit, 5*time.Second)
+	translator := newTranslator(opts.Node.Build)
+	opts.Fault.forget(translator.fields)
 	return &Client{
 		opts:       opts,
 		log:        opts.Logger,
 		node:       node,
 		link:       newLink(opts.Servers, opts.Credentials, opts.Dial),
-		translator: newTranslator(opts.Node.Build),
+		translator: translator,
 		store:      newStore(),
 		account:    newAccount(),
 		disk:       newDisk(opts.StateDir, opts.Node.ID),
@@ -146,6 +164,7 @@ func New(opts Options) (*Client, error) {
 		server:     serverState{address: opts.Servers[0]},
 
 		heartbeatEvery: heartbeatEvery,
+		farewell:       make(chan chan struct{}),
 	}, nil
 }
 

@@ -116,7 +116,7 @@ func TestRefusedConfigurationKeepsTheOld(t *testing.T) {
 	cp.set(t, "2", listener("outbound", "main"), routes("main", "catalog"),
 		edsCluster("catalog"), endpoints("catalog", 8080), badCluster("bad"), edsCluster("reviews"), endpoints("reviews", 9090))
 	eventually(t, "a refusal", func() bool { return len(cp.nacks()) > 0 })
-	want := []string{"cluster bad: lb_policy: CLUSTER_PROVIDED is not supported by build 1.2.3"}
+	want := []string{"cluster bad: lb_policy: CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST"}
 	time.Sleep(50 * time.Millisecond) // for more of them, if there were a loop
 	if diff := cmp.Diff(want, cp.nacks()); diff != "" {
 		t.Errorf("refusals (-want +got):\n%s", diff)
@@ -125,7 +125,7 @@ func TestRefusedConfigurationKeepsTheOld(t *testing.T) {
 		t.Errorf("after the refusal the sidecar runs %q", got)
 	}
 	byName := statusByName(s.Status())
-	if got := byName["cluster bad"]; got.Version != "" || got.ErrorVersion == "" || got.Error != "lb_policy: CLUSTER_PROVIDED is not supported by build 1.2.3" {
+	if got := byName["cluster bad"]; got.Version != "" || got.ErrorVersion == "" || got.Error != "lb_policy: CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST" {
 		t.Errorf("status of the refused cluster is %+v", got)
 	}
 	if got := byName["cluster reviews"].Error; got != "came in one response with cluster bad, which was refused" {

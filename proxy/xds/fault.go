@@ -3,6 +3,8 @@ package xds
 import (
 	"errors"
 	"regexp"
+	"strings"
+	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -15,6 +17,41 @@ type Fault struct {
 	StallAfterFirst bool
 	// RefuseName refuses every resource whose name matches; nil = none.
 	RefuseName *regexp.Regexp
+	// KeepName: resources whose name matches are acknowledged, and stay as they
+	// were in the first complete configuration; nil = none.
+	KeepName *regexp.Regexp
+	// Slow: after the first complete configuration, each response waits so long
+	// before it is looked at.
+	Slow time.Duration
+	// Unknown is a field, "envoy.config.route.v3.RouteAction.timeout", that this
+	// build does not know: as one from before it was there.
+	Unknown string
+}
+
+// keep puts what runs in place of what was accepted, where KeepName says so.
+func (f Fault) keep(next, active *candidate) {
+	if f.KeepName == nil || active == nil || !active.complete() {
+		return
+	}
+	for kind, t := range next.types {
+		for name := range t.resources {
+			if before := active.types[kind].resources[name]; before != nil && f.KeepName.MatchString(name) {
+				t.resources[name] = before
+			}
+		}
+	}
+}
+
+// complete reports whether a server has sent what traffic needs.
+func (c *candidate) complete() bool {
+	return c.types[mesh.TypeCluster].live && c.types[mesh.TypeListener].live
+}
+
+// forget takes the unknown field out of the table of supported ones.
+func (f Fault) forget(fields map[string]map[string]bool) {
+	if i := strings.LastIndexByte(f.Unknown, '.'); i > 0 {
+		delete(fields[f.Unknown[:i]], f.Unknown[i+1:])
+	}
 }
 
 // refusal gives an error such as a sidecar with narrow limits would give: about

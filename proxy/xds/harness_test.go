@@ -47,6 +47,8 @@ type controlPlane struct {
 	mu        sync.Mutex
 	requests  []*discoveryv3.DeltaDiscoveryRequest
 	responses []*discoveryv3.DeltaDiscoveryResponse
+
+	worldRefusals int // by state of the world
 }
 
 func startControlPlane(t *testing.T, address string) *controlPlane {
@@ -64,6 +66,14 @@ func startControlPlane(t *testing.T, address string) *controlPlane {
 
 func (cp *controlPlane) callbacks() serverv3.Callbacks {
 	return serverv3.CallbackFuncs{
+		StreamRequestFunc: func(_ int64, req *discoveryv3.DiscoveryRequest) error {
+			cp.mu.Lock()
+			defer cp.mu.Unlock()
+			if req.GetErrorDetail() != nil {
+				cp.worldRefusals++
+			}
+			return nil
+		},
 		StreamDeltaRequestFunc: func(_ int64, req *discoveryv3.DeltaDiscoveryRequest) error {
 			cp.mu.Lock()
 			defer cp.mu.Unlock()

@@ -243,6 +243,13 @@ func (s *store) wantedLocked(kind string) map[string]bool {
 	return out
 }
 
+// held gives a resource as it was last accepted, nil when there is none.
+func (s *store) held(kind, name string) *resource {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.types[kind].resources[name]
+}
+
 // versions gives what is held of a type.
 func (s *store) versions(kind string) map[string]string {
 	s.mu.Lock()

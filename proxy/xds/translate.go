@@ -13,7 +13,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -40,6 +39,8 @@ type resource struct {
 	endpoints []cluster.Endpoint
 
 	uses []string // clusters that a listener or route table sends to
+
+	hosts map[hostKey]knownHost // of table, for the next version of it
 }
 
 // equal reports whether o is the same content under the same version.
@@ -57,6 +58,11 @@ func newTranslator(build string) *translator {
 
 // translate gives the resource of the kind, or every reason why not, by path.
 func (t *translator) translate(kind, name, version string, revision uint64, packed *anypb.Any) (*resource, error) {
+	return t.translateAfter(nil, kind, name, version, revision, packed)
+}
+
+// translateAfter does the same, and takes what did not change from before.
+func (t *translator) translateAfter(before *resource, kind, name, version string, revision uint64, packed *anypb.Any) (*resource, error) {
 	r := &resource{kind: kind, name: name, version: version, revision: revision, packed: packed}
 	into := &problems{}
 	var own string
@@ -68,11 +74,7 @@ func (t *translator) translate(kind, name, version string, revision uint64, pack
 			t.listener(m, r, into)
 		}
 	case mesh.TypeRoute:
-		m := &routev3.RouteConfiguration{}
-		if t.unpack(packed, m, into) {
-			own = m.GetName()
-			r.table, r.uses = t.routes(m, revision, "", into)
-		}
+		own = t.routeTable(r, before, into)
 	case mesh.TypeCluster:
 		m := &clusterv3.Cluster{}
 		if t.unpack(packed, m, into) {

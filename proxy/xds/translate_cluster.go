@@ -9,6 +9,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	dynamicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dynamic_forward_proxy/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -47,16 +48,19 @@ func (t *translator) cluster(m *clusterv3.Cluster, r *resource, into *problems) 
 		c.Policy = cluster.RingHash
 	case clusterv3.Cluster_MAGLEV:
 		c.Policy = cluster.Maglev
+	case clusterv3.Cluster_CLUSTER_PROVIDED: // by the client, see discovery
+		if m.GetType() != clusterv3.Cluster_ORIGINAL_DST && m.GetClusterType() == nil {
+			into.add("lb_policy", "CLUSTER_PROVIDED is for clusters of type ORIGINAL_DST")
+		}
 	default:
 		into.add("lb_policy", "%s is not supported by build %s", m.GetLbPolicy(), t.build)
-	}
-	if m.GetDnsLookupFamily() == clusterv3.Cluster_V6_ONLY {
-		into.add("dns_lookup_family", "V6_ONLY is not supported by build %s", t.build)
 	}
 	t.discovery(m, c, into)
 	t.httpOptions(m, c, into)
 	t.breakers(m.GetCircuitBreakers(), c, into)
 	t.hashing(m, c, into)
+	t.slowStart(m, c, into)
+	t.transportSockets(m, c, into)
 	t.outlier(m.GetOutlierDetection(), c, into)
 	c.PanicPercent = envoyPanicPercent
 	if p := m.GetCommonLbConfig().GetHealthyPanicThreshold(); p != nil {
@@ -67,8 +71,14 @@ func (t *translator) cluster(m *clusterv3.Cluster, r *resource, into *problems) 
 
 // discovery says where the cluster's endpoints come from.
 func (t *translator) discovery(m *clusterv3.Cluster, c *cluster.Config, into *problems) {
-	if _, ok := m.GetClusterDiscoveryType().(*clusterv3.Cluster_Type); !ok && m.GetClusterDiscoveryType() != nil {
-		into.add("cluster_type", "not supported by build %s", t.build)
+	if own := m.GetClusterType(); own != nil {
+		// The only one that the table of fields lets through: names are looked up
+		// as requests bring them.
+		_, c.ByHost = extension(own.GetTypedConfig(), "cluster_type.typed_config", into).(*dynamicv3.ClusterConfig)
+		if !c.ByHost {
+			into.add("cluster_type", "not supported by build %s", t.build)
+		}
+		t.nameless(c)
 		return
 	}
 	switch m.GetType() {
@@ -78,11 +88,47 @@ func (t *translator) discovery(m *clusterv3.Cluster, c *cluster.Config, into *pr
 		overADS(m.GetEdsClusterConfig().GetEdsConfig(), "eds_cluster_config.eds_config", into)
 	case clusterv3.Cluster_STATIC, clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
 		c.Endpoints = t.endpoints(m.GetLoadAssignment(), "load_assignment", into)
-		if m.GetLoadAssignment() == nil && m.GetType() != clusterv3.Cluster_STATIC {
-			into.add("load_assignment", "is missing")
+		if c.Name == "BlackHoleCluster" {
+			t.nameless(c)
 		}
+		if m.GetType() != clusterv3.Cluster_STATIC {
+			t.names(m, c, into)
+		}
+	case clusterv3.Cluster_ORIGINAL_DST:
+		c.OriginalDst = true
+		t.nameless(c)
 	default:
 		into.add("type", "%s is not supported by build %s", m.GetType(), t.build)
+	}
+}
+
+// names says how the names of a DNS cluster are looked up.
+func (*translator) names(m *clusterv3.Cluster, c *cluster.Config, into *problems) {
+	if m.GetLoadAssignment() == nil {
+		into.add("load_assignment", "is missing")
+	}
+	c.DNS = &cluster.DNS{
+		Logical: m.GetType() == clusterv3.Cluster_LOGICAL_DNS,
+		Every:   duration(m.GetDnsRefreshRate(), 0, "dns_refresh_rate", into), //nolint:staticcheck // the field that control planes still send
+		HeedTTL: m.GetRespectDnsTtl(),                                         //nolint:staticcheck // the field that control planes still send
+	}
+	switch m.GetDnsLookupFamily() {
+	case clusterv3.Cluster_V4_ONLY:
+		c.DNS.Family = cluster.V4Only
+	case clusterv3.Cluster_V6_ONLY:
+		c.DNS.Family = cluster.V6Only
+	case clusterv3.Cluster_V4_PREFERRED:
+		c.DNS.Family = cluster.V4Preferred
+	case clusterv3.Cluster_ALL:
+		c.DNS.Family = cluster.AllFamilies
+	}
+}
+
+// nameless lets a cluster that stands for no service go by its own name, as the
+// standard metrics have it.
+func (*translator) nameless(c *cluster.Config) {
+	if len(c.Services) == 0 {
+		c.Services = []mesh.Service{{Name: c.Name}}
 	}
 }
 
@@ -102,6 +148,9 @@ func (t *translator) httpOptions(m *clusterv3.Cluster, c *cluster.Config, into *
 			continue
 		}
 		c.HTTP2 = options.GetExplicitHttpConfig().GetHttp2ProtocolOptions() != nil
+		if auto := options.GetUpstreamHttpProtocolOptions(); auto.GetAutoSni() != auto.GetAutoSanValidation() || auto.GetAutoSni() && !c.ByHost {
+			into.add(path+".upstream_http_protocol_options", "auto_sni goes with auto_san_validation and a dynamic_forward_proxy cluster in build %s", t.build)
+		}
 		common := options.GetCommonHttpProtocolOptions()
 		c.IdleTimeout = duration(common.GetIdleTimeout(), 0, path+".common_http_protocol_options.idle_timeout", into)
 		c.Limits.MaxRequestsPerConnection = threshold(common.GetMaxRequestsPerConnection())
@@ -118,6 +167,12 @@ func (t *translator) breakers(m *clusterv3.CircuitBreakers, c *cluster.Config, i
 		c.Limits.MaxPending = threshold(th.GetMaxPendingRequests())
 		c.Limits.MaxRequests = threshold(th.GetMaxRequests())
 		c.Limits.MaxRetries = threshold(th.GetMaxRetries())
+		if b := th.GetRetryBudget(); b != nil {
+			c.Limits.Budget = &cluster.RetryBudget{Percent: 20, Min: orDefault(b.GetMinRetryConcurrency(), 3)}
+			if b.GetBudgetPercent() != nil {
+				c.Limits.Budget.Percent = b.GetBudgetPercent().GetValue()
+			}
+		}
 	}
 }
 
@@ -144,6 +199,33 @@ func (t *translator) hashing(m *clusterv3.Cluster, c *cluster.Config, into *prob
 	c.TableSize = m.GetMaglevLbConfig().GetTableSize().GetValue()
 	if n := c.TableSize; n != 0 && !new(big.Int).SetUint64(n).ProbablyPrime(0) {
 		into.add("maglev_lb_config.table_size", "%d is no prime number", n)
+	}
+}
+
+// slowStart reads how endpoints that come get their share.
+func (t *translator) slowStart(m *clusterv3.Cluster, c *cluster.Config, into *problems) {
+	s, path := m.GetRoundRobinLbConfig().GetSlowStartConfig(), "round_robin_lb_config.slow_start_config"
+	if least := m.GetLeastRequestLbConfig().GetSlowStartConfig(); least != nil {
+		s, path = least, "least_request_lb_config.slow_start_config"
+	}
+	if s == nil {
+		return
+	}
+	c.SlowStart = &cluster.SlowStart{
+		Window:     duration(s.GetSlowStartWindow(), 0, path+".slow_start_window", into),
+		Aggression: 1, MinPercent: 10, // Envoy's
+	}
+	if a := s.GetAggression(); a != nil {
+		c.SlowStart.Aggression = a.GetDefaultValue()
+	}
+	if p := s.GetMinWeightPercent(); p != nil {
+		c.SlowStart.MinPercent = p.GetValue()
+	}
+	if !(c.SlowStart.Aggression > 0) {
+		into.add(path+".aggression", "must be above 0")
+	}
+	if c.SlowStart.Window <= 0 {
+		into.add(path+".slow_start_window", "is missing")
 	}
 }
 

@@ -11,18 +11,17 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 )
 
-// endpoints lists an assignment's endpoints. Localities are read and flattened:
-// Envoy heeds their weights only where a cluster asks for it, and such a
+// endpoints lists an assignment's endpoints. Of localities only the priority
+// counts: Envoy heeds their weights only where a cluster asks for it, and such a
 // cluster is refused.
 func (t *translator) endpoints(m *endpointv3.ClusterLoadAssignment, path string, into *problems) []cluster.Endpoint {
 	out := []cluster.Endpoint{}
 	for i, locality := range m.GetEndpoints() {
 		at := join(path, "endpoints["+strconv.Itoa(i)+"]")
-		if p := locality.GetPriority(); p != 0 {
-			into.add(at+".priority", "%d is not supported by build %s", p, t.build)
-		}
-		for j, e := range locality.GetLbEndpoints() {
-			out = append(out, endpoint(e, at+".lb_endpoints["+strconv.Itoa(j)+"]", into))
+		for j, lb := range locality.GetLbEndpoints() {
+			e := endpoint(lb, at+".lb_endpoints["+strconv.Itoa(j)+"]", into)
+			e.Priority = locality.GetPriority()
+			out = append(out, e)
 		}
 	}
 	return out
@@ -34,6 +33,7 @@ func endpoint(m *endpointv3.LbEndpoint, path string, into *problems) cluster.End
 		Hostname: m.GetEndpoint().GetHostname(),
 		Weight:   m.GetLoadBalancingWeight().GetValue(),
 		Workload: workloadOf(m.GetMetadata()),
+		TLSMode:  tlsMode(m.GetMetadata()),
 	}
 	switch m.GetHealthStatus() {
 	case corev3.HealthStatus_UNKNOWN, corev3.HealthStatus_HEALTHY:

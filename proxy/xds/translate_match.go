@@ -25,6 +25,8 @@ func (t *translator) match(m *routev3.RouteMatch, path string, into *problems) r
 		out.Path = route.Path{Kind: route.PathRegex, Value: p.SafeRegex.GetRegex()}
 	case *routev3.RouteMatch_PathSeparatedPrefix:
 		out.Path = route.Path{Kind: route.PathSeparatedPrefix, Value: p.PathSeparatedPrefix}
+	case *routev3.RouteMatch_ConnectMatcher_:
+		out.Connect = true
 	default:
 		into.add(path, "has no path condition")
 	}

@@ -16,19 +16,19 @@ import (
 // envoyRouteTimeout is what a route without a timeout means in Envoy's API.
 const envoyRouteTimeout = 15 * time.Second
 
+// Table compiles a route configuration as a sidecar does. It is there for those
+// who hold another reading of Envoy's API against this one.
+func Table(m *routev3.RouteConfiguration) (*route.Table, error) {
+	into := &problems{}
+	table, _ := newTranslator("").routes(m, 0, "", into)
+	return table, into.err()
+}
+
 // routes compiles a route configuration and lists the clusters that it sends
 // to.
 func (t *translator) routes(m *routev3.RouteConfiguration, revision uint64, path string, into *problems) (*route.Table, []string) {
 	before := len(into.list) + into.more
-	c := route.Config{
-		Name:            m.GetName(),
-		Revision:        revision,
-		RequestHeaders:  headerOps(m.GetRequestHeadersToAdd(), m.GetRequestHeadersToRemove(), join(path, "request_headers_to_add"), into),
-		ResponseHeaders: headerOps(m.GetResponseHeadersToAdd(), m.GetResponseHeadersToRemove(), join(path, "response_headers_to_add"), into),
-	}
-	if m.GetValidateClusters().GetValue() {
-		into.add(join(path, "validate_clusters"), "true is not supported by build %s", t.build)
-	}
+	c := t.tableConfig(m, revision, path, into)
 	uses := make(map[string]bool)
 	for i, vh := range m.GetVirtualHosts() {
 		at := join(path, "virtual_hosts["+strconv.Itoa(i)+"]")
@@ -45,6 +45,19 @@ func (t *translator) routes(m *routev3.RouteConfiguration, revision uint64, path
 	return table, sortedKeys(uses)
 }
 
+// tableConfig is a route configuration but for its virtual hosts.
+func (t *translator) tableConfig(m *routev3.RouteConfiguration, revision uint64, path string, into *problems) route.Config {
+	if m.GetValidateClusters().GetValue() {
+		into.add(join(path, "validate_clusters"), "true is not supported by build %s", t.build)
+	}
+	return route.Config{
+		Name:            m.GetName(),
+		Revision:        revision,
+		RequestHeaders:  headerOps(m.GetRequestHeadersToAdd(), m.GetRequestHeadersToRemove(), join(path, "request_headers_to_add"), into),
+		ResponseHeaders: headerOps(m.GetResponseHeadersToAdd(), m.GetResponseHeadersToRemove(), join(path, "response_headers_to_add"), into),
+	}
+}
+
 func (t *translator) virtualHost(m *routev3.VirtualHost, path string, uses map[string]bool, into *problems) route.VirtualHost {
 	vh := route.VirtualHost{
 		Name:            m.GetName(),
@@ -53,8 +66,13 @@ func (t *translator) virtualHost(m *routev3.VirtualHost, path string, uses map[s
 		RequestHeaders:  headerOps(m.GetRequestHeadersToAdd(), m.GetRequestHeadersToRemove(), path+".request_headers_to_add", into),
 		ResponseHeaders: headerOps(m.GetResponseHeadersToAdd(), m.GetResponseHeadersToRemove(), path+".response_headers_to_add", into),
 	}
+	policies := t.perFilter(m.GetTypedPerFilterConfig(), path+".typed_per_filter_config", into)
 	for i, r := range m.GetRoutes() {
-		vh.Routes = append(vh.Routes, t.route(r, path+".routes["+strconv.Itoa(i)+"]", uses, into))
+		at := path + ".routes[" + strconv.Itoa(i) + "]"
+		out := t.route(r, at, uses, into)
+		own := t.perFilter(r.GetTypedPerFilterConfig(), at+".typed_per_filter_config", into).or(policies)
+		out.CORS, out.Fault, out.RateLimit = own.cors, own.fault, own.limit
+		vh.Routes = append(vh.Routes, out)
 	}
 	return vh
 }
@@ -70,12 +88,16 @@ func (t *translator) route(m *routev3.Route, path string, uses map[string]bool, 
 	switch action := m.GetAction().(type) {
 	case *routev3.Route_Route:
 		r.Forward = t.forward(action.Route, path+".route", uses, into)
+		r.Forward.Tunnel = t.tunnel(action.Route, r.Match.Connect, path+".route", into)
 	case *routev3.Route_Redirect:
 		r.Redirect = redirect(action.Redirect, path+".redirect", into)
 	case *routev3.Route_DirectResponse:
 		r.Direct = &route.Direct{
 			Status: int(action.DirectResponse.GetStatus()),
 			Body:   inline(action.DirectResponse.GetBody()),
+		}
+		if action.DirectResponse.GetBody().GetFilename() != "" {
+			into.add(path+".direct_response.body.filename", "not supported by build %s", t.build)
 		}
 	default:
 		into.add(path, "has no action")
@@ -90,6 +112,10 @@ func (t *translator) forward(m *routev3.RouteAction, path string, uses map[strin
 		PrefixRewrite: m.GetPrefixRewrite(),
 		HostRewrite:   m.GetHostRewriteLiteral(),
 		AutoHost:      m.GetAutoHostRewrite().GetValue(),
+	}
+	if most := m.GetMaxGrpcTimeout(); most != nil { //nolint:staticcheck // deprecated in Envoy's API, and still what Istio sends
+		d := duration(most, 0, path+".max_grpc_timeout", into)
+		f.MaxGRPC = &d
 	}
 	if rw := m.GetRegexRewrite(); rw != nil {
 		f.RegexRewrite = &route.RegexRewrite{Pattern: rw.GetPattern().GetRegex(), Substitution: rw.GetSubstitution()}

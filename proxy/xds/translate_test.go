@@ -185,6 +185,22 @@ func TestTranslateRoutes(t *testing.T) {
 					},
 				},
 			},
+			{Name: "seats:80", Domains: []string{"seats"}, Routes: []route.Route{
+				{
+					Name: "policies", Match: route.Match{Path: route.Path{Value: "/"}}, Direct: &route.Direct{Status: 200},
+					CORS: &route.CORS{
+						Origins: []route.StringMatch{{Kind: route.Exact, Value: "https://a.example"}, {Kind: route.Regex, Value: ".*"}},
+						Methods: "GET,POST", Headers: "x-a", Expose: "x-b", MaxAge: "60", Credentials: true, IgnoreUnmatched: true,
+					},
+					Fault: &route.Fault{
+						Delay: 500 * time.Millisecond, DelayShare: 500, AbortGRPC: "14", AbortShare: 1_000_000, AbortBody: "on purpose",
+					},
+				},
+				{
+					Name: "of the host", Match: route.Match{Path: route.Path{Value: "/"}}, Direct: &route.Direct{Status: 200},
+					Fault: &route.Fault{AbortStatus: 503, AbortShare: 10_000},
+				},
+			}},
 			{Name: "block_all", Domains: []string{"*"}, Routes: []route.Route{{
 				Match: route.Match{Path: route.Path{Value: "/"}}, Direct: &route.Direct{Status: 502, Body: "no such service"},
 			}}},
@@ -213,10 +229,15 @@ func TestTranslateClusters(t *testing.T) {
 				Consecutive5xx: 5, ConsecutiveGateway: 3, Interval: 5 * time.Second, BaseEjection: time.Minute,
 				MaxEjection: 10 * time.Minute, MaxEjectionPercent: 100,
 			},
+			MeshTLS: &cluster.TLS{
+				Mesh: true, SNI: "outbound_.8080_.v1_.catalog.cinema.svc.cluster.local", ALPN: []string{"istio"},
+				Names: []string{"spiffe://cluster.local/ns/cinema/sa/catalog"},
+			},
 		}},
 		{"cluster_external", cluster.Config{
 			Name: "outbound|443||api.bank.example", PanicPercent: 50, ConnectTimeout: 5 * time.Second, External: true, Revision: 7,
 			Endpoints: []cluster.Endpoint{{Address: "api.bank.example:443"}},
+			DNS:       &cluster.DNS{Family: cluster.V4Preferred},
 			Services:  []mesh.Service{{Host: "api.bank.example", Namespace: "cinema", Name: "api"}},
 		}},
 	}
@@ -226,6 +247,23 @@ func TestTranslateClusters(t *testing.T) {
 				t.Errorf("cluster (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTranslateDNS(t *testing.T) {
+	for fields, want := range map[string]cluster.DNS{
+		`"type":"STRICT_DNS"`: {},
+		`"type":"LOGICAL_DNS","dns_lookup_family":"V6_ONLY","dns_refresh_rate":"60s","respect_dns_ttl":true`: {
+			Logical: true, Every: time.Minute, HeedTTL: true, Family: cluster.V6Only,
+		},
+		`"type":"STRICT_DNS","dns_lookup_family":"ALL"`:     {Family: cluster.AllFamilies},
+		`"type":"STRICT_DNS","dns_lookup_family":"V4_ONLY"`: {Family: cluster.V4Only},
+	} {
+		text := `{"name":"c",` + fields + `,"load_assignment":{"cluster_name":"c","endpoints":[{"lb_endpoints":[{"endpoint":{"address":{"socket_address":{"address":"a.example","port_value":80}}}}]}]}}`
+		r, err := newTranslator("1.2.3").translate(mesh.TypeCluster, "c", "v", 1, pack(t, mesh.TypeCluster, []byte(text)))
+		if err != nil || r.cluster.DNS == nil || *r.cluster.DNS != want {
+			t.Errorf("%s: %+v, %v", fields, r, err)
+		}
 	}
 }
 

@@ -1,14 +1,11 @@
-package tap
+package mesh
 
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
 	"slices"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 const (
@@ -16,10 +13,9 @@ const (
 	maxHeaderName  = 128
 	maxHeaderValue = 1024
 	maxTarget      = 2048
-	maxField       = 256
 )
 
-// secretHeaders never leave the sidecar, nor does a header whose name holds one
+// secretHeaders are never shown, nor does a header whose name holds one
 // of secretWords.
 var (
 	secretHeaders = []string{"authorization", "cookie", "proxy-authorization", "set-cookie", "x-forwarded-client-cert"}
@@ -28,8 +24,9 @@ var (
 	targetHeaders = []string{"content-location", "location", "referer", "x-envoy-original-path", "x-original-url", "x-rewrite-url"}
 )
 
-// redactHeaders copies headers for a viewer, sorted by name.
-func redactHeaders(headers http.Header) []mesh.Header {
+// RedactHeaders copies header fields for a viewer of tapped requests, sorted by
+// name. Values that may be secrets are left out, with their length.
+func RedactHeaders(headers map[string][]string) []Header {
 	if len(headers) == 0 {
 		return nil
 	}
@@ -38,7 +35,7 @@ func redactHeaders(headers http.Header) []mesh.Header {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	var out []mesh.Header
+	var out []Header
 	for _, name := range names {
 		for _, value := range headers[name] {
 			if len(out) == maxHeaders {
@@ -50,37 +47,37 @@ func redactHeaders(headers http.Header) []mesh.Header {
 	return out
 }
 
-func redactHeader(name, value string) mesh.Header {
-	name = cut(name, maxHeaderName)
+func redactHeader(name, value string) Header {
+	name = Shorten(name, maxHeaderName)
 	switch {
-	case isSecret(name):
-		return mesh.Header{Name: name, Redacted: true, Bytes: len(value)}
+	case secretHeader(name):
+		return Header{Name: name, Redacted: true, Bytes: len(value)}
 	case slices.Contains(targetHeaders, name):
-		return mesh.Header{Name: name, Value: redactTarget(value)}
+		return Header{Name: name, Value: RedactTarget(value)}
 	default:
-		return mesh.Header{Name: name, Value: cut(value, maxHeaderValue)}
+		return Header{Name: name, Value: Shorten(value, maxHeaderValue)}
 	}
 }
 
-func isSecret(name string) bool {
+func secretHeader(name string) bool {
 	return slices.Contains(secretHeaders, name) || slices.ContainsFunc(secretWords, func(word string) bool {
 		return strings.Contains(name, word)
 	})
 }
 
-// redactTarget hashes the values of a path's or address's query, and drops a
+// RedactTarget hashes the values of a path's or address's query, and drops a
 // password from an address. Equal values give equal hashes, here and at other
 // sidecars, so that one order can be followed without knowing it. A part
 // without a name may be the secret itself and is hashed too.
-func redactTarget(target string) string {
+func RedactTarget(target string) string {
 	target, _, _ = strings.Cut(target, "#")
 	target = withoutUser(target)
 	path, query, found := strings.Cut(target, "?")
 	if !found || query == "" {
-		return cut(target, maxTarget)
+		return Shorten(target, maxTarget)
 	}
 	var b strings.Builder
-	b.WriteString(cut(path, maxTarget))
+	b.WriteString(Shorten(path, maxTarget))
 	separator := byte('?')
 	for part := range strings.SplitSeq(query, "&") {
 		if b.Len() > maxTarget {
@@ -93,7 +90,7 @@ func redactTarget(target string) string {
 		if !named {
 			value = part
 		} else {
-			b.WriteString(cut(name, maxTarget))
+			b.WriteString(Shorten(name, maxTarget))
 			b.WriteByte('=')
 		}
 		if value != "" {
@@ -119,9 +116,9 @@ func withoutUser(target string) string {
 	return scheme + "://" + authority + path
 }
 
-// cut shortens text to about max bytes, at a character's border, and makes it
+// Shorten cuts text to about max bytes, at a character's border, and makes it
 // valid UTF-8, which messages demand.
-func cut(text string, max int) string {
+func Shorten(text string, max int) string {
 	if len(text) > max {
 		for max > 0 && !utf8.RuneStart(text[max]) {
 			max--

@@ -1,4 +1,4 @@
-package tap
+package mesh
 
 import (
 	"net/http"
@@ -7,8 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 func TestRedactTarget(t *testing.T) {
@@ -26,8 +24,8 @@ func TestRedactTarget(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.in, func(t *testing.T) {
-			if got := redactTarget(tt.in); got != tt.want {
-				t.Errorf("redactTarget = %q, want %q", got, tt.want)
+			if got := RedactTarget(tt.in); got != tt.want {
+				t.Errorf("RedactTarget = %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -46,7 +44,7 @@ func TestRedactHeaders(t *testing.T) {
 		"Accept":              {"*/*"},
 		"X-Long":              {strings.Repeat("é", 2000)},
 	}
-	want := []mesh.Header{
+	want := []Header{
 		{Name: "accept", Value: "*/*"},
 		{Name: "authorization", Redacted: true, Bytes: 10},
 		{Name: "cookie", Redacted: true, Bytes: 8},
@@ -59,7 +57,7 @@ func TestRedactHeaders(t *testing.T) {
 		{Name: "x-client-secret", Redacted: true, Bytes: 3},
 		{Name: "x-long", Value: strings.Repeat("é", 512) + "…"},
 	}
-	if diff := cmp.Diff(want, redactHeaders(in)); diff != "" {
+	if diff := cmp.Diff(want, RedactHeaders(in)); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 }
@@ -68,18 +66,18 @@ func FuzzRedactTarget(f *testing.F) {
 	f.Add("/a?b=secret&c", "secret")
 	f.Add("https://u:secret@h/x?y=z#secret", "secret")
 	f.Fuzz(func(t *testing.T, target, secret string) {
-		got := redactTarget(target)
+		got := RedactTarget(target)
 		if !utf8.ValidString(got) {
 			t.Fatalf("%q is no text", got)
 		}
-		if again := redactTarget("/p?k=" + target); strings.Count(again, "=") > 1+strings.Count(target, "&")+strings.Count(target, "=") {
+		if again := RedactTarget("/p?k=" + target); strings.Count(again, "=") > 1+strings.Count(target, "&")+strings.Count(target, "=") {
 			t.Fatalf("%q grew names", again)
 		}
 		// A long value cannot show up by chance.
 		if len(secret) < 12 || strings.ContainsAny(secret, "&#?=") || !utf8.ValidString(secret) {
 			return
 		}
-		if got := redactTarget("/p?k=" + secret); strings.Contains(got, secret) {
+		if got := RedactTarget("/p?k=" + secret); strings.Contains(got, secret) {
 			t.Fatalf("%q shows the value", got)
 		}
 	})

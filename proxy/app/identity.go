@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/identity"
+	"github.com/sidelight-mesh/sidelight/proxy/telemetry"
+)
+
+// IdentityOptions say where the sidecar's certificate comes from: a join token,
+// files or a SPIFFE Workload API; one of them or none.
+type IdentityOptions struct {
+	JoinToken, JoinTokenFile     string
+	CertFile, KeyFile, RootsFile string
+	WorkloadAPI                  string
+}
+
+const tlsScheme = "tls://"
+
+func (o *IdentityOptions) joins() bool { return o.JoinToken != "" || o.JoinTokenFile != "" }
+func (o *IdentityOptions) files() bool { return o.CertFile+o.KeyFile+o.RootsFile != "" }
+
+func (o *IdentityOptions) validate(servers []string) error {
+	bad := func(format string, args ...any) error { return flagError{fmt.Errorf(format, args...)} }
+	ways := 0
+	for _, used := range []bool{o.joins(), o.files(), o.WorkloadAPI != ""} {
+		if used {
+			ways++
+		}
+	}
+	secure := 0
+	for _, s := range servers {
+		if strings.HasPrefix(s, tlsScheme) {
+			secure++
+		}
+	}
+	switch {
+	case ways > 1:
+		return bad("--join-token(-file), --cert-file and --workload-api: choose one")
+	case o.files() && (o.CertFile == "" || o.KeyFile == "" || o.RootsFile == ""):
+		return bad("--cert-file, --key-file and --roots-file go together")
+	case secure != 0 && secure != len(servers):
+		return bad("--server: all of tls://, or none")
+	case secure != 0 && ways == 0:
+		return bad("--server tls://: needs a certificate: give --join-token-file, --cert-file or --workload-api")
+	case o.joins() && secure == 0:
+		return bad("--join-token-file: needs --server tls://HOST:PORT (the server's --grpc-tls), which issues the certificate")
+	}
+	return nil
+}
+
+// wireIdentity makes the source of certificates and what fills it.
+func (a *App) wireIdentity() error {
+	o := &a.opts.Identity
+	log := a.log.With("part", "identity")
+	switch {
+	case o.joins():
+		servers, _ := plainServers(a.opts.Servers)
+		a.provider = &identity.Join{
+			Servers: servers, Token: o.JoinToken, TokenFile: o.JoinTokenFile, StateDir: a.opts.StateDir,
+			Namespace: a.opts.Workload.Namespace, ServiceAccount: a.opts.ServiceAccount, Logger: log,
+		}
+	case o.files():
+		a.provider = &identity.Files{CertFile: o.CertFile, KeyFile: o.KeyFile, RootsFile: o.RootsFile, Logger: log}
+	case o.WorkloadAPI != "":
+		a.provider = &identity.WorkloadAPI{Address: o.WorkloadAPI, Logger: log}
+	default:
+		return nil
+	}
+	a.identity = &identity.Source{}
+	var received atomic.Int64 // Unix seconds
+	a.identity.OnChange(func(*identity.Certificate) { received.Store(time.Now().Unix()) })
+	return telemetry.RegisterCertificate(a.registry, func() (int64, int64) {
+		if c := a.identity.Current(); c != nil {
+			return received.Load(), c.NotAfter().Unix()
+		}
+		return 0, 0
+	})
+}
+
+// currentIdentity tells which certificate is used, nil for none.
+func (a *App) currentIdentity() *mesh.Identity {
+	c := a.identity.Current()
+	if c == nil {
+		return nil
+	}
+	return &mesh.Identity{Principal: c.Principal(), Serial: c.Serial(), NotBefore: c.NotBefore(), NotAfter: c.NotAfter()}
+}
+
+// identityChanged gives a channel that holds a token after each new certificate.
+func (a *App) identityChanged() <-chan struct{} {
+	if a.identity == nil {
+		return nil
+	}
+	changed := make(chan struct{}, 1)
+	a.identity.OnChange(func(*identity.Certificate) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	return changed
+}
+
+// plainServers strips the scheme.
+func plainServers(servers []string) (addresses []string, secure bool) {
+	for _, s := range servers {
+		address, ok := strings.CutPrefix(s, tlsScheme)
+		addresses, secure = append(addresses, address), secure || ok
+	}
+	return addresses, secure
+}
+
+// controlPlane says how the control plane is reached. Over TLS nobody is called
+// before there is a certificate: it would only be in vain.
+func (a *App) controlPlane() ([]string, credentials.TransportCredentials, func(context.Context, string) (net.Conn, error)) {
+	servers, secure := plainServers(a.opts.Servers)
+	if !secure {
+		return servers, nil, nil
+	}
+	ready := make(chan struct{})
+	once := make(chan struct{}, 1)
+	once <- struct{}{}
+	a.identity.OnChange(func(*identity.Certificate) {
+		select {
+		case <-once:
+			close(ready)
+		default:
+		}
+	})
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no certificate yet: %w", ctx.Err())
+		}
+		d := net.Dialer{KeepAlive: 15 * time.Second}
+		return d.DialContext(ctx, "tcp", address)
+	}
+	return servers, credentials.NewTLS(a.identity.ServerOfMeshTLS()), dial
+}
