@@ -25,22 +25,22 @@ node_modules/.package-lock.json: package-lock.json
 	npm ci --no-audit --no-fund
 	@touch $@
 
-test: tools build test-go test-ui test-e2e test-browser ## run all tests: Go with -race, UI, end to end, browser
+test: tools build test-go test-ui test-e2e scenarios test-browser ## run all tests: Go with -race, UI, end to end, browser
 
 test-go: ## Go tests, with the race detector
-	$(GO) test -race $$($(GO) list ./... | grep -v /deploy/e2e)
+	$(GO) test -race $$($(GO) list ./... | grep -vE '/deploy/(e2e|scenarios)$$')
 
 test-ui: node_modules/.package-lock.json ## frontend unit tests
 	npm run --silent typecheck -w frontend
 	npm run --silent test -w frontend
 
 test-e2e: ## end to end: the demo's real processes, by HTTP and by command line
-	SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m ./deploy/e2e
+	SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 12m -parallel 3 ./deploy/e2e
 
 scenarios: build ## play the five scenarios on real processes, one line each
 	cd deploy/scenarios && SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -timeout 10m
 
-test-browser: tools ## four journeys through the real product in Chromium
+test-browser: tools ## journeys through the real product in Chromium
 	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent e2e -w frontend
 
 tools:
@@ -59,15 +59,57 @@ $(TOOLS)/golangci-lint: Makefile
 
 generated: ## generated files are up to date
 	$(GO) mod tidy -diff
+	$(GO) run ./dashboards/generate -check
 
-proto: ## regenerate mesh/meshv1 (needs protoc)
-	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
-	cd mesh/meshv1 && PATH=$(TOOLS):$$PATH protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative mesh.proto
+dashboards: ## regenerate the Grafana dashboards and Prometheus rules in dashboards
+	$(GO) run ./dashboards/generate
+
+proto: ## regenerate mesh/meshv1 and Jaeger's api_v3 (needs protoc)
+	GOBIN=$(TOOLS) $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
+	GOBIN=$(TOOLS) $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	for f in mesh/meshv1/mesh collector/jaeger/apiv3/query server/config/gatewayapi/gateway server/config/smi/smi; do (cd $$(dirname $$f) && \
+	  PATH=$(TOOLS):$$PATH protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(basename $$f).proto) || exit 1; done
+
+bench-compile: ## compiling 10,000 services from cold and after one change, with goals
+	$(GO) test -run '^$$' -bench '^BenchmarkCompile$$' -benchtime 1x -timeout 8m ./server/xds
+
+bench-dashboards: build ## the panels' queries on the demo and on 20,000 workloads, with goals
+	@SIDELIGHT_BENCH=1 SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -count=1 -v -run TestBenchDashboards ./deploy/e2e | grep -E '^(\||goal|Mesh|[0-9]+ quer|$$|FAIL|---)'
+	@SIDELIGHT_BENCH=1 $(GO) test -count=1 -v -run TestBench ./dashboards/generate | grep -E '^(\||goal|Mesh|$$|FAIL|---)'
+	SIDELIGHT_BIN=$(CURDIR)/bin node frontend/e2e/bench-panels.mjs
 
 bench-footprint: build ## size of the binaries, memory of server and sidecars in the demo
 	deploy/bench-footprint
 
-clean: ## remove what was built
-	rm -rf bin frontend/dist/* node_modules frontend/node_modules
+bench-graph: ## reading the graph of synthetic fleets through the API, with goals
+	$(GO) test -run '^$$' -bench '^BenchmarkGraph$$' -benchtime 1x -timeout 8m ./server/app
 
-.PHONY: help demo build ui test test-go test-ui test-e2e scenarios test-browser tools check lint generated proto bench-footprint clean
+bench-ingest: build tools ## taking samples beside Prometheus on the same targets, and 10,000 sidecars, with goals
+	@SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -run '^$$' -bench '^BenchmarkIngest$$' -benchtime 1x -timeout 8m ./deploy/benchingest
+
+bench-proxy: build ## the sidecar's cost per request, beside HAProxy, nginx and ReverseProxy
+	deploy/bench-proxy
+
+bench-ui: tools ui ## what the interface costs in Chromium, beside cytoscape and PatternFly topology
+	npm ci --prefix frontend/bench --no-audit --no-fund --loglevel=error
+	cd frontend && npx vite build -c bench/vite.config.ts --logLevel error && node bench/run.mjs
+
+bench-trace-ui: tools ui ## what a trace of 80,000 spans costs in Chromium, with goals
+	cd frontend && node bench/trace.mjs
+
+bench-spans: ## what spans cost to store and to read, and what kill -9 loses, with goals
+	$(GO) test -run '^$$' -bench '^BenchmarkSpans$$' -benchtime 1x -timeout 8m ./collector/store/traces
+
+$(TOOLS)/jaeger: collector/store/traces/bench/jaeger/go.mod
+	cd $(<D) && $(GO) build -trimpath -ldflags '-s -w' -o $@ github.com/jaegertracing/jaeger/cmd/all-in-one
+
+bench-xds: ## a change for 5,000 connected nodes, beside go-control-plane's snapshot cache, with goals
+	$(GO) test -run '^$$' -bench '^BenchmarkFleet$$' -benchtime 1x -timeout 8m ./server/xds
+
+bench-tap: ## a fleet tapped at 10,000 requests a second, and what the hub carries, with goals
+	$(GO) test -run '^$$' -bench '^BenchmarkTap$$' -benchtime 1x -timeout 8m ./deploy/benchtap
+
+clean: ## remove what was built
+	rm -rf bin frontend/dist/* node_modules frontend/node_modules frontend/bench/node_modules frontend/bench/dist
+
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*/\1/p' $(MAKEFILE_LIST))

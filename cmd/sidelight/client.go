@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/user"
 	"strings"
 	"time"
 	"unicode"
@@ -46,6 +48,7 @@ type apiError struct {
 var errorKinds = map[string]error{
 	"invalid":     mesh.ErrInvalid,
 	"not_found":   mesh.ErrNotFound,
+	"forbidden":   mesh.ErrForbidden,
 	"unavailable": mesh.ErrUnavailable,
 	"conflict":    mesh.ErrConflict,
 	"exhausted":   mesh.ErrExhausted,
@@ -75,6 +78,7 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	if body != nil {
 		req.Header.Set("Content-Type", "application/yaml")
 	}
+	req.Header.Set("X-Sidelight-User", userName())
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return c.unreachable(err)
@@ -94,6 +98,21 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 		return fmt.Errorf("%s does not speak Sidelight's API: %w; check --address", c.address, err)
 	}
 	return nil
+}
+
+// userName is what stands in the history of revisions as who changed something.
+func userName() string {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, name)
+	return name[:min(len(name), 64)]
 }
 
 func (c *client) url(path string, query url.Values) (*url.URL, error) {
@@ -173,7 +192,7 @@ func (c *client) live(ctx context.Context) (*websocket.Conn, error) {
 	}
 	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
 	dialer := websocket.Dialer{HandshakeTimeout: c.timeout, Subprotocols: []string{"sidelight.v1"}, EnableCompression: true}
-	conn, resp, err := dialer.DialContext(ctx, target.String(), nil)
+	conn, resp, err := dialer.DialContext(ctx, target.String(), http.Header{"X-Sidelight-User": {userName()}})
 	if resp != nil && resp.Body != nil {
 		defer resp.Body.Close()
 	}

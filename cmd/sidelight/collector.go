@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,16 +13,25 @@ import (
 
 	collectorapp "github.com/sidelight-mesh/sidelight/collector/app"
 	"github.com/sidelight-mesh/sidelight/collector/publish"
+	"github.com/sidelight-mesh/sidelight/collector/scrape"
+	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
+	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // collectorFlags are the flags of the collector's half.
 type collectorFlags struct {
-	dataDir, otlpGRPC, otlpHTTP string
-	interval                    time.Duration
-	targetFiles, targetURLs     []string
-	metricsFor, tracesFor       time.Duration
+	dataDir, otlpGRPC, otlpHTTP, jaegerGRPC string
+	interval                                time.Duration
+	targetFiles, targetURLs, targetNames    []string
+	relabel, remoteWrite                    string
+	remoteBytes, metricsBytes               int64
+	tracesIndexed                           []string
+	metricsFor, tracesFor                   time.Duration
+	tracesForward                           string
+	tracesHeader                            []string
+	tracesSample                            float64
 }
 
 func (c *collectorFlags) bind(cmd *cobra.Command) {
@@ -28,11 +39,21 @@ func (c *collectorFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&c.dataDir, "data-dir", "sidelight-data", "folder of the embedded stores; made when missing")
 	flags.StringVar(&c.otlpGRPC, "otlp-grpc", "127.0.0.1:4317", "listen address for spans over OTLP/gRPC")
 	flags.StringVar(&c.otlpHTTP, "otlp-http", "127.0.0.1:4318", "listen address for spans over OTLP/HTTP")
+	flags.StringVar(&c.jaegerGRPC, "jaeger-grpc", "", "listen address of Jaeger's query API over gRPC, as 127.0.0.1:16685; none unless given")
 	flags.DurationVar(&c.interval, "scrape-interval", 5*time.Second, "how often each sidecar is scraped")
 	flags.StringSliceVar(&c.targetFiles, "targets", nil, "files of further scrape targets, in Prometheus' file_sd format; may hold *")
 	flags.StringSliceVar(&c.targetURLs, "targets-url", nil, "URLs of further scrape targets, in Prometheus' HTTP SD format")
+	flags.StringSliceVar(&c.targetNames, "targets-dns", nil, "names of further scrape targets: host:port, or _service._protocol.name for SRV records")
+	flags.StringVar(&c.relabel, "relabel", "", "file with a list of Prometheus' relabel_configs, for what discovery says of targets")
+	flags.StringVar(&c.remoteWrite, "remote-write", "", "URL that all metrics are copied to by remote write 1.0, like http://prometheus:9090/api/v1/write")
+	flags.Int64Var(&c.remoteBytes, "remote-write-buffer-bytes", 512<<20, "how much waits on disk, at most, while that store is away; the oldest goes first")
+	flags.Int64Var(&c.metricsBytes, "metrics-max-bytes", 2<<30, "how much the stored metrics may take on disk; the oldest go first")
 	flags.DurationVar(&c.metricsFor, "metrics-retention", 24*time.Hour, "how long metrics are kept")
+	flags.StringSliceVar(&c.tracesIndexed, "traces-index", nil, "attributes of spans by which searches are fast, as order.id; from the next hour on")
+	flags.StringVar(&c.tracesForward, "traces-forward", "", "URL of an OTLP/HTTP receiver that all spans are copied to, like http://otel-collector:4318")
+	flags.StringSliceVar(&c.tracesHeader, "traces-forward-header", nil, "header field that goes with them: 'X-Scope-OrgID=team'")
 	flags.DurationVar(&c.tracesFor, "traces-retention", 24*time.Hour, "how long traces are kept")
+	flags.Float64Var(&c.tracesSample, "traces-sample", 1, "share of ordinary traces that stay when their hour is over: more than 0, at most 1; errors, slow and rare ones always do")
 }
 
 // validate says what cannot be meant, naming the flag.
@@ -44,16 +65,26 @@ func (c *collectorFlags) validate() error {
 	if c.metricsFor <= 0 {
 		return usageError{fmt.Errorf("--metrics-retention %s: want more than 0", c.metricsFor)}
 	}
+	if c.metricsBytes <= 0 || c.remoteBytes <= 0 {
+		return usageError{fmt.Errorf("--metrics-max-bytes %d, --remote-write-buffer-bytes %d: want more than 0", c.metricsBytes, c.remoteBytes)}
+	}
 	if c.tracesFor <= 0 {
 		return usageError{fmt.Errorf("--traces-retention %s: want more than 0", c.tracesFor)}
 	}
-	return checkListen(listenFlag{"otlp-grpc", c.otlpGRPC}, listenFlag{"otlp-http", c.otlpHTTP})
+	if !(c.tracesSample > 0 && c.tracesSample <= 1) {
+		return usageError{fmt.Errorf("--traces-sample %v: want more than 0 and at most 1; 0.1 keeps one ordinary trace in ten", c.tracesSample)}
+	}
+	listen := []listenFlag{{"otlp-grpc", c.otlpGRPC}, {"otlp-http", c.otlpHTTP}}
+	if c.jaegerGRPC != "" {
+		listen = append(listen, listenFlag{"jaeger-grpc", c.jaegerGRPC})
+	}
+	return checkListen(listen...)
 }
 
 func (c *collectorFlags) options(proc process, registry *prometheus.Registry) (collectorapp.Options, error) {
 	opts := collectorapp.Options{
-		DataDir: c.dataDir, OTLPGRPC: c.otlpGRPC, OTLPHTTP: c.otlpHTTP,
-		ScrapeInterval: c.interval, MetricsRetention: c.metricsFor, TracesRetention: c.tracesFor,
+		DataDir: c.dataDir, OTLPGRPC: c.otlpGRPC, OTLPHTTP: c.otlpHTTP, JaegerGRPC: c.jaegerGRPC,
+		ScrapeInterval: c.interval, MetricsRetention: c.metricsFor, TracesRetention: c.tracesFor, TracesIndexed: c.tracesIndexed, TracesSample: c.tracesSample,
 		Logger: proc.log, Registerer: registry,
 	}
 	if len(c.targetFiles) > 0 {
@@ -69,6 +100,42 @@ func (c *collectorFlags) options(proc process, registry *prometheus.Registry) (c
 			return opts, usageError{fmt.Errorf("--targets-url: %w", err)}
 		}
 		opts.Targets = append(opts.Targets, discovery)
+	}
+	for _, name := range c.targetNames {
+		names, err := target.NewDNS(target.DNSOptions{Name: name, Logger: proc.log})
+		if err != nil {
+			return opts, usageError{fmt.Errorf("--targets-dns: %w", err)}
+		}
+		opts.Targets = append(opts.Targets, names)
+	}
+	opts.MetricsMaxBytes = c.metricsBytes
+	if c.remoteWrite != "" {
+		forward, err := metrics.NewForward(metrics.ForwardOptions{
+			URL: c.remoteWrite, Dir: filepath.Join(c.dataDir, "remote-write"), MaxBytes: c.remoteBytes, Logger: proc.log,
+		})
+		if err != nil {
+			return opts, usageError{fmt.Errorf("--remote-write: %w", err)}
+		}
+		opts.Forward = forward
+	}
+	if c.tracesForward != "" {
+		header, err := headerFields("--traces-forward-header", c.tracesHeader)
+		if err != nil {
+			return opts, err
+		}
+		if opts.ForwardTraces, err = traces.NewForward(traces.ForwardOptions{URL: c.tracesForward, Header: header, Logger: proc.log}); err != nil {
+			return opts, usageError{fmt.Errorf("--traces-forward: %w", err)}
+		}
+	}
+	if c.relabel == "" {
+		return opts, nil
+	}
+	text, err := os.ReadFile(c.relabel)
+	if err != nil {
+		return opts, usageError{fmt.Errorf("--relabel: %w", err)}
+	}
+	if opts.Relabel, err = scrape.ParseRelabeling(text); err != nil {
+		return opts, usageError{fmt.Errorf("--relabel %s: %w", c.relabel, err)}
 	}
 	return opts, nil
 }

@@ -24,7 +24,8 @@ func configCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(configApplyCommand(), configGetCommand(), configValidateCommand(), configDeleteCommand(), configRevisionsCommand())
+	cmd.AddCommand(configApplyCommand(), configGetCommand(), configValidateCommand(), configDeleteCommand(),
+		configRevisionsCommand(), configDiffCommand(), configRollbackCommand(), configExplainCommand(), configWaitCommand(), configRolloutCommand())
 	return cmd
 }
 

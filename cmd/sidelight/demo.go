@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,9 +31,23 @@ processes on loopback. It prints the URL when the graph is live. Ctrl-C ends
 everything and leaves neither a process nor a file behind.
 
 Scenarios:
-  canary   catalog moves from v1 to v2, step by step
-  skew     one sidecar stops taking configuration
-  nack     one sidecar refuses what it is sent`,
+  canary           catalog moves from v1 to v2, step by step
+  skew             one sidecar stops taking configuration
+  nack             one sidecar refuses what it is sent
+  slow-plane       the control plane is slow, and one sidecar is too
+  never-connected  one sidecar never reached the control plane
+  drift            one sidecar runs other than it acknowledged
+  mixed-builds     two sidecars of an older build cannot run a change
+  denied           catalog lets web alone in; other callers are refused
+  lost-trace       tickets does not pass trace headers on
+  breaker          one instance of tickets fails, and is taken out
+  mirror           requests are copied to another version
+  retry-storm      retries hide failures, and multiply them
+  egress           an application calls a host outside of the mesh
+  restart          a sidecar is restarted beside its application
+
+Several may be played at the same time, with commas between them, when they
+change nothing in common.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -54,7 +69,7 @@ Scenarios:
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&scenario, "scenario", "", "story to play: canary, skew or nack")
+	flags.StringVar(&scenario, "scenario", "", "story to play, or several with commas between them: "+strings.Join(demo.ScenarioNames(), ", "))
 	flags.DurationVar(&opts.Duration, "duration", 0, "end after this time; 0 = at Ctrl-C")
 	flags.IntVar(&opts.Port, "port", 0, "port of the UI and API; 0 = the first free one from 8430 on")
 	flags.Float64Var(&opts.Rate, "rate", 20, "visitors a second")
@@ -140,6 +155,9 @@ func demoServiceCommand() *cobra.Command {
 	flags.StringVar(&opts.Direct, "direct", "", "address that is called past all sidecars")
 	flags.StringVar(&opts.Stats, "stats", "", "file for the load generator's counts")
 	flags.Float64Var(&opts.Rate, "rate", 20, "visitors a second")
+	flags.BoolVar(&opts.Broken, "broken", false, "answer 503 to everything")
+	flags.BoolVar(&opts.PhoneHome, "phone-home", false, "report to a vendor outside of the mesh")
+	flags.BoolVar(&opts.LoseTrace, "lose-trace", false, "don't pass trace headers on by HTTP")
 	return cmd
 }
 

@@ -6,7 +6,8 @@
 // exit codes; what it does stands in the packages it wires.
 //
 // Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 what was
-// asked for does not exist, 4 the server or a part of it does not answer.
+// asked for does not exist, 4 the server or a part of it does not answer, 5 what
+// is waited for was refused.
 package main
 
 import (
@@ -61,6 +62,8 @@ func exitCode(err error) int {
 		return 3
 	case errors.Is(err, mesh.ErrUnavailable):
 		return 4
+	case errors.Is(err, errRefusedByNodes):
+		return 5
 	}
 	return 1
 }
@@ -102,8 +105,8 @@ SIDELIGHT_SCRAPE_INTERVAL.`,
 		}
 	}
 	add("run", demoCommand(), runCommand(), serverCommand(), collectorCommand(), proxyCommand())
-	add("look", statCommand(), edgesCommand(), nodesCommand(), tapCommand(), traceCommand())
-	add("change", configCommand())
+	add("look", statCommand(), edgesCommand(), nodesCommand(), alertsCommand(), tapCommand(), topCommand(), traceCommand())
+	add("change", tokenCommand(), configCommand())
 	root.AddCommand(versionCommand())
 	strictArguments(root)
 	return root

@@ -5,9 +5,12 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sidelight-mesh/sidelight/server/observe"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
@@ -16,6 +19,7 @@ func nodesCommand() *cobra.Command {
 		c     client
 		out   output
 		check bool
+		seen  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "nodes [NODE]",
@@ -24,9 +28,15 @@ func nodesCommand() *cobra.Command {
 configuration it really runs, compared by content. With a node's name it shows
 each resource: desired, sent, acknowledged, applied.
 
+With --observed it shows what the sources of --observe say instead: proxies of
+other control planes, in the same states.
+
 With --check the exit code is 1 unless every node runs what it should.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if seen {
+				return observedNodes(cmd, &c, out, check)
+			}
 			if len(args) == 1 {
 				return oneNode(cmd, &c, out, args[0], check)
 			}
@@ -36,6 +46,7 @@ With --check the exit code is 1 unless every node runs what it should.`,
 	c.bind(cmd)
 	out.bind(cmd)
 	cmd.Flags().BoolVar(&check, "check", false, "exit with 1 unless all are synced")
+	cmd.Flags().BoolVar(&seen, "observed", false, "show the proxies of other control planes, of --observe")
 	return cmd
 }
 
@@ -57,18 +68,75 @@ func allNodes(cmd *cobra.Command, c *client, out output, check bool) error {
 	return nil
 }
 
+func observedNodes(cmd *cobra.Command, c *client, out output, check bool) error {
+	var answer struct {
+		Nodes   []observe.Node   `json:"nodes"`
+		Sources []observe.Source `json:"sources"`
+	}
+	if err := c.get(cmd.Context(), "/api/v1/observed", nil, &answer); err != nil {
+		return err
+	}
+	w := cmd.OutOrStdout()
+	if out.json() {
+		if err := out.writeJSON(w, answer); err != nil {
+			return err
+		}
+	} else {
+		if len(answer.Sources) == 0 {
+			fmt.Fprintln(w, "No source is observed. Start the server with --observe http://ISTIOD:15014/debug/syncz, for each replica.")
+		}
+		for _, s := range answer.Sources {
+			if s.Error != "" {
+				fmt.Fprintf(w, "%s cannot be read: %s\n", printable(s.URL), printable(s.Error))
+			}
+		}
+		t := newTable("NODE", "STATE", "SINCE", "VERSION", "WHY", "SOURCE")
+		for _, n := range answer.Nodes {
+			t.add(printable(n.ID), string(n.State), n.Since.Local().Format("15:04:05"), dash(printable(n.Version)), printable(n.Reason), printable(n.Source))
+		}
+		if len(answer.Nodes) > 0 {
+			if err := t.write(w); err != nil {
+				return err
+			}
+		}
+	}
+	behind := 0
+	for _, n := range answer.Nodes {
+		if n.State != skew.Synced {
+			behind++
+		}
+	}
+	if check && behind > 0 {
+		return fmt.Errorf("%d of %d observed nodes are not synced", behind, len(answer.Nodes))
+	}
+	return nil
+}
+
 func writeNodes(w io.Writer, view skew.NodesView, wide bool) error {
 	if view.Desired != nil {
 		fmt.Fprintf(w, "desired: revision %d, %s by %s: %s\n", view.Desired.Number, view.Desired.At.Local().Format("15:04:05"), view.Desired.By, view.Desired.Summary)
 	}
-	fmt.Fprintf(w, "%d of %d nodes run it\n\n", view.Summary.Synced, view.Summary.Nodes)
+	fmt.Fprintf(w, "%d of %d nodes run it\n", view.Summary.Synced, view.Summary.Nodes)
+	waiting := map[string]int{}
+	for _, n := range view.Nodes {
+		waiting[n.WaitsOn]++
+	}
+	if plane, node := waiting[skew.OnControlPlane], waiting[skew.OnNode]; plane+node > 0 {
+		fmt.Fprintf(w, "%d wait for the control plane to send, %d have it and are late themselves\n", plane, node)
+	}
+	if len(view.Traffic) > 1 { // with one revision there is nothing to compare
+		for _, t := range view.Traffic {
+			fmt.Fprintf(w, "revision %d: %s errors, p95 %s, %s requests/s on %d nodes\n", t.Revision, percent(t.ErrorRatio), millis(t.P95MS), perSecond(t.RPS), t.Nodes)
+		}
+	}
+	fmt.Fprintln(w)
 	if len(view.Nodes) == 0 {
 		_, err := fmt.Fprintln(w, "No sidecar has connected yet. Start one with --server set to this server's configuration address.")
 		return err
 	}
 	head := []string{"NODE", "STATE", "RUNS>", "BEHIND>", "LAG>", "APPLIED IN>", "BUILD", "WHY"}
 	if wide {
-		head = append(head, "WORKLOAD", "KIND", "SINCE", "ADDRESS")
+		head = append(head, "WAITS ON", "WORKLOAD", "KIND", "SINCE", "ADDRESS")
 	}
 	t := newTable(head...)
 	for _, n := range view.Nodes {
@@ -78,11 +146,42 @@ func writeNodes(w io.Writer, view skew.NodesView, wide bool) error {
 		}
 		row := []string{printable(n.ID), string(n.State), revisionText(n.Revision), strconv.Itoa(n.Behind), age(n.LagS), millis(n.Push.AppliedMS), printable(n.Build), printable(why)}
 		if wide {
-			row = append(row, printable(n.Workload.ID()), n.Kind, n.Since.Local().Format("15:04:05"), dash(n.Address))
+			row = append(row, dash(n.WaitsOn), printable(n.Workload.ID()), n.Kind, n.Since.Local().Format("15:04:05"), dash(n.Address))
 		}
 		t.add(row...)
 	}
 	return t.write(w)
+}
+
+// writeLives tells the order in which the sidecar and its application came and
+// went, newest first.
+func writeLives(w io.Writer, lives []skew.Life) error {
+	if len(lives) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := newTable("STARTED", "SERVES AFTER>", "APP READY AFTER>", "DRAINS", "APP GONE AFTER>", "LEFT AFTER>", "WHAT WAS WRONG")
+	for _, l := range lives {
+		t.add(l.StartedAt.Local().Format("15:04:05.000"), since(l.StartedAt, l.ServingAt), since(l.StartedAt, l.AppAt),
+			dash(clockOf(l.DrainingAt)), since(l.DrainingAt, l.AppGoneAt), since(l.DrainingAt, l.EndedAt), dash(printable(strings.Join(l.Problems, "; "))))
+	}
+	return t.write(w)
+}
+
+// since is the time from one event to another, "-" when one of them is not known.
+func since(from, to time.Time) string {
+	if from.IsZero() || to.IsZero() {
+		return "-"
+	}
+	ms := float64(to.Sub(from)) / 1e6
+	return millis(&ms)
+}
+
+func clockOf(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Local().Format("15:04:05.000")
 }
 
 func revisionText(n uint64) string {
@@ -128,6 +227,9 @@ func writeNode(w io.Writer, n skew.NodeDetail) error {
 		t.add(r.Type, fit(printable(r.Name), 60), string(r.State), dash(r.Desired), dash(r.Sent), dash(r.Acked), dash(r.Applied), printable(r.Error))
 	}
 	if err := t.write(w); err != nil {
+		return err
+	}
+	if err := writeLives(w, n.Lives); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)

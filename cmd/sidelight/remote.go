@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/collector/target"
+	serverapp "github.com/sidelight-mesh/sidelight/server/app"
 )
 
 func collectorURL(address string) (*url.URL, error) {
@@ -41,51 +40,27 @@ func forward(base *url.URL, prefix string, limit time.Duration) http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusServiceUnavailable)
-			_ = json.NewEncoder(w).Encode(map[string]string{"status": "error", "errorType": "unavailable", "error": "the collector at " + base.String() + " does not answer: " + err.Error()})
+			_ = json.NewEncoder(w).Encode(map[string]string{"status": "error", "errorType": "unavailable", "error": "the store at " + base.String() + " does not answer: " + err.Error()})
 		},
 	}
 }
 
-// Scalar implements serverapp.MetricsPort.
-func (q scalarQuery) Scalar(ctx context.Context, expr string, at time.Time) (float64, bool, error) {
-	samples, err := q.store.Instant(ctx, expr, at)
-	if err != nil || len(samples) == 0 {
-		return 0, false, err
-	}
-	return samples[0].Value, !math.IsNaN(samples[0].Value), nil
-}
-
-// remoteScalar asks a Prometheus API for one number.
-type remoteScalar struct{ url string }
-
-// Scalar implements serverapp.MetricsPort.
-func (q remoteScalar) Scalar(ctx context.Context, expr string, at time.Time) (float64, bool, error) {
-	query := url.Values{"query": {expr}, "time": {strconv.FormatFloat(float64(at.UnixMilli())/1000, 'f', 3, 64)}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.url+"?"+query.Encode(), nil)
-	if err != nil {
-		return 0, false, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, false, fmt.Errorf("query %q: %w: %w", expr, mesh.ErrUnavailable, err)
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		Error string
-		Data  struct {
-			Result []struct{ Value [2]any }
+// remoteTargets asks a collector how its scraping goes.
+func remoteTargets(address string) func(context.Context) ([]serverapp.TargetStatus, error) {
+	return func(ctx context.Context) ([]serverapp.TargetStatus, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+		if err != nil {
+			return nil, fmt.Errorf("ask collector for its targets: %w", err)
 		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return nil, fmt.Errorf("ask collector for its targets: %w", err)
+		}
+		defer resp.Body.Close()
+		var health []target.Health
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 64<<20)).Decode(&health); err != nil {
+			return nil, fmt.Errorf("ask collector for its targets: %s: %w", resp.Status, err)
+		}
+		return targetStatus(health), nil
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer); err != nil {
-		return 0, false, fmt.Errorf("query %q: %w: %w", expr, mesh.ErrUnavailable, err)
-	}
-	if answer.Error != "" {
-		return 0, false, fmt.Errorf("query %q: %w: %s", expr, mesh.ErrUnavailable, answer.Error)
-	}
-	if len(answer.Data.Result) == 0 {
-		return 0, false, nil
-	}
-	text, _ := answer.Data.Result[0].Value[1].(string)
-	value, err := strconv.ParseFloat(text, 64)
-	return value, err == nil && !math.IsNaN(value), nil
 }

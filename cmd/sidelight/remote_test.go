@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -51,26 +50,5 @@ func TestForwardToACollectorThatHangs(t *testing.T) {
 	forward(base, "prometheus", 50*time.Millisecond).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
 	if answer.Code != http.StatusServiceUnavailable || !strings.Contains(answer.Body.String(), base.Host) {
 		t.Errorf("%d %s, want 503 that names the collector", answer.Code, answer.Body)
-	}
-}
-
-func TestRemoteScalar(t *testing.T) {
-	for body, want := range map[string]struct {
-		value float64
-		ok    bool
-		fails bool
-	}{
-		`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"2.5"]}]}}`: {2.5, true, false},
-		`{"status":"success","data":{"resultType":"vector","result":[]}}`:                    {0, false, false},
-		`{"status":"success","data":{"resultType":"vector","result":[{"value":[1,"NaN"]}]}}`: {0, false, false},
-		`{"status":"error","error":"no such function"}`:                                      {0, false, true},
-		`garbage`: {0, false, true},
-	} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
-		value, ok, err := remoteScalar{server.URL}.Scalar(context.Background(), "up", time.Now())
-		server.Close()
-		if ok != want.ok || (err != nil) != want.fails || (ok && value != want.value) {
-			t.Errorf("%s: %v, %v, %v", body, value, ok, err)
-		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	collectorapp "github.com/sidelight-mesh/sidelight/collector/app"
+	"github.com/sidelight-mesh/sidelight/collector/jaeger"
 	"github.com/sidelight-mesh/sidelight/collector/publish"
-	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
 	"github.com/sidelight-mesh/sidelight/frontend"
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -25,6 +25,7 @@ func runCommand() *cobra.Command {
 		proc      process
 		server    serverFlags
 		collector collectorFlags
+		alerts    alertFlags
 		mode      string
 	)
 	cmd := &cobra.Command{
@@ -36,17 +37,18 @@ folder; what is stored goes to the data folder. All listeners are on loopback
 unless told otherwise.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(server.validate(), collector.validate()); err != nil {
+			if err := errors.Join(server.validate(), collector.validate(), alerts.validate()); err != nil {
 				return err
 			}
 			return proc.run(cmd, func(ctx context.Context) error {
-				return runBoth(ctx, proc, server, collector, mode)
+				return runBoth(ctx, proc, server, collector, alerts, mode)
 			})
 		},
 	}
 	proc.bind(cmd)
 	server.bind(cmd)
 	collector.bind(cmd)
+	alerts.bind(cmd.Flags())
 	cmd.Flags().StringVar(&mode, "mode-name", "run", "what /api/v1/status calls this process")
 	_ = cmd.Flags().MarkHidden("mode-name")
 	return cmd
@@ -54,7 +56,7 @@ unless told otherwise.`,
 
 // runBoth wires the two halves in one process: what the collector scrapes goes
 // straight into the server's graph, and the server's nodes are its targets.
-func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlags, mode string) error {
+func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlags, af alertFlags, mode string) error {
 	registry := newRegistry()
 	var server *serverapp.App
 	connected := target.Func(func(ctx context.Context, update func([]target.Target)) error {
@@ -65,6 +67,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 		return err
 	}
 	opts.Targets = append(opts.Targets, connected)
+	opts.Instance = sf.admin
 	opts.Publish = publish.Func(func(b mesh.EdgeBatch) { server.Publish(b) })
 	collector, err := newCollector(opts)
 	if err != nil {
@@ -74,13 +77,17 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 	serverOpts.Mode = mode
 	serverOpts.StateDir = filepath.Join(cf.dataDir, "state")
 	serverOpts.Traces = collector.Traces()
-	serverOpts.Jaeger = traces.JaegerHandler(collector.Traces())
-	serverOpts.Metrics = scalarQuery{collector.Metrics()}
+	serverOpts.Jaeger = jaeger.Handler(collector.Traces())
+	serverOpts.Metrics = collector.Metrics()
 	serverOpts.Prometheus = collector.Metrics().Handler()
+	serverOpts.Alerts = af.options(collector.Metrics())
 	serverOpts.UI = frontend.Handler()
 	serverOpts.Targets = func() []serverapp.TargetStatus { return targetStatus(collector.TargetHealth()) }
 	serverOpts.Unread = func() []graph.Stale { return unread(collector.Problems()) }
 	serverOpts.Losses = func() []serverapp.Loss { return losses(collector.Losses()) }
+	if err := errors.Join(sf.readMetrics(&serverOpts), sf.readTraces(&serverOpts)); err != nil {
+		return errors.Join(err, collector.Close())
+	}
 	if server, err = serverapp.New(serverOpts); err != nil {
 		return errors.Join(err, collector.Close())
 	}

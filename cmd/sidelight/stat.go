@@ -98,7 +98,11 @@ func graphCommand(use, short string, write func(*cobra.Command, graph.View, view
 }
 
 func writeStat(cmd *cobra.Command, v graph.View, flags viewFlags) error {
-	t := newTable("NAMESPACE", "NAME", "MESHED", "SUCCESS>", "RPS>", "P50>", "P95>", "P99>", "TCP CONN>", "HEALTH", "CONFIG")
+	head := []string{"NAMESPACE", "NAME", "MESHED", "SUCCESS>", "RPS>", "P50>", "P95>", "P99>", "TCP CONN>"}
+	if flags.wide() {
+		head = append(head, "READ B/S>", "WRITTEN B/S>")
+	}
+	t := newTable(append(head, "HEALTH", "CONFIG")...)
 	for _, n := range v.Nodes {
 		if flags.find != "" && !n.Match {
 			continue
@@ -114,9 +118,14 @@ func writeStat(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 		case n.Kind == graph.KindService && v.Group != graph.ByService:
 			meshed = "-" // workloads have sidecars, services have workloads
 		}
-		t.add(dash(printable(n.Namespace)), printable(ownName(n, v.Group)), meshed, success, perSecond(n.In.RPS),
-			millis(n.In.P50MS), millis(n.In.P95MS), millis(n.In.P99MS), perSecond(n.In.ActiveConnections),
-			healthText(n.Health), configText(n.Config))
+		row := []string{
+			dash(printable(n.Namespace)), printable(ownName(n, v.Group)), meshed, success, perSecond(n.In.RPS),
+			millis(n.In.P50MS), millis(n.In.P95MS), millis(n.In.P99MS), fmt.Sprintf("%.0f", n.In.ActiveConnections),
+		}
+		if flags.wide() { // what callers sent is what it read
+			row = append(row, perSecond(n.In.SentBytesPerS), perSecond(n.In.ReceivedBytesPerS))
+		}
+		t.add(append(row, healthText(n.Health), configText(n.Config))...)
 	}
 	if len(t.rows) == 0 {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nothing to show: no traffic was seen, or nothing matches.")

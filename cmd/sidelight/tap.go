@@ -45,24 +45,8 @@ from. Credentials are redacted and query values hashed. At the end it says what
 was matched, shown and lost.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case opts.count < 0:
-				return usageError{fmt.Errorf("--count %d: want a number of requests, or 0 for no limit", opts.count)}
-			case opts.limit < 1:
-				return usageError{fmt.Errorf("--limit %d: want at least 1 request a second", opts.limit)}
-			case opts.duration < 0:
-				return usageError{fmt.Errorf("--duration %s: want a time from now on, or 0 to end at Ctrl-C", opts.duration)}
-			}
-			if len(args) == 1 {
-				namespace, name, ok := strings.Cut(args[0], "/")
-				if !ok || namespace == "" || name == "" {
-					return usageError{fmt.Errorf("%q is not NAMESPACE/WORKLOAD; sidelight stat lists them", args[0])}
-				}
-				opts.workload = args[0]
-				opts.where = narrow(args[0], opts.where)
-			}
-			if _, err := expr.Parse(opts.where, expr.TapSchema()); err != nil {
-				return usageError{fmt.Errorf("--where %s: %w", opts.where, err)}
+			if err := opts.check(args); err != nil {
+				return err
 			}
 			return runTap(cmd, &c, out, opts)
 		},
@@ -75,7 +59,32 @@ was matched, shown and lost.`,
 	flags.BoolVar(&opts.headers, "headers", false, "show headers, redacted (with -o json)")
 	flags.DurationVar(&opts.duration, "duration", 0, "end after this time; 0 = at Ctrl-C")
 	flags.IntVarP(&opts.count, "count", "n", 0, "end after so many requests; 0 = no limit")
+	cmd.AddCommand(tapSessionsCommand(), tapStopCommand())
 	return cmd
+}
+
+// check says what cannot be meant, and takes over the workload.
+func (o *tapOptions) check(args []string) error {
+	switch {
+	case o.count < 0:
+		return usageError{fmt.Errorf("--count %d: want a number of requests, or 0 for no limit", o.count)}
+	case o.limit < 1:
+		return usageError{fmt.Errorf("--limit %d: want at least 1 request a second", o.limit)}
+	case o.duration < 0:
+		return usageError{fmt.Errorf("--duration %s: want a time from now on, or 0 to end at Ctrl-C", o.duration)}
+	}
+	if len(args) == 1 {
+		namespace, name, ok := strings.Cut(args[0], "/")
+		if !ok || namespace == "" || name == "" {
+			return usageError{fmt.Errorf("%q is not NAMESPACE/WORKLOAD; sidelight stat lists them", args[0])}
+		}
+		o.workload = args[0]
+		o.where = narrow(args[0], o.where)
+	}
+	if _, err := expr.Parse(o.where, expr.TapSchema()); err != nil {
+		return usageError{fmt.Errorf("--where %s: %w", o.where, err)}
+	}
+	return nil
 }
 
 // narrow restricts a filter to what goes out of or into one workload.
@@ -103,6 +112,30 @@ type tapFrame struct {
 }
 
 func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
+	printer := tapPrinter{w: cmd.OutOrStdout(), json: out.json(), wide: out.wide()}
+	shown := 0
+	var last *tapFrame
+	err := followTap(cmd, c, opts, func(frame *tapFrame) (bool, error) {
+		last = frame
+		for _, ev := range frame.Data.Events {
+			if err := printer.print(ev); err != nil {
+				return true, err
+			}
+			if shown++; shown == opts.count {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if !out.json() && last != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), ledgerLine(last.Data.Ledger, last.Data.Sidecars))
+	}
+	return err
+}
+
+// followTap opens a session and gives what comes to take, until it is done, the
+// time is over, or the stream ends.
+func followTap(cmd *cobra.Command, c *client, opts tapOptions, take func(*tapFrame) (done bool, err error)) error {
 	ctx := cmd.Context()
 	if opts.duration > 0 {
 		var cancel context.CancelFunc
@@ -123,13 +156,9 @@ func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
 		return fmt.Errorf("start the tap: %w", err)
 	}
 	warnUnknown(cmd, c, opts.workload)
-	printer := tapPrinter{w: cmd.OutOrStdout(), json: out.json(), wide: out.wide()}
-	last, err := readTap(conn, &printer, opts.count)
+	err = readTap(conn, take)
 	if ctx.Err() != nil {
 		err = nil
-	}
-	if !out.json() && last != nil {
-		fmt.Fprintln(cmd.ErrOrStderr(), ledgerLine(last.Data.Ledger, last.Data.Sidecars))
 	}
 	return err
 }
@@ -157,30 +186,21 @@ func warnUnknown(cmd *cobra.Command, c *client, workload string) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "no workload %s is known now; waiting for it (sidelight stat lists those that are)\n", workload)
 }
 
-// readTap prints what comes until the stream or the wanted count ends, and
-// gives the last frame that carried a ledger.
-func readTap(conn *websocket.Conn, printer *tapPrinter, count int) (*tapFrame, error) {
-	var last *tapFrame
-	shown := 0
+// readTap gives each frame that carries a ledger to take.
+func readTap(conn *websocket.Conn, take func(*tapFrame) (done bool, err error)) error {
 	for {
 		var frame tapFrame
 		if err := conn.ReadJSON(&frame); err != nil {
-			return last, fmt.Errorf("the stream ended: %w: %w", mesh.ErrUnavailable, err)
+			return fmt.Errorf("the stream ended: %w: %w", mesh.ErrUnavailable, err)
 		}
 		switch frame.Type {
 		case "error":
-			return last, errors.New(strings.TrimSuffix(frame.Error.Message+"; "+midSentence(frame.Error.Hint), "; "))
+			return errors.New(strings.TrimSuffix(frame.Error.Message+"; "+midSentence(frame.Error.Hint), "; "))
 		case "end":
-			return last, fmt.Errorf("the session ended: %s", frame.Reason)
+			return fmt.Errorf("the session ended: %s", frame.Reason)
 		case "event":
-			last = &frame
-			for _, ev := range frame.Data.Events {
-				if err := printer.print(ev); err != nil {
-					return last, err
-				}
-				if shown++; shown == count {
-					return last, nil
-				}
+			if done, err := take(&frame); done || err != nil {
+				return err
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func traceCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(traceSearchCommand(), traceGetCommand())
+	cmd.AddCommand(traceSearchCommand(), traceGetCommand(), traceCompareCommand(), tracePropagationCommand())
 	return cmd
 }
 
@@ -31,6 +31,7 @@ func traceSearchCommand() *cobra.Command {
 		out    output
 		text   = map[string]*string{}
 		errors bool
+		clean  bool
 		limit  int
 		min    time.Duration
 		max    time.Duration
@@ -54,6 +55,9 @@ func traceSearchCommand() *cobra.Command {
 			}
 			if errors {
 				query.Set("errors", "true")
+			}
+			if clean {
+				query.Set("clean", "true")
 			}
 			if min > 0 {
 				query.Set("min_ms", strconv.FormatFloat(float64(min)/1e6, 'f', -1, 64))
@@ -88,10 +92,12 @@ func traceSearchCommand() *cobra.Command {
 		{"target", "server of an edge, NAMESPACE/WORKLOAD"},
 		{"route", "name of the route taken"},
 		{"status", "HTTP status: 503 or 5xx"},
+		{"percentile", "only this part by duration: 95..100"},
 	} {
 		text[f[0]] = flags.String(f[0], "", f[1])
 	}
 	flags.BoolVar(&errors, "errors", false, "only traces with an error")
+	flags.BoolVar(&clean, "clean", false, "only traces without one")
 	flags.IntVar(&limit, "limit", 20, "how many")
 	flags.DurationVar(&min, "min", 0, "only traces that took at least this long")
 	flags.DurationVar(&max, "max", 0, "only traces that took at most this long")

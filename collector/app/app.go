@@ -5,6 +5,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sidelight-mesh/sidelight/collector/jaeger"
 	"github.com/sidelight-mesh/sidelight/collector/publish"
 	"github.com/sidelight-mesh/sidelight/collector/receive"
 	"github.com/sidelight-mesh/sidelight/collector/scrape"
+	"github.com/sidelight-mesh/sidelight/collector/servicegraph"
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
@@ -32,18 +35,31 @@ type Options struct {
 	DataDir  string // required; made if need be
 	OTLPGRPC string // "host:port"; "" none
 	OTLPHTTP string // "host:port"; "" none
-	HTTP     string // the collector's own API when it runs alone; "" none
+	// JaegerGRPC serves Jaeger's query API over gRPC: "host:port"; "" none.
+	JaegerGRPC string
+	HTTP       string // the collector's own API when it runs alone; "" none
+	// Instance is the label "instance" of the process's own metrics in the store.
+	Instance string // HTTP, or "collector"
 
 	Targets        []target.Source
-	ScrapeInterval time.Duration // 15 s
+	Relabel        scrape.Relabeling // of what the sources tell
+	ScrapeInterval time.Duration     // 15 s
 	Limits         scrape.Limits
 	// Publish takes the edge batches. One that has to run, as publish.Remote
 	// has, is run here, and stopped after the last scrape. nil: none are wanted.
 	Publish publish.Publisher
 
+	// Forward copies what is scraped to another store; nil: to none.
+	Forward *metrics.Forward
+
+	// ForwardTraces copies the spans that are stored to another store; nil: to none.
+	ForwardTraces *traces.Forward
+
 	MetricsRetention time.Duration // 24 h
 	MetricsMaxBytes  int64         // 2 GiB
 	TracesRetention  time.Duration // 24 h
+	TracesIndexed    []string      // attributes by which searches need not read spans
+	TracesSample     float64       // share of ordinary traces that stay once their hour is sealed; default 1
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: a registry of the collector's own
@@ -55,10 +71,12 @@ type App struct {
 	opts     Options
 	registry prometheus.Gatherer
 	metrics  *metrics.Store
+	own      metrics.Own
 	traces   *traces.Store
 	scraper  *scrape.Scraper
 	receiver *receive.Receiver
-	listener net.Listener // nil without an own API
+	jaeger   *jaeger.Server // nil unless wanted
+	listener net.Listener   // nil without an own API
 	ready    chan struct{}
 
 	closeOnce sync.Once
@@ -66,7 +84,7 @@ type App struct {
 }
 
 // Addrs are the bound addresses, "" for what is not served.
-type Addrs struct{ OTLPGRPC, OTLPHTTP, HTTP string }
+type Addrs struct{ OTLPGRPC, OTLPHTTP, JaegerGRPC, HTTP string }
 
 // New binds the listeners and opens the stores. When it fails it leaves
 // nothing open.
@@ -91,6 +109,10 @@ func (o *Options) setDefaults() error {
 	if o.Registerer == nil {
 		o.Registerer = prometheus.NewRegistry()
 	}
+	if o.ScrapeInterval == 0 {
+		o.ScrapeInterval = 15 * time.Second
+	}
+	o.Instance = cmp.Or(o.Instance, o.HTTP, "collector")
 	if o.Publish == nil {
 		o.Publish = publish.Func(func(mesh.EdgeBatch) {})
 	}
@@ -122,23 +144,30 @@ func (a *App) open() (err error) {
 	}
 	a.traces, err = traces.Open(traces.Options{
 		Dir:       filepath.Join(o.DataDir, "traces"),
-		Retention: o.TracesRetention,
-		Logger:    o.Logger.With("part", "traces"),
+		Retention: o.TracesRetention, IndexAttributes: o.TracesIndexed, Sample: o.TracesSample,
+		Logger: o.Logger.With("part", "traces"),
 	})
 	if err != nil {
 		return err
 	}
 	a.receiver, err = receive.New(receive.Options{
-		GRPC: o.OTLPGRPC, HTTP: o.OTLPHTTP, Store: a.traces,
+		GRPC: o.OTLPGRPC, HTTP: o.OTLPHTTP, Store: o.ForwardTraces.Tee(a.traces),
 		Logger: o.Logger.With("part", "receive"), Registerer: o.Registerer,
 	})
 	if err != nil {
 		return err
 	}
+	if o.JaegerGRPC != "" {
+		if a.jaeger, err = jaeger.Listen(o.JaegerGRPC, a.traces); err != nil {
+			return err
+		}
+	}
+	calls := servicegraph.New()
 	a.scraper, err = scrape.New(scrape.Options{
-		Store:      a.metrics,
-		Publish:    o.Publish.Publish,
+		Store:      o.Forward.Tee(a.metrics),
+		Publish:    calls.Watch(o.Publish.Publish),
 		Sources:    o.Targets,
+		Relabel:    o.Relabel,
 		Interval:   o.ScrapeInterval,
 		Limits:     o.Limits,
 		Logger:     o.Logger.With("part", "scrape"),
@@ -146,6 +175,15 @@ func (a *App) open() (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	for _, c := range []prometheus.Collector{calls, ownMetrics{a}} {
+		if err := o.Registerer.Register(c); err != nil {
+			return fmt.Errorf("register own metrics: %w", err)
+		}
+	}
+	a.own = metrics.Own{
+		Store: a.metrics, Gatherer: a.registry, Instance: o.Instance, Interval: o.ScrapeInterval,
+		Logger: o.Logger.With("part", "metrics"),
 	}
 	a.metrics.SetMetadata(a.metadata)
 	return nil
@@ -164,12 +202,19 @@ func (a *App) Run(ctx context.Context) error {
 	defer cancel()
 	var (
 		scraping, receiving, publishing, serving sync.WaitGroup
-		scrapeErr, receiveErr, publishErr        error
+		scrapeErr, receiveErr                    error
+		publishErr, forwardErr, copyErr          error
 	)
 	publishCtx, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
 	if p, ok := a.opts.Publish.(runner); ok {
 		publishing.Go(func() { publishErr = p.Run(publishCtx) })
+	}
+	if a.opts.Forward != nil {
+		publishing.Go(func() { forwardErr = a.opts.Forward.Run(publishCtx) })
+	}
+	if a.opts.ForwardTraces != nil {
+		publishing.Go(func() { copyErr = a.opts.ForwardTraces.Run(publishCtx) })
 	}
 	server := a.server()
 	if a.listener != nil {
@@ -179,6 +224,7 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
+	scraping.Go(func() { a.own.Run(ctx) })
 	scraping.Go(func() {
 		// A collector that scrapes nothing must not look alive.
 		defer cancel()
@@ -188,6 +234,13 @@ func (a *App) Run(ctx context.Context) error {
 		defer cancel()
 		receiveErr = a.receiver.Run(ctx)
 	})
+	if a.jaeger != nil {
+		serving.Go(func() {
+			if err := a.jaeger.Run(ctx); err != nil {
+				a.opts.Logger.Error("jaeger query API stopped", "error", err)
+			}
+		})
+	}
 	close(a.ready)
 	<-ctx.Done()
 	scraping.Wait()
@@ -196,7 +249,7 @@ func (a *App) Run(ctx context.Context) error {
 	publishing.Wait()
 	a.shutdown(server)
 	serving.Wait()
-	return errors.Join(scrapeErr, receiveErr, publishErr, a.Close())
+	return errors.Join(scrapeErr, receiveErr, publishErr, forwardErr, copyErr, a.Close())
 }
 
 // shutdown lets requests end that are being answered, for a moment.
@@ -218,6 +271,9 @@ func (a *App) Close() error {
 		if a.receiver != nil {
 			_ = a.receiver.Close()
 		}
+		if a.jaeger != nil {
+			_ = a.jaeger.Close()
+		}
 		if a.traces != nil {
 			a.closeErr = a.traces.Close()
 		}
@@ -238,6 +294,9 @@ func (a *App) Traces() *traces.Store { return a.traces }
 func (a *App) Addrs() Addrs {
 	var addrs Addrs
 	addrs.OTLPGRPC, addrs.OTLPHTTP = a.receiver.Addrs()
+	if a.jaeger != nil {
+		addrs.JaegerGRPC = a.jaeger.Addr()
+	}
 	if a.listener != nil {
 		addrs.HTTP = a.listener.Addr().String()
 	}
@@ -248,10 +307,9 @@ func (a *App) Addrs() Addrs {
 func (a *App) TargetHealth() []target.Health { return a.scraper.Health() }
 
 func (a *App) metadata() []metrics.Metadata {
-	list := a.scraper.Metadata()
-	out := make([]metrics.Metadata, len(list))
-	for i, m := range list {
-		out[i] = metrics.Metadata(m)
+	out := a.own.Metadata()
+	for _, m := range a.scraper.Metadata() {
+		out = append(out, metrics.Metadata(m))
 	}
 	return out
 }

@@ -138,6 +138,10 @@ func TestStandalone(t *testing.T) {
 	}
 	a, stop := start(t, o)
 	until(t, "requests on the edge", func() bool { _, r := got.counted(); return r >= 3 })
+	until(t, "the collector's own metrics", func() bool {
+		own, err := a.Metrics().Instant(t.Context(), `sum by (instance) (prometheus_tsdb_head_series{job="sidelight"})`, time.Now())
+		return err == nil && len(own) == 1 && own[0].Value > 0 && own[0].Labels["instance"] == "127.0.0.1:0"
+	})
 	base := "http://" + a.Addrs().HTTP
 	for path, want := range map[string]string{
 		"/healthz": "ok",

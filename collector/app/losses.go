@@ -31,9 +31,22 @@ func (a *App) Losses() []Loss {
 	spans := a.traces.Stats()
 	all = append(all,
 		Loss{"collector/store/traces", "spans refused", spans.Refused, "the span store is slower than the senders, or cannot write: see the log"},
+		Loss{"collector/store/traces", "ordinary traces sampled out", spans.SampledTraces, "hours that are over keep errors, slow and rare traces, and of the others a share: --traces-sample, or less where 4 GiB would not hold --traces-retention"},
 		Loss{"collector/store/traces", "blocks unreadable", spans.Corrupt, "part of the span store is damaged; those traces are incomplete"})
 	if r, ok := a.opts.Publish.(remote); ok {
 		all = append(all, Loss{"collector/publish", "edge batches dropped", r.Stats().Dropped, "the server was away for longer than the queue lasts"})
+	}
+	if f := a.opts.Forward; f != nil {
+		s := f.Stats()
+		all = append(all,
+			Loss{"collector/store/metrics", "samples not copied", s.Dropped, "the store of --remote-write was away for longer than --remote-write-buffer-bytes lasts"},
+			Loss{"collector/store/metrics", "samples refused by the other store", s.Refused, "the store of --remote-write does not take them: see the log"})
+	}
+	if f := a.opts.ForwardTraces; f != nil {
+		s := f.Stats()
+		all = append(all,
+			Loss{"collector/store/traces", "spans not copied", s.Dropped, "the store of --traces-forward was away for longer than 64 MiB of spans last"},
+			Loss{"collector/store/traces", "spans refused by the other store", s.Refused, "the store of --traces-forward does not take them: see the log"})
 	}
 	out := []Loss{}
 	for _, loss := range all {

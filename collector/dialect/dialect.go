@@ -8,6 +8,7 @@
 package dialect
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,8 +59,19 @@ type Fact struct {
 	Outcome mesh.Outcome // of Requests and Responses, and of the histograms' series
 }
 
-// Labels gives a series' label by name, "" when it has none.
+// Labels gives a series' label by name, "" when it has none. Labels of the
+// target are among them.
 type Labels func(name string) string
+
+// first gives the first of the labels that is there and known.
+func (l Labels) first(names ...string) string {
+	for _, name := range names {
+		if v := known(l(name)); v != "" {
+			return v
+		}
+	}
+	return ""
+}
 
 // Dialect is one mesh's names.
 type Dialect struct {
@@ -72,6 +84,7 @@ type metric struct {
 	field     Field
 	histogram bool
 	scale     float64
+	when      func(Labels) bool // nil: always; what others call the same is left alone
 	key       func(Labels) mesh.EdgeKey
 	outcome   func(Labels) mesh.Outcome
 }
@@ -81,7 +94,7 @@ type metric struct {
 type Set []*Dialect
 
 // All gives every dialect there is.
-func All() Set { return Set{Istio(), Sidelight(), Process()} }
+func All() Set { return Set{Istio(), Sidelight(), Linkerd(), Consul(), Hubble(), Process()} }
 
 // Resolve says what the series called name with these labels means, and
 // whether it means anything.
@@ -102,6 +115,9 @@ func (d *Dialect) Resolve(name string, labels Labels) (Fact, bool) {
 		if m, part, ok = d.classic(name); !ok {
 			return Fact{}, false
 		}
+	}
+	if m.when != nil && !m.when(labels) {
+		return Fact{}, false
 	}
 	fact := Fact{Field: m.field, Part: part, Scale: m.scale}
 	if part == Bucket {
@@ -131,4 +147,32 @@ func (d *Dialect) classic(name string) (metric, Part, bool) {
 		return m, part, ok && m.histogram
 	}
 	return metric{}, Whole, false
+}
+
+// Stored says how the series of one metric are read back from a store: by the
+// name under which they are there, and whether they are levels or counters.
+type Stored struct {
+	Name  string
+	Level bool
+}
+
+// Stored lists what the set's dialects read, as it is stored: of histograms
+// that are kept whole the classic buckets, of the others the sum.
+func (s Set) Stored() []Stored {
+	var out []Stored
+	for _, d := range s {
+		for name, m := range d.metrics {
+			switch {
+			case m.field == ProcessStart:
+			case m.field == Latency:
+				out = append(out, Stored{Name: name + "_bucket"})
+			case m.histogram:
+				out = append(out, Stored{Name: name + "_sum"})
+			default:
+				out = append(out, Stored{Name: name, Level: m.field == ActiveConnections})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Stored) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }

@@ -75,6 +75,13 @@ func TestResolve(t *testing.T) {
 			Fact{Field: Requests, Scale: 1, Key: key(func(k *mesh.EdgeKey) { k.Protocol = mesh.GRPC }), Outcome: mesh.Outcome{Code: 200, GRPC: "14", Flags: "-"}},
 		},
 		{
+			"a name without a host", "istio_requests_total", edge("response_code", "502",
+				"destination_service", "unknown", "destination_service_name", "BlackHoleCluster", "destination_service_namespace", "unknown"),
+			Fact{Field: Requests, Scale: 1, Key: key(func(k *mesh.EdgeKey) {
+				k.Service = mesh.Service{Host: "BlackHoleCluster", Name: "BlackHoleCluster"}
+			}), Outcome: mesh.Outcome{Code: 502, Flags: "-"}},
+		},
+		{
 			"never reached a workload", "istio_requests_total", edge("response_code", "404", "response_flags", "NR",
 				"destination_workload", "unknown", "destination_workload_namespace", "unknown", "destination_canonical_revision", "latest"),
 			Fact{Field: Requests, Scale: 1, Key: key(func(k *mesh.EdgeKey) { k.Target = mesh.Workload{} }), Outcome: mesh.Outcome{Code: 404, Flags: "NR"}},

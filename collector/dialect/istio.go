@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -59,7 +60,8 @@ func edgeKey(l Labels) mesh.EdgeKey {
 		Target: workload(l, mesh.LabelDestCluster, mesh.LabelDestWorkloadNamespace, mesh.LabelDestWorkload,
 			mesh.LabelDestCanonical, mesh.LabelDestApp, mesh.LabelDestRevision),
 		Service: mesh.Service{
-			Host:      known(l(mesh.LabelDestService)),
+			// PassthroughCluster and BlackHoleCluster are names without a host.
+			Host:      cmp.Or(known(l(mesh.LabelDestService)), known(l(mesh.LabelDestServiceName))),
 			Namespace: known(l(mesh.LabelDestServiceNamespace)),
 			Name:      known(l(mesh.LabelDestServiceName)),
 		},
@@ -74,11 +76,10 @@ func tcpKey(l Labels) mesh.EdgeKey {
 	return key
 }
 
-// reporter takes a waypoint for the server's side: it stands before the
-// workload and answers for it.
 func reporter(s string) mesh.Reporter {
-	if s == string(mesh.FromSource) {
-		return mesh.FromSource
+	switch r := mesh.Reporter(s); r {
+	case mesh.FromSource, mesh.FromWaypoint:
+		return r
 	}
 	return mesh.FromDestination
 }

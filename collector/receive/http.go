@@ -2,6 +2,7 @@ package receive
 
 import (
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,13 +25,14 @@ const (
 	typeJSON     = "application/json"
 )
 
-// httpHandler serves OTLP/HTTP: POST /v1/traces in protobuf or JSON, plain,
-// gzip or zstd.
+// httpHandler serves OTLP/HTTP, POST /v1/traces, and Zipkin v2, POST
+// /api/v2/spans; each in protobuf or JSON, plain, gzip or zstd.
 func (r *Receiver) httpHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", r.exportHTTP)
+	mux.HandleFunc("POST /api/v2/spans", r.exportZipkin)
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
-		http.Error(w, fmt.Sprintf("%s %s: this port takes spans only, by POST /v1/traces", req.Method, req.URL.Path), http.StatusNotFound)
+		http.Error(w, fmt.Sprintf("%s %s: this port takes spans only, by POST /v1/traces (OTLP) or POST /api/v2/spans (Zipkin)", req.Method, req.URL.Path), http.StatusNotFound)
 	})
 	return mux
 }
@@ -44,24 +46,20 @@ func (r *Receiver) exportHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	body, err := readBody(req)
 	if err != nil {
-		code := http.StatusBadRequest
-		if errors.Is(err, errTooLarge) {
-			code = http.StatusRequestEntityTooLarge
-		}
-		r.refuse(w, kind, code, codes.InvalidArgument, err)
+		r.refuse(w, kind, statusOfBody(err), codes.InvalidArgument, err)
 		return
 	}
-	export := ptraceotlp.NewExportRequest()
+	var lost losses
 	if kind == typeJSON {
-		err = export.UnmarshalJSON(body)
+		lost, err = r.takeOTLPJSON(req.Context(), body)
 	} else {
-		err = export.UnmarshalProto(body)
+		lost, err = r.takeOTLP(req.Context(), "otlp_http", body)
+	}
+	if errors.As(err, new(badMessage)) {
+		r.refuse(w, kind, statusOfBody(err), codes.InvalidArgument, err)
+		return
 	}
 	if err != nil {
-		r.refuse(w, kind, http.StatusBadRequest, codes.InvalidArgument, fmt.Errorf("decode spans: %w", err))
-		return
-	}
-	if err := r.take(req.Context(), "otlp_http", export.Traces()); err != nil {
 		if errors.Is(err, mesh.ErrExhausted) {
 			w.Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 			r.refuse(w, kind, http.StatusTooManyRequests, codes.ResourceExhausted, err)
@@ -70,7 +68,7 @@ func (r *Receiver) exportHTTP(w http.ResponseWriter, req *http.Request) {
 		r.refuse(w, kind, http.StatusServiceUnavailable, codes.Unavailable, err)
 		return
 	}
-	answer := ptraceotlp.NewExportResponse()
+	answer := lost.answer()
 	out, err := answer.MarshalProto()
 	if kind == typeJSON {
 		out, err = answer.MarshalJSON()
@@ -83,7 +81,25 @@ func (r *Receiver) exportHTTP(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(out)
 }
 
-var errTooLarge = fmt.Errorf("the request is larger than %d MiB; send smaller batches", maxMessage>>20)
+func (r *Receiver) takeOTLPJSON(ctx context.Context, body []byte) (losses, error) {
+	export := ptraceotlp.NewExportRequest()
+	err := countJSON(body)
+	if err == nil {
+		err = export.UnmarshalJSON(body)
+	}
+	if err != nil {
+		return losses{}, asBadMessage(err)
+	}
+	return r.take(ctx, "otlp_http", export.Traces())
+}
+
+// statusOfBody tells a request that is too much from one that is wrong.
+func statusOfBody(err error) int {
+	if errors.Is(err, errTooLarge) || errors.Is(err, errTooMany) {
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusBadRequest
+}
 
 // readBody reads and unpacks a body. The limit holds for the unpacked size, so
 // that a small bomb stays small.
@@ -107,6 +123,13 @@ func readBody(req *http.Request) ([]byte, error) {
 		unpacked = zr
 	default:
 		return nil, fmt.Errorf("content encoding %q: want gzip or zstd", encoding)
+	}
+	if unpacked == io.Reader(req.Body) && req.ContentLength > 0 && req.ContentLength <= maxMessage {
+		body := make([]byte, req.ContentLength)
+		if _, err := io.ReadFull(unpacked, body); err != nil {
+			return nil, fmt.Errorf("read spans: %w", err)
+		}
+		return body, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(unpacked, maxMessage+1))
 	if err != nil {

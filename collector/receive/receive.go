@@ -1,6 +1,8 @@
 // Package receive takes spans from senders and hands them to the trace store:
-// OTLP over gRPC and over HTTP. It owns the protocols, their limits and their
-// ways to say "slow down"; what becomes of a span is the store's.
+// OTLP and Jaeger over gRPC, OTLP and Zipkin v2 over HTTP. It owns the
+// protocols, their limits and their ways to say "slow down", and sees to it
+// that whatever is sent costs bounded memory; what becomes of a span is the
+// store's.
 package receive
 
 import (
@@ -12,6 +14,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/jaegertracing/jaeger-idl/proto-gen/api_v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
@@ -65,13 +68,15 @@ func New(opts Options) (*Receiver, error) {
 		return nil, errors.Join(err, closeListener(r.grpcListener))
 	}
 	r.grpc = grpc.NewServer(
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(headerTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
-	ptraceotlp.RegisterGRPCServer(r.grpc, &grpcService{receiver: r})
+	r.grpc.RegisterService(&traceService, r)
+	api_v2.RegisterCollectorServiceServer(r.grpc, &jaegerService{receiver: r})
 	r.http = &http.Server{
 		Handler:           r.httpHandler(),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: bodyTimeout, WriteTimeout: bodyTimeout, IdleTimeout: 2 * time.Minute,
@@ -158,14 +163,37 @@ func (r *Receiver) Close() error {
 	return errors.Join(closeListener(r.grpcListener), closeListener(r.httpListener))
 }
 
-// take stores one request's spans and counts what became of them.
-func (r *Receiver) take(ctx context.Context, protocol string, td ptrace.Traces) error {
-	n := td.SpanCount()
-	err := r.store.WriteSpans(ctx, td)
-	if err != nil {
-		r.metrics.spans.WithLabelValues(protocol, "refused").Add(float64(n))
-		return err
+// takeOTLP stores an encoded export request. It is decoded only if there is
+// something to clean.
+func (r *Receiver) takeOTLP(ctx context.Context, protocol string, message []byte) (losses, error) {
+	var found inspector
+	if err := found.request(message); err != nil {
+		return losses{}, asBadMessage(err)
 	}
-	r.metrics.spans.WithLabelValues(protocol, "stored").Add(float64(n))
-	return nil
+	if !found.dirty {
+		return losses{}, r.stored(protocol, found.spans, r.store.WriteOTLP(ctx, message, found.spans))
+	}
+	request := ptraceotlp.NewExportRequest()
+	if err := request.UnmarshalProto(message); err != nil {
+		return losses{}, asBadMessage(err)
+	}
+	return r.take(ctx, protocol, request.Traces())
+}
+
+// take cleans and stores one request's spans and counts what became of them.
+func (r *Receiver) take(ctx context.Context, protocol string, td ptrace.Traces) (losses, error) {
+	lost := clean(td, time.Now())
+	r.metrics.count(protocol, lost)
+	n := td.SpanCount()
+	return lost, r.stored(protocol, n, r.store.WriteSpans(ctx, td))
+}
+
+// stored counts what the store answered.
+func (r *Receiver) stored(protocol string, spans int, err error) error {
+	result := "stored"
+	if err != nil {
+		result = "refused"
+	}
+	r.metrics.spans.WithLabelValues(protocol, result).Add(float64(spans))
+	return err
 }

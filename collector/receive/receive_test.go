@@ -67,6 +67,8 @@ type refusing struct{ err error }
 
 func (r refusing) WriteSpans(context.Context, ptrace.Traces) error { return r.err }
 
+func (r refusing) WriteOTLP(context.Context, []byte, int) error { return r.err }
+
 func batch() ptrace.Traces {
 	return storetest.Batch(storetest.Span{Trace: 1, ID: 1, Service: "web", Name: "GET /", At: time.Now(), Took: time.Millisecond})
 }

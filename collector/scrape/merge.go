@@ -14,15 +14,17 @@ type merger struct {
 	mu     sync.Mutex
 	sets   [][]target.Target
 	limit  int
+	rules  Relabeling
 	counts *counts
 	logger *slog.Logger
 }
 
-func newMerger(sources, limit int, c *counts, logger *slog.Logger) *merger {
+func newMerger(sources, limit int, rules Relabeling, c *counts, logger *slog.Logger) *merger {
 	return &merger{
 		changed: make(chan struct{}, 1),
 		sets:    make([][]target.Target, sources),
 		limit:   limit,
+		rules:   rules,
 		counts:  c,
 		logger:  logger,
 	}
@@ -32,6 +34,10 @@ func newMerger(sources, limit int, c *counts, logger *slog.Logger) *merger {
 func (m *merger) set(source int, targets []target.Target) {
 	valid := make([]target.Target, 0, len(targets))
 	for _, t := range targets {
+		t, keep := m.rules.apply(t)
+		if !keep {
+			continue // as it was asked for
+		}
 		if err := t.Validate(); err != nil {
 			m.counts.targetsRefused.Add(1)
 			m.logger.Warn("target refused", "err", err)

@@ -42,6 +42,7 @@ type Options struct {
 	Store    storage.AppendableV2 // required
 	Publish  func(mesh.EdgeBatch) // required; called from many goroutines; must not block; owns the batch
 	Sources  []target.Source
+	Relabel  Relabeling    // of what the sources tell
 	Dialects dialect.Set   // dialect.All()
 	Interval time.Duration // 15 s; at least 100 ms
 	Timeout  time.Duration // 10 s; never longer than Interval
@@ -86,7 +87,7 @@ func New(o Options) (*Scraper, error) {
 	}
 	s := &Scraper{opts: o}
 	s.watches = newWatches(o.Dialects, o.Limits, o.Interval, &s.counts)
-	s.merge = newMerger(len(o.Sources), o.Limits.Targets, &s.counts, o.Logger)
+	s.merge = newMerger(len(o.Sources), o.Limits.Targets, o.Relabel, &s.counts, o.Logger)
 	manager, err := scrape.NewManager(&scrape.Options{
 		PassMetadataInContext:    true, // tells the appender its target
 		ParseST:                  true, // when a counter began: what its first value means
@@ -142,7 +143,7 @@ func (l *Limits) setDefaults() {
 	setU(&l.Samples, 50_000)
 	setU(&l.Labels, 64)
 	setU(&l.LabelLength, 1024)
-	set(&l.Targets, 5000)
+	set(&l.Targets, 20_000)
 	set(&l.Edges, 2000)
 	set(&l.Outcomes, 64)
 }

@@ -313,7 +313,7 @@ func TestTargetFlaps(t *testing.T) {
 // would count double.
 func TestHonoredOnce(t *testing.T) {
 	c := new(counts)
-	m := newMerger(2, 3, c, nil)
+	m := newMerger(2, 3, nil, c, nil)
 	m.set(0, []target.Target{{Address: "a:1"}, {Address: "b:1"}})
 	m.set(1, []target.Target{{Address: "b:1", Path: "/metrics", Node: "b"}, {Address: "c:1"}, {Address: "d:1"}})
 	got := m.targets()

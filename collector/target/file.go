@@ -240,5 +240,5 @@ func parseBounded(r io.Reader, parse func(io.Reader) ([]Target, error)) ([]Targe
 }
 
 func equal(a, b Target) bool {
-	return a.URL() == b.URL() && a.Node == b.Node && a.Workload == b.Workload && maps.Equal(a.Labels, b.Labels)
+	return a.URL() == b.URL() && a.Node == b.Node && a.Workload == b.Workload && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Meta, b.Meta)
 }

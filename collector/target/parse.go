@@ -23,7 +23,7 @@ type group struct {
 // discovery have it: [{"targets": ["host:port"], "labels": {…}}].
 //
 // __scheme__ and __metrics_path__ say how to scrape, __param_NAME adds a URL
-// parameter, other names with two underscores in front mean nothing here. The
+// parameter, other names with two underscores in front are for relabeling. The
 // labels node, workload, namespace, cluster, app and version say whose sidecar
 // it is.
 func ParseJSON(r io.Reader) ([]Target, error) {
@@ -54,7 +54,7 @@ func fromGroups(groups []group) ([]Target, error) {
 	out := []Target{}
 	for i, g := range groups {
 		for _, address := range g.Targets {
-			t := fromLabels(address, g.Labels)
+			t := FromLabels(address, g.Labels)
 			if err := t.Validate(); err != nil {
 				return nil, fmt.Errorf("group %d: %w", i+1, err)
 			}
@@ -64,7 +64,8 @@ func fromGroups(groups []group) ([]Target, error) {
 	return out, nil
 }
 
-func fromLabels(address string, labels map[string]string) Target {
+// FromLabels makes a target of an address and labels in Prometheus' names.
+func FromLabels(address string, labels map[string]string) Target {
 	t := Target{
 		Address: address,
 		Scheme:  labels["__scheme__"],
@@ -80,8 +81,15 @@ func fromLabels(address string, labels map[string]string) Target {
 		},
 	}
 	for name, v := range labels {
-		if !strings.HasPrefix(name, "__") || strings.HasPrefix(name, "__param_") {
+		switch {
+		case !strings.HasPrefix(name, "__") || strings.HasPrefix(name, "__param_"):
 			t.Labels[name] = v
+		case name == "__address__" || name == "__scheme__" || name == "__metrics_path__":
+		default:
+			if t.Meta == nil {
+				t.Meta = make(map[string]string)
+			}
+			t.Meta[name] = v
 		}
 	}
 	return t

@@ -26,6 +26,7 @@ type Target struct {
 	Path     string            // "" is /metrics
 	Scheme   string            // "" is http
 	Labels   map[string]string // put on every series; names starting with "__param_" are URL parameters
+	Meta     map[string]string // what discovery says besides, under "__" names, for relabeling
 	Node     string            // node ID when known; also the label "node"
 	Workload mesh.Workload     // when known; also the labels "workload" and "namespace"
 }
@@ -60,7 +61,7 @@ type Health struct {
 	Up         bool              `json:"up"`
 	Error      string            `json:"error,omitempty"` // "" when up, and before the first scrape
 	LastScrape time.Time         `json:"last_scrape,omitzero"`
-	Duration   time.Duration     `json:"-"`
+	Duration   time.Duration     `json:"duration_ns,omitempty"`
 }
 
 // URL is the target's address for people and for telling targets apart.
@@ -75,9 +76,27 @@ func (t Target) URL() string {
 	return scheme + "://" + t.Address + path
 }
 
+// AllLabels gives all that is known of the target as labels, in Prometheus'
+// names. FromLabels is the way back.
+func (t Target) AllLabels() map[string]string {
+	all := make(map[string]string, len(t.Labels)+len(t.Meta)+8)
+	maps.Copy(all, t.Meta)
+	maps.Copy(all, t.Labels)
+	for name, v := range map[string]string{
+		"__address__": t.Address, "__scheme__": t.Scheme, "__metrics_path__": t.Path, "node": t.Node,
+		"cluster": t.Workload.Cluster, "namespace": t.Workload.Namespace, "workload": t.Workload.Name,
+		"app": t.Workload.App, "version": t.Workload.Version,
+	} {
+		if v != "" {
+			all[name] = v
+		}
+	}
+	return all
+}
+
 // Clone gives an independent copy.
 func (t Target) Clone() Target {
-	t.Labels = maps.Clone(t.Labels)
+	t.Labels, t.Meta = maps.Clone(t.Labels), maps.Clone(t.Meta)
 	return t
 }
 

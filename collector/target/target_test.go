@@ -53,6 +53,7 @@ func parsed() []Target {
 			"workload": "web", "namespace": "cinema", "cluster": "east", "app": "web", "version": "v1", "node": "web-1",
 			"team": "front", "__param_usedonly": "",
 		},
+		Meta: map[string]string{"__meta_x": "y"},
 	}
 	two := one
 	two.Address = "10.0.0.2:15020"

@@ -57,6 +57,7 @@ const (
 	hostSeats         = "seats.booking" + domain
 	hostNotifications = "notifications.booking" + domain
 	hostBank          = "api.bank.example"
+	hostVendor        = "vendor.example"
 
 	servicePort       = 8080
 	notificationsPort = 5222

@@ -65,7 +65,7 @@ kind: ServiceEntry
 metadata:
   name: %s
   namespace: %s
-spec:
+%sspec:
   hosts:
   - %s
   ports:
@@ -73,7 +73,7 @@ spec:
     name: %s
     protocol: %s
   resolution: STATIC
-`, s.App, s.Namespace, s.Host, s.Port, s.PortName, s.Protocol)
+`, s.App, s.Namespace, annotations(s.App), s.Host, s.Port, s.PortName, s.Protocol)
 	if !s.External {
 		return head + fmt.Sprintf(`  location: MESH_INTERNAL
   workloadSelector:
@@ -88,6 +88,18 @@ spec:
 		}
 	}
 	return head
+}
+
+// objectives are what two services of the cinema are held to: one that keeps it
+// and one that does not.
+var objectives = map[string]string{"catalog": "99.5%", "payments": "99%"}
+
+func annotations(app string) string {
+	objective, ok := objectives[app]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("  annotations:\n    sidelight.io/health-availability: %q\n", objective)
 }
 
 func workloadEntry(i *Instance) string {
@@ -105,6 +117,7 @@ spec:
     app: %s
     version: %s
     service.istio.io/workload-name: %s
+    security.istio.io/tlsMode: istio
   serviceAccount: %s
 `, i.Name(), i.Namespace, portName, i.ports.inbound, i.App, i.Version, i.Workload, i.App)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -33,7 +34,7 @@ type Options struct {
 
 // Times of the demo's life.
 const (
-	liveWithin = 30 * time.Second // until the graph must be whole
+	liveWithin = 90 * time.Second // until the graph must be whole
 	stopWithin = 2500 * time.Millisecond
 )
 
@@ -45,7 +46,7 @@ func Run(ctx context.Context, opts Options) (_ *Counts, err error) {
 		opts.Rate = 20
 	}
 	begin := time.Now()
-	d := &run{opts: opts, instances: cinema(), ports: newPortSource()}
+	d := &run{opts: opts, instances: append(cinema(), opts.Scenario.Adds...), ports: newPortSource()}
 	if err := d.choosePorts(); err != nil {
 		return nil, err
 	}
@@ -76,7 +77,8 @@ type run struct {
 	group     *group
 	janitor   io.Closer
 
-	api, admin, grpc, otlpGRPC, otlpHTTP int
+	api, admin, grpc, grpcTLS, otlpGRPC, otlpHTTP int
+	nobody                                        int // where nothing listens
 }
 
 func (d *run) url() string { return "http://" + loopback(d.api) }
@@ -87,7 +89,7 @@ func (d *run) choosePorts() error {
 	if err := d.chooseAPIPort(); err != nil {
 		return err
 	}
-	for _, port := range []*int{&d.admin, &d.grpc, &d.otlpGRPC, &d.otlpHTTP} {
+	for _, port := range []*int{&d.admin, &d.grpc, &d.grpcTLS, &d.otlpGRPC, &d.otlpHTTP, &d.nobody} {
 		var err error
 		if *port, err = d.ports.take(); err != nil {
 			return err
@@ -143,22 +145,29 @@ func (d *run) makeFolder() error {
 }
 
 // startAll starts who is called before who calls: a sidecar that is not ready
-// yet turns connections away.
+// yet turns connections away. An application starts after its sidecar serves:
+// what it called before would go nowhere.
 func (d *run) startAll(ctx context.Context) error {
 	if err := d.startServer(); err != nil {
 		return err
 	}
 	for _, i := range d.instances {
 		if i.Meshed {
+			if err := d.makeToken(ctx, i); err != nil {
+				return err
+			}
 			if err := d.startSidecar(i); err != nil {
 				return err
 			}
 		}
 	}
+	if err := d.awaitSidecars(ctx, "the sidecars do not serve", "/healthz/serving"); err != nil {
+		return err
+	}
 	if err := d.startApplications(false); err != nil {
 		return err
 	}
-	if err := d.awaitReady(ctx); err != nil {
+	if err := d.awaitSidecars(ctx, "the sidecars are not ready", "/healthz/ready"); err != nil {
 		return err
 	}
 	return d.startApplications(true)
@@ -181,20 +190,48 @@ func (d *run) startApplications(callers bool) error {
 const serverName = "sidelight"
 
 func (d *run) startServer() error {
-	return d.group.start(serverName, d.opts.Program, "run",
+	args := []string{
+		"run",
 		"--config-dir", d.folder("config"),
 		"--data-dir", d.folder("data"),
 		"--api", loopback(d.api),
 		"--admin", loopback(d.admin),
 		"--grpc", loopback(d.grpc),
+		"--grpc-tls", loopback(d.grpcTLS),
 		"--otlp-grpc", loopback(d.otlpGRPC),
 		"--otlp-http", loopback(d.otlpHTTP),
 		"--scrape-interval", "1s",
 		"--mode-name", "demo",
-		"--parent-pid", strconv.Itoa(os.Getpid()))
+		"--parent-pid", strconv.Itoa(os.Getpid()),
+	}
+	return d.group.start(serverName, d.opts.Program, append(args, d.opts.Scenario.Server...)...)
+}
+
+func (d *run) tokenFile(i *Instance) string {
+	return filepath.Join(d.folder("state"), i.Name()+".token")
+}
+
+// makeToken gets a join token for an instance, as `sidelight token create` does.
+func (d *run) makeToken(ctx context.Context, i *Instance) error {
+	var token string
+	err := d.await(ctx, "the server makes no join tokens", func(ctx context.Context) []string {
+		var err error
+		if token, err = createToken(ctx, d.url(), i.Namespace, i.App); err != nil {
+			return []string{err.Error()}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return writeFile(d.tokenFile(i), token)
 }
 
 func (d *run) startSidecar(i *Instance) error {
+	server := d.grpcTLS
+	if i.NodeID() == d.opts.Scenario.Lost {
+		server = d.nobody
+	}
 	args := []string{
 		"--node-id", i.NodeID(),
 		"--workload", i.Workload,
@@ -202,7 +239,8 @@ func (d *run) startSidecar(i *Instance) error {
 		"--app-name", i.App,
 		"--version", i.Version,
 		"--service-account", i.App,
-		"--server", loopback(d.grpc),
+		"--server", "tls://" + loopback(server),
+		"--join-token-file", d.tokenFile(i),
 		"--collector", loopback(d.otlpGRPC),
 		"--outbound", loopback(i.ports.outbound),
 		"--admin", loopback(i.ports.admin),
@@ -222,10 +260,12 @@ func (d *run) startSidecar(i *Instance) error {
 		args = append(args, "--fault", fault)
 	}
 	if d.opts.Sidecar == "" {
-		return d.group.start("sidecar-"+i.Name(), d.opts.Program, append([]string{"proxy"}, args...)...)
+		return d.group.start(sidecarPrefix+i.Name(), d.opts.Program, append([]string{"proxy"}, args...)...)
 	}
-	return d.group.start("sidecar-"+i.Name(), d.opts.Sidecar, args...)
+	return d.group.start(sidecarPrefix+i.Name(), d.opts.Sidecar, args...)
 }
+
+const sidecarPrefix = "sidecar-"
 
 func (d *run) startApplication(i *Instance) error {
 	args := []string{
@@ -239,6 +279,15 @@ func (d *run) startApplication(i *Instance) error {
 	}
 	if i.TCPTo != "" {
 		args = append(args, "--tcp", loopback(i.ports.tcpOutbound))
+	}
+	if i.Name() == d.opts.Scenario.Broken {
+		args = append(args, "--broken")
+	}
+	if i.Role == d.opts.Scenario.Phones {
+		args = append(args, "--phone-home")
+	}
+	if i.Role == d.opts.Scenario.Loses {
+		args = append(args, "--lose-trace")
 	}
 	switch i.Role {
 	case "report-cron":
@@ -261,6 +310,16 @@ func (d *run) inboundOf(workload string) int {
 	panic("BUG: the cinema has no workload " + workload)
 }
 
+// bank is the port of the bank's process.
+func (d *run) bank() int {
+	for _, i := range d.instances {
+		if i.Role == "bank" {
+			return i.ports.app
+		}
+	}
+	panic("BUG: the cinema has no bank")
+}
+
 // playOut plays the scenario until the end and then collects the counts.
 func (d *run) playOut(ctx context.Context) (*Counts, error) {
 	whole := ctx
@@ -272,7 +331,7 @@ func (d *run) playOut(ctx context.Context) (*Counts, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	played := make(chan error, 1)
-	go func() { played <- d.opts.Scenario.play(ctx, d.folder("config"), d.opts.Say) }()
+	go func() { played <- d.opts.Scenario.play(ctx, d.take, d.opts.Say) }()
 	tapped := make(chan error, 1)
 	if d.opts.Counts {
 		go func() { tapped <- watchTap(ctx, d.api) }()
@@ -286,6 +345,29 @@ func (d *run) playOut(ctx context.Context) (*Counts, error) {
 	}
 	cancel()
 	return counts, errors.Join(ended, <-played, <-tapped)
+}
+
+// take does what a step of the story says.
+func (d *run) take(s Step) error {
+	if s.File != "" {
+		return writeFile(filepath.Join(d.folder("config"), s.File), strings.ReplaceAll(s.YAML, bankPort, strconv.Itoa(d.bank())))
+	}
+	if s.Stop != "" {
+		d.group.stopOne(sidecarPrefix+s.Stop, stopWithin)
+	}
+	if s.Start != "" {
+		return d.startSidecar(d.instance(s.Start))
+	}
+	return nil
+}
+
+func (d *run) instance(name string) *Instance {
+	for _, i := range d.instances {
+		if i.Name() == name {
+			return i
+		}
+	}
+	panic("BUG: the cinema has no instance " + name)
 }
 
 // awaitEnd waits for ctx, or for the server to end by itself. A sidecar or an

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -42,6 +43,7 @@ type child struct {
 	stdin  io.Closer
 	exited chan struct{}
 	err    error
+	asked  atomic.Bool // it was stopped, and not by itself
 }
 
 type startRequest struct {
@@ -102,7 +104,7 @@ func (g *group) wait(c *child) {
 	g.mu.Lock()
 	stopping := g.stopping
 	g.mu.Unlock()
-	if stopping {
+	if stopping || c.asked.Load() {
 		return
 	}
 	select {
@@ -141,6 +143,28 @@ func (g *group) stop(patience time.Duration) {
 		}
 	}
 	close(g.done)
+}
+
+// stopOne ends a child by its name: politely, and after patience by force.
+func (g *group) stopOne(name string, patience time.Duration) {
+	g.mu.Lock()
+	at := slices.IndexFunc(g.children, func(c *child) bool { return c.name == name })
+	if at < 0 || g.stopping {
+		g.mu.Unlock()
+		return
+	}
+	c := g.children[at]
+	g.children = slices.Delete(g.children, at, at+1)
+	c.asked.Store(true)
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	g.mu.Unlock()
+	select {
+	case <-c.exited:
+	case <-time.After(patience):
+		_ = c.cmd.Process.Kill()
+		<-c.exited
+	}
+	_ = c.stdin.Close()
 }
 
 // lastLine gives the end of a log, which is where a process says why it ended.

@@ -23,6 +23,12 @@ type ServiceOptions struct {
 	Direct  string // what report-cron calls past every sidecar
 	Stats   string // file that the load generator adds its counts to; "" for none
 	Rate    float64
+	// Broken makes it answer 503 to everything.
+	Broken bool
+	// LoseTrace makes the HTTP client forget the trace headers.
+	LoseTrace bool
+	// PhoneHome makes it report to a vendor outside of the mesh.
+	PhoneHome bool
 }
 
 // application is one service of the cinema.
@@ -78,6 +84,11 @@ func (a *application) serveHTTP(handler http.Handler) func(context.Context) erro
 		if err != nil {
 			return err
 		}
+		if a.Broken {
+			handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "out of order", http.StatusServiceUnavailable)
+			})
+		}
 		server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 		stopped := make(chan struct{})
 		go func() {
@@ -108,7 +119,7 @@ func (a *application) call(ctx context.Context, in http.Header, method, host, pa
 	}
 	req.Host = host
 	for _, name := range traceHeaders {
-		if v := in.Get(name); v != "" {
+		if v := in.Get(name); v != "" && !a.LoseTrace {
 			req.Header.Set(name, v)
 		}
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,13 +41,35 @@ func fetchCounts(ctx context.Context, url string) (*Counts, error) {
 	return &status.Counts, nil
 }
 
-// awaitReady waits until every sidecar is configured and can reach its
-// application.
-func (d *run) awaitReady(ctx context.Context) error {
-	return d.await(ctx, "the sidecars are not ready", func(ctx context.Context) []string {
+// createToken asks the server for a join token.
+func createToken(ctx context.Context, url, namespace, account string) (string, error) {
+	body, err := json.Marshal(map[string]string{"namespace": namespace, "service_account": account})
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/api/v1/identity/tokens", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var made struct{ Token string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&made); err != nil || resp.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("join token for %s/%s: %s", namespace, account, resp.Status)
+	}
+	return made.Token, nil
+}
+
+// awaitSidecars waits until every sidecar says so at a path of its health port:
+// that it is configured, or that it can reach its application, too.
+func (d *run) awaitSidecars(ctx context.Context, problem, path string) error {
+	return d.await(ctx, problem, func(ctx context.Context) []string {
 		var waiting []string
 		for _, i := range d.instances {
-			if i.Meshed && getJSON(ctx, "http://"+loopback(i.ports.health)+"/healthz/ready", nil) != nil {
+			if i.Meshed && i.NodeID() != d.opts.Scenario.Lost && getJSON(ctx, "http://"+loopback(i.ports.health)+path, nil) != nil {
 				waiting = append(waiting, i.Name())
 			}
 		}

@@ -32,6 +32,7 @@ func TestCinema(t *testing.T) {
 		{"rates agree with the load's own counts", func(t *testing.T) { checkRates(t, m, stats) }},
 		{"both sides of each edge agree", func(t *testing.T) { checkSides(t, m) }},
 		{"the Prometheus API tells the same", func(t *testing.T) { checkPrometheus(t, m) }},
+		{"every panel of the dashboards has data", func(t *testing.T) { checkPanels(t, m) }},
 		{"the command line shows the graph", func(t *testing.T) { checkGraphCommands(t, m) }},
 		{"sockets that are abused harm nobody", func(t *testing.T) { checkAbusedSockets(t, m) }},
 		{"garbage on every port harms nobody", func(t *testing.T) { checkGarbage(t, m) }},

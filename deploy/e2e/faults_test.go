@@ -26,6 +26,8 @@ type nodeStatus struct {
 	ID        string  `json:"id"`
 	State     string  `json:"state"`
 	Reason    string  `json:"reason"`
+	WaitsOn   string  `json:"waits_on"`
+	Build     string  `json:"build"`
 	Connected bool    `json:"connected"`
 	Revision  uint64  `json:"revision"`
 	Behind    int     `json:"behind"`
@@ -37,6 +39,7 @@ type nodeStatus struct {
 		Type    string `json:"type"`
 		Name    string `json:"name"`
 		Desired string `json:"desired"`
+		Acked   string `json:"acked"`
 		Applied string `json:"applied"`
 		State   string `json:"state"`
 		Error   string `json:"error"`

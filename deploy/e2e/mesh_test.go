@@ -77,7 +77,7 @@ func launchDemo(t *testing.T, args ...string) *meshUnderTest {
 func startDemo(t *testing.T, args ...string) *meshUnderTest {
 	t.Helper()
 	m := launchDemo(t, append([]string{"--port", fmt.Sprint(freePort(t))}, args...)...)
-	eventually(t, 30*time.Second, "the demo prints its URL", func() error {
+	eventually(t, 90*time.Second, "the demo prints its URL", func() error {
 		if found := openLine.FindStringSubmatch(m.printed.String()); found != nil {
 			m.api = api{url: found[1]}
 			return nil

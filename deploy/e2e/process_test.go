@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -125,17 +126,29 @@ func (p process) listening() ([]string, error) {
 	return addresses, nil
 }
 
+// given are the ports that tests have got: who has one may not listen on it yet.
+var given = struct {
+	sync.Mutex
+	ports map[int]bool
+}{ports: make(map[int]bool)}
+
 // freePort gives a port below the range that the kernel takes outgoing ports
 // from, so that it is still free when its process binds it.
 func freePort(t *testing.T) int {
 	t.Helper()
+	given.Lock()
+	defer given.Unlock()
 	for range 200 {
 		var b [2]byte
 		_, _ = rand.Read(b[:])
 		port := 10000 + (int(b[0])<<8|int(b[1]))%9000
+		if given.ports[port] {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = l.Close()
+			given.ports[port] = true
 			return port
 		}
 	}

@@ -77,6 +77,8 @@ func TestSkew(t *testing.T) {
 	}
 	wantAll(t, "nodes "+lagging, m.cli(t, "nodes", lagging).must(t), "DESIRED", "APPLIED", "lag", "route")
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
+	checkEvent(t, m, "Configuration sync: Stale A", "Configuration sync: Revisions behind A",
+		"Configuration sync: Where a push spends its time A", "Configuration sync: Pushes by cause A")
 }
 
 func TestNack(t *testing.T) {
@@ -108,6 +110,7 @@ func TestNack(t *testing.T) {
 	}
 	// The last good configuration serves on.
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
+	checkEvent(t, m, "Configuration sync: Rejected A", "Configuration sync: Rejections by type A")
 }
 
 func TestCanary(t *testing.T) {

@@ -116,7 +116,7 @@ func TestSplit(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.start(t, "server", "sidelight", "server", "--config-dir", "config", "--state-dir", "state",
-		"--api", h.server, "--admin", h.admin, "--grpc", h.grpc, "--collector", "http://"+h.stores)
+		"--api", h.server, "--admin", h.admin, "--grpc", h.grpc, "--grpc-tls", "127.0.0.1:0", "--collector", "http://"+h.stores)
 	eventually(t, 10*time.Second, "the server answers", func() error { return h.try("/api/v1/status", new(struct{})) })
 	collector := h.startCollector(t)
 	h.start(t, "app", "sidelight", "demo", "service", "--role", "posters", "--listen", h.to)

@@ -204,3 +204,75 @@ func number(v any) (float64, error) {
 	}
 	return strconv.ParseFloat(text, 64)
 }
+
+type propagation struct {
+	Traces    int       `json:"traces"`
+	Workloads []passing `json:"workloads"`
+}
+
+type passing struct {
+	Workload string `json:"workload"`
+	State    string `json:"state"`
+	Why      string `json:"why"`
+	Calls    []struct {
+		Destination string `json:"destination"`
+		State       string `json:"state"`
+		Continued   int    `json:"continued"`
+		Evidence    []struct {
+			Received string `json:"received_trace_id"`
+			Begun    string `json:"begun_trace_id"`
+		} `json:"evidence"`
+	} `json:"calls"`
+}
+
+// TestLostTrace plays tickets with an HTTP client that forgets the trace
+// headers: that workload alone loses traces, what it calls payments for alone,
+// and both halves of a torn trace are there.
+func TestLostTrace(t *testing.T) {
+	t.Parallel()
+	m := startDemo(t, "--scenario", "lost-trace")
+	var tickets passing
+	eventually(t, 40*time.Second, "tickets is seen to lose traces", func() error {
+		var p propagation
+		if err := m.try("/api/v1/traces/propagation", &p); err != nil {
+			return err
+		}
+		for _, w := range p.Workloads {
+			if w.State == "loses" && w.Workload != "booking/tickets" {
+				t.Errorf("%s is said to lose traces: %s", w.Workload, w.Why)
+			}
+			if w.Workload == "booking/tickets" {
+				tickets = w
+			}
+		}
+		if tickets.State != "loses" {
+			return fmt.Errorf("%d traces, %+v", p.Traces, tickets)
+		}
+		return nil
+	})
+	t.Log(tickets.Why)
+	for _, c := range tickets.Calls {
+		switch c.Destination {
+		case "booking/payments":
+			if c.State != "loses" || c.Continued != 0 || len(c.Evidence) == 0 {
+				t.Fatalf("calls to payments: %+v", c)
+			}
+			stops := decode[trace](t, m.cli(t, "trace", "get", c.Evidence[0].Received, "-o", "json").must(t))
+			goesOn := decode[trace](t, m.cli(t, "trace", "get", c.Evidence[0].Begun, "-o", "json").must(t))
+			through := func(tr trace, service string) bool {
+				return slices.ContainsFunc(tr.Spans, func(s span) bool { return s.Service == service })
+			}
+			if !through(stops, "tickets") || through(stops, "payments") || !through(goesOn, "payments") || through(goesOn, "web") {
+				t.Errorf("the torn trace: %+v, goes on as %+v", stops, goesOn)
+			}
+		case "booking/seats":
+			if c.State != "passes" {
+				t.Errorf("calls to seats: %+v", c)
+			}
+		}
+	}
+	wantAll(t, "trace propagation", m.cli(t, "trace", "propagation").must(t), "booking/tickets", "loses", "does not pass traceparent")
+	if got := m.cli(t, "trace", "propagation", "--check"); got.code != 1 {
+		t.Errorf("trace propagation --check: exit code %d, want 1:\n%s", got.code, got.stderr)
+	}
+}

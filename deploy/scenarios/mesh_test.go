@@ -34,6 +34,7 @@ type world struct {
 	v1, v2       []*instance
 	sniffer      *instance
 	snifferDelay atomic.Int64
+	more         int // sidecars beside those of newWorld
 }
 
 func newWorld(t *testing.T) *world {
@@ -54,7 +55,7 @@ func newWorld(t *testing.T) *world {
 
 	w.api, w.grpc, w.otlp = freeAddress(t), freeAddress(t), freeAddress(t)
 	start(t, w, "sidelight", "run", "--config-dir", filepath.Join(w.dir, "config"), "--data-dir", filepath.Join(w.dir, "data"),
-		"--api", w.api, "--admin", freeAddress(t), "--grpc", w.grpc, "--otlp-grpc", w.otlp, "--otlp-http", freeAddress(t),
+		"--api", w.api, "--admin", freeAddress(t), "--grpc", w.grpc, "--grpc-tls", freeAddress(t), "--otlp-grpc", w.otlp, "--otlp-http", freeAddress(t),
 		"--scrape-interval", "1s")
 	w.outbound = freeAddress(t)
 	w.sidecar(t, "caller", "v1", 0, "--outbound", w.outbound)
@@ -166,6 +167,10 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
+// given are the addresses that freeAddress gave: whoever got one may not have
+// bound it yet.
+var given sync.Map
+
 // freeAddress finds a port below those that the kernel takes for outgoing
 // connections: one that is free now is still free when its process binds it.
 func freeAddress(t *testing.T) string {
@@ -174,7 +179,9 @@ func freeAddress(t *testing.T) string {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
 		if l, err := net.Listen("tcp", address); err == nil {
 			l.Close()
-			return address
+			if _, before := given.LoadOrStore(address, true); !before {
+				return address
+			}
 		}
 	}
 	t.Fatal("no free port between 20000 and 30000")
@@ -198,6 +205,21 @@ func (w *world) get(t *testing.T, path string, query url.Values, into any) {
 	}
 }
 
+// ask asks the API for something that may not be there yet.
+func (w *world) ask(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	res, err := w.client.Get("http://" + w.api + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(text)
+}
+
 // cli runs the command line against the server.
 func (w *world) cli(t *testing.T, args ...string) string {
 	t.Helper()
@@ -214,6 +236,7 @@ func (w *world) cli(t *testing.T, args ...string) string {
 // synced waits until so many sidecars run what is desired since a revision.
 func (w *world) synced(t *testing.T, nodes int, revision uint64) {
 	t.Helper()
+	nodes += w.more
 	eventually(t, "all sidecars run the desired configuration", 30*time.Second, func() (bool, string) {
 		res, err := w.client.Get("http://" + w.api + "/api/v1/nodes")
 		if err != nil {
@@ -247,7 +270,22 @@ func (w *world) revision(t *testing.T) uint64 {
 // scenario ends.
 func (w *world) apply(t *testing.T, file string) {
 	t.Helper()
-	said := w.cli(t, "config", "apply", "-f", filepath.Join("testdata", file))
+	w.applyFile(t, filepath.Join("testdata", file))
+}
+
+// applyText does the same with objects that stand in the test.
+func (w *world) applyText(t *testing.T, text string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.applyFile(t, file)
+}
+
+func (w *world) applyFile(t *testing.T, file string) {
+	t.Helper()
+	said := w.cli(t, "config", "apply", "-f", file)
 	w.synced(t, 5, w.revision(t))
 	t.Cleanup(func() {
 		for line := range strings.Lines(said) {
@@ -274,7 +312,17 @@ type answer struct {
 // call sends a request through the caller's sidecar.
 func (w *world) call(t *testing.T, host, path string, header ...string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.outbound+path, nil)
+	return w.send(t, http.MethodGet, host, path, header...)
+}
+
+func (w *world) send(t *testing.T, method, host, path string, header ...string) answer {
+	t.Helper()
+	return w.sendTo(t, w.outbound, method, host, path, header...)
+}
+
+func (w *world) sendTo(t *testing.T, address, method, host, path string, header ...string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,6 +400,9 @@ type tapped struct {
 		DurationMS float64 `json:"duration_ms"`
 	}
 	TraceID string `json:"trace_id"`
+	TLS     string
+	Object  string
+	Route   string
 }
 
 // tap listens to the caller's requests while f runs, and for as long as it
@@ -367,7 +418,7 @@ func (w *world) tap(t *testing.T, want int, f func()) []tapped {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(time.Second) // until the session has reached the sidecars
+	time.Sleep(3 * time.Second) // until the session has reached the sidecars, on a slow machine, too
 	f()
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("tap: %v\n%s", err, said.String())

@@ -162,6 +162,7 @@ func playCircuitBreaker(t *testing.T, w *world) {
 		}
 		return ejected == 3 && flags > 0, fmt.Sprintf("%v ejected, UH %v/s", ejected, flags)
 	})
+	w.wantMarker(t, "breaker open: default/caller has no endpoint of retry-service.default.svc.cluster.local left")
 	if os.Getenv("SIDELIGHT_SLOW") == "" {
 		t.Log("the breaker's minute is not waited for: SIDELIGHT_SLOW=1 does")
 		return
@@ -175,9 +176,27 @@ func playCircuitBreaker(t *testing.T, w *world) {
 	if took := time.Since(opened); took < 58*time.Second || took > 72*time.Second {
 		t.Errorf("traffic came back after %s, want 60 to 70 s", took)
 	}
+	w.wantMarker(t, "breaker closed: default/caller asks retry-service.default.svc.cluster.local again")
 	eventually(t, "the closed breaker in the metrics", 15*time.Second, func() (bool, string) {
 		ejected := w.metric(t, "sidelight_outlier_ejections_active"+retryCluster)
 		return ejected == 0, fmt.Sprint(ejected)
+	})
+}
+
+// wantMarker waits for a marker of the graph's timeline.
+func (w *world) wantMarker(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the marker "+text, 15*time.Second, func() (bool, string) {
+		var view struct {
+			Markers []struct{ Kind, Text, At string }
+		}
+		w.get(t, "/api/v1/timeline", url.Values{"window": {"10m"}}, &view)
+		for _, m := range view.Markers {
+			if strings.HasPrefix(m.Text, text) && m.Kind == "breaker" && m.At != "" {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprint(view.Markers)
 	})
 }
 

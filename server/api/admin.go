@@ -16,8 +16,9 @@ type Readiness struct {
 }
 
 // Admin serves what operators and probes need and what must not stand on the
-// public listener: health, own metrics and profiles.
-func Admin(gather prometheus.Gatherer, ready func() Readiness) http.Handler {
+// public listener: health, own metrics, profiles, and the nodes' state in
+// istiod's form (/debug/syncz).
+func Admin(gather prometheus.Gatherer, ready func() Readiness, syncz func() any) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusOK, "ok\n")
@@ -34,13 +35,14 @@ func Admin(gather prometheus.Gatherer, ready func() Readiness) http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gather, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /debug/syncz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, syncz()) })
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		plain(w, http.StatusNotFound, "here are /healthz, /readyz, /metrics and /debug/pprof/; the API is on the other port\n")
+		plain(w, http.StatusNotFound, "here are /healthz, /readyz, /metrics, /debug/syncz and /debug/pprof/; the API is on the other port\n")
 	})
 	return mux
 }

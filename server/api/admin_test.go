@@ -12,7 +12,7 @@ func TestAdmin(t *testing.T) {
 	var state Readiness
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "things_total"}))
-	admin := Admin(reg, func() Readiness { return state })
+	admin := Admin(reg, func() Readiness { return state }, func() any { return []string{"nodes"} })
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
 		admin.ServeHTTP(w, httptest.NewRequest("GET", path, nil))

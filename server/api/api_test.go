@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -32,7 +33,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type parts struct {
 	mu      sync.Mutex
 	rps     float64
-	big     int // extra nodes in each view
+	big     int  // extra nodes in each view
+	called  bool // views hold more of the mesh, and calls in it
 	views   int
 	queries []graph.Query
 	search  traces.Query
@@ -59,11 +61,39 @@ func (p *parts) View(q graph.Query, at time.Time) graph.View {
 		Edges: []graph.Edge{{ID: "a>b:http", Source: "a", Target: "b", Protocol: mesh.HTTP, RPS: p.rps}},
 		Stale: []graph.Stale{}, Totals: graph.Totals{RPS: p.rps, P95MS: &p95},
 	}
+	if p.called {
+		v.Nodes = append(v.Nodes,
+			graph.Node{ID: "workload:cinema/catalog-v1", Kind: graph.KindWorkload, Namespace: "cinema", Name: "catalog-v1", Health: graph.Health{State: graph.OK, Reasons: []graph.Reason{}}, RPSSeries: []float64{}},
+			graph.Node{ID: "namespace:cinema", Kind: graph.KindNamespace, Namespace: "cinema", Name: "cinema", In: graph.Traffic{RPS: 9}})
+		v.Edges = append(v.Edges,
+			calls("workload:cinema/web", "workload:cinema/catalog-v1", 3), calls("unknown", "workload:cinema/catalog-v1", 4),
+			calls("unknown", "service:catalog.cinema.svc.cluster.local", 4), calls("namespace:shop", "namespace:cinema", 1))
+	}
 	for i := range p.big {
 		v.Nodes = append(v.Nodes, graph.Node{ID: fmt.Sprint("n", i), Name: strings.Repeat("x", 64), RPSSeries: []float64{p.rps}})
 	}
 	return v
 }
+
+func (p *parts) Since() time.Time { return time.Now().Add(-time.Hour) }
+
+func (p *parts) Past(_ context.Context, q graph.Query, at time.Time) (graph.View, error) {
+	if at.Year() < 2000 {
+		return graph.View{}, fmt.Errorf("no store: %w", mesh.ErrUnavailable)
+	}
+	v := p.View(q, at)
+	v.Epoch = "past"
+	return v, nil
+}
+
+func calls(source, target string, rps float64) graph.Edge {
+	return graph.Edge{
+		ID: source + ">" + target + ":http", Source: source, Target: target, Protocol: mesh.HTTP, RPS: rps,
+		Service: &mesh.Service{Host: "catalog.cinema.svc.cluster.local"},
+	}
+}
+
+func (*parts) Standings(time.Time) []graph.Standing { return nil }
 
 func (p *parts) Timeline(window time.Duration, until time.Time, m []graph.Marker) graph.Timeline {
 	return graph.Timeline{From: until.Add(-window), StepS: 10, RPS: []float64{1}, ErrorsPerS: []float64{0}, Markers: m}
@@ -77,7 +107,7 @@ func (nodes) View(at time.Time) skew.NodesView {
 		Spread: skew.Spread{AppliedMS: []float64{10, 20, 400}},
 		Nodes: []skew.NodeStatus{
 			{ID: "web-2", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Rejected, Reason: "refused cluster x"},
-			{ID: "web-1", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Synced},
+			{ID: "web-1", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Synced, Connected: true},
 		},
 	}
 }
@@ -88,6 +118,19 @@ func (nodes) Node(id string, _ time.Time) (skew.NodeDetail, bool) {
 
 func (nodes) History(id string, _ time.Duration, _ time.Time) ([]skew.Transition, bool) {
 	return nil, id == "web-1"
+}
+
+func (nodes) Lacking(time.Time) []skew.Lack { return nil }
+
+func (nodes) Lineage(objects []string, at time.Time) []skew.LineageNode {
+	part := func(s skew.State) []skew.LineagePart {
+		return []skew.LineagePart{{Type: "cluster", Name: "a", State: skew.Synced}, {Type: "route", Name: "outbound", State: s}}
+	}
+	return []skew.LineageNode{
+		{ID: "web-1", Connected: true, Has: true, State: skew.Synced, Resources: part(skew.Synced)},
+		{ID: "web-2", Connected: true, State: skew.Rejected, Reason: "refused route outbound", Resources: part(skew.Rejected)},
+		{ID: "web-3", State: skew.Disconnected, Resources: part(skew.Disconnected)},
+	}
 }
 
 var catalogKey = config.Key{Kind: config.KindVirtualService, Namespace: "cinema", Name: "catalog"}
@@ -138,9 +181,30 @@ func (c configs) Delete(_ context.Context, key config.Key, by string) (config.Ap
 }
 func (configs) Validate([]byte) []config.Problem { return nil }
 
+func (configs) Diff(from, to uint64) ([]config.ObjectDiff, error) {
+	if from != 7 || to != 7 {
+		return nil, fmt.Errorf("content of revision %d: %w", from, mesh.ErrNotFound)
+	}
+	return nil, nil
+}
+
+func (configs) Decode(yaml []byte) ([]*config.Object, error) {
+	return []*config.Object{{Kind: catalogKey.Kind, Namespace: "cinema", Name: string(yaml), Hash: ""}}, nil
+}
+func (configs) DiffText([]byte) ([]config.ObjectDiff, error) { return nil, nil }
+
+func (c configs) Rollback(_ context.Context, n uint64, by string) (config.Applied, error) {
+	c.by = by
+	if n != 7 {
+		return config.Applied{}, fmt.Errorf("content of revision %d: %w", n, mesh.ErrNotFound)
+	}
+	return config.Applied{Revision: &mesh.Revision{Number: 8}}, nil
+}
+
 func (p *parts) Services() []ServiceEntry {
 	return []ServiceEntry{{
 		Service: mesh.Service{Host: "catalog.cinema.svc.cluster.local", Namespace: "cinema", Name: "catalog"}, Endpoints: 2,
+		List:      []Endpoint{{Address: "10.0.0.1", Workload: "cinema/catalog-v1"}, {Address: "10.0.0.2"}},
 		Workloads: []string{"cinema/catalog-v1"}, Instances: map[string]int{"cinema/web": 3},
 	}}
 }
@@ -149,6 +213,28 @@ func (p *parts) Markers(from, _ time.Time) []graph.Marker {
 	return []graph.Marker{{At: from, Kind: "config", Text: "x"}}
 }
 func (p *parts) Cost() Cost { return Cost{Proxies: 2} }
+func (p *parts) NodeCosts() map[string]Cost {
+	return map[string]Cost{"web-1": {CPUCores: 0.5, MemoryBytes: 1 << 20}, "web-2": {CPUCores: 9}}
+}
+
+func (p *parts) Outliers() []graph.Outlier {
+	return []graph.Outlier{
+		{Node: "web-1", Caller: "cinema/web", Host: "catalog.cinema.svc.cluster.local", Subset: "v1", Ejected: 1},
+		{Node: "web-1", Caller: "cinema/web", Host: "other", Breaker: "requests"},
+	}
+}
+
+func (p *parts) Ejections(host string) []EjectionEvent {
+	if host != "catalog.cinema.svc.cluster.local" {
+		return []EjectionEvent{}
+	}
+	return []EjectionEvent{{Node: "web-1", Caller: "cinema/web", Host: host, Endpoint: "10.0.0.1:80", Status: 503, Out: 1, Of: 2}}
+}
+
+func (p *parts) Policies() []graph.Policy {
+	return []graph.Policy{{Object: "VirtualService cinema/catalog", Host: "catalog.cinema.svc.cluster.local"}, {Object: "AuthorizationPolicy cinema/web", Workloads: []string{"cinema/web"}}}
+}
+
 func (p *parts) Missing(at time.Time) []graph.Stale {
 	return []graph.Stale{{Source: "collector", Since: at, Reason: "nothing has come"}}
 }
@@ -163,6 +249,12 @@ func (s traceStore) Search(_ context.Context, q traces.Query) (traces.SearchResu
 		return traces.SearchResult{}, context.DeadlineExceeded
 	}
 	return traces.SearchResult{Complete: true}, nil
+}
+
+func (traceStore) Stream(context.Context, traces.Query) iter.Seq2[traces.Trace, error] {
+	return func(yield func(traces.Trace, error) bool) {
+		yield(traces.Trace{TraceID: "1", Spans: []traces.Span{{SpanID: "a", DurationUS: 10}}}, nil)
+	}
 }
 
 func (traceStore) Get(_ context.Context, id string) (traces.Trace, error) {
@@ -189,7 +281,7 @@ func serve(t *testing.T, p *parts, change func(*Options)) (*Server, string) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	p.sent = make(chan *meshv1.ServerMessage, 100)
-	hub := tap.New(p, log)
+	hub := tap.New(tap.Options{Agents: p, Logger: log})
 	opts := Options{
 		Graph: p, Nodes: nodes{}, Config: configs{p}, Mesh: p, Tap: hub, Traces: traceStore{p}, Logger: log,
 		UI:         http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ui "+r.URL.Path) }),
@@ -246,25 +338,33 @@ func TestAnswers(t *testing.T) {
 	_, url := serve(t, &parts{rps: 5}, nil)
 	for path, keys := range map[string]string{
 		"/api/v1/graph": "epoch seq at window_s group nodes edges stale totals limits",
-		"/api/v1/graph?group=service&namespaces=a,b&window=1m&q=web": "epoch seq at window_s group nodes edges stale totals limits",
-		"/api/v1/timeline?window=10m":                                "from step_s rps errors_per_s markers",
-		"/api/v1/overview":                                           "at findings totals namespaces services error_edges coverage convergence cost",
-		"/api/v1/nodes":                                              "at epoch seq desired summary spread nodes",
-		"/api/v1/nodes/web-1":                                        "id workload kind build state since reason connected revision behind lag_s push history resources connections",
-		"/api/v1/nodes/odd%2F~node":                                  "id workload kind build state since reason connected revision behind lag_s push history resources connections",
-		"/api/v1/config/objects":                                     "objects",
-		"/api/v1/config/objects/virtualservice/cinema/catalog":       "kind api_version namespace name source line yaml revision",
-		"/api/v1/config/revisions":                                   "revisions",
-		"/api/v1/config/revisions/7":                                 "number at by source summary objects hash",
-		"/api/v1/config/problems":                                    "problems",
-		"/api/v1/namespaces":                                         "at items",
-		"/api/v1/workloads":                                          "at items",
-		"/api/v1/services":                                           "at items",
-		"/api/v1/traces":                                             "traces total_scanned complete",
-		"/api/v1/traces/1":                                           "trace_id start duration_ms spans critical_path services problems",
-		"/api/v1/traces/services":                                    "services",
-		"/api/v1/traces/operations?service=a":                        "operations",
-		"/api/v1/status":                                             "version started_at uptime_s mode counts losses targets",
+		"/api/v1/graph?group=service&namespaces=a,b&window=1m&q=web":        "epoch seq at window_s group nodes edges stale totals limits",
+		"/api/v1/graph?at=2020-01-01T00:00:00Z":                             "epoch seq at window_s group nodes edges stale totals limits",
+		"/api/v1/graph/diff?from=2020-01-01T00:00:00Z&group=app":            "from to window_s group nodes edges markers",
+		"/api/v1/timeline?window=10m":                                       "from step_s rps errors_per_s markers",
+		"/api/v1/overview":                                                  "at findings totals namespaces services error_edges objectives coverage convergence cost",
+		"/api/v1/nodes":                                                     "at epoch seq desired summary spread nodes",
+		"/api/v1/nodes/web-1":                                               "id workload kind build state since reason connected revision behind lag_s push history identity lives resources connections",
+		"/api/v1/nodes/odd%2F~node":                                         "id workload kind build state since reason connected revision behind lag_s push history identity lives resources connections",
+		"/api/v1/config/objects":                                            "objects lacking",
+		"/api/v1/config/objects/virtualservice/cinema/catalog":              "kind api_version namespace name source line yaml revision",
+		"/api/v1/config/revisions":                                          "revisions",
+		"/api/v1/config/revisions/7":                                        "number at by source summary objects hash",
+		"/api/v1/config/problems":                                           "problems",
+		"/api/v1/namespaces":                                                "at items",
+		"/api/v1/workloads":                                                 "at items",
+		"/api/v1/services":                                                  "at items",
+		"/api/v1/namespaces/cinema?window=1m":                               "at window_s " + namespaceKeys + " workload_items service_items inbound outbound",
+		"/api/v1/workloads/cinema/web":                                      "at window_s " + workloadKeys + " inbound outbound proxies not_held ejecting",
+		"/api/v1/services/catalog.cinema.svc.cluster.local":                 "at window_s " + serviceKeys + " inbound outbound instances ejections ejection_log",
+		"/api/v1/traces":                                                    "traces total_scanned complete",
+		"/api/v1/traces/1":                                                  "trace_id start duration_ms spans critical_path origins gaps calls services problems",
+		"/api/v1/traces/compare?a=1&b=service%3Dweb%26percentile%3D50..100": "finding a b operations values",
+		"/api/v1/traces/propagation?workload=cinema/web&limit=10":           "from to traces workloads",
+		"/api/v1/traces/services":                                           "services",
+		"/api/v1/traces/operations?service=a":                               "operations",
+		"/api/v1/tap/sessions":                                              "sessions",
+		"/api/v1/status":                                                    "version started_at uptime_s mode counts losses targets",
 	} {
 		resp, body := call(t, "GET", url+path, "")
 		var got map[string]json.RawMessage
@@ -288,7 +388,7 @@ func TestAnswers(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/v1/nodes/web-1/history?window=5m": "[]\n",
 		"/api/v1/sd":                            "[]\n",
-		"/api/v1/config/objects?kind=ServiceEntry&namespace=cinema": `{"objects":[]}` + "\n",
+		"/api/v1/config/objects?kind=ServiceEntry&namespace=cinema": `{"objects":[],"lacking":[]}` + "\n",
 		"/prometheus/api/v1/query":                                  "GET /api/v1/query",
 		"/":                                                         "ui /",
 		"/nodes/web-1":                                              "ui /nodes/web-1",
@@ -302,9 +402,10 @@ func TestAnswers(t *testing.T) {
 func TestGraphQuery(t *testing.T) {
 	p := &parts{}
 	_, url := serve(t, p, nil)
-	_, body := call(t, "GET", url+"/api/v1/graph?group=app&namespaces=b,a,,a&window=90s&q=web", "")
+	_, body := call(t, "GET", url+"/api/v1/graph?group=app&namespaces=b,a,,a&window=90s&q=web&hide=idle&filter=rps%3E1&max=400&expand=y,x&focus=workload:a/b&hops=3&services=true", "")
 	q := p.queries[0]
-	if q.Group != graph.ByApp || !slices.Equal(q.Namespaces, []string{"a", "b"}) || q.Window != 90*time.Second || q.Find == nil {
+	if q.Group != graph.ByApp || !slices.Equal(q.Namespaces, []string{"a", "b"}) || q.Window != 90*time.Second || q.Find == nil || q.Hide == nil || q.Filter == nil ||
+		q.Most != 400 || !slices.Equal(q.Expand, []string{"x", "y"}) || q.Focus != "workload:a/b" || q.Hops != 3 || !q.ServiceNodes {
 		t.Errorf("asked %+v", q)
 	}
 	if !strings.Contains(body, `"stale":[{"source":"collector"`) {
@@ -328,24 +429,6 @@ func TestTraceQuery(t *testing.T) {
 	call(t, "GET", url+"/api/v1/traces?to=2026-01-02T03:04:05Z", "")
 	if p.search.To.Year() != 2026 || p.search.To.Month() != 1 {
 		t.Errorf("asked until %v, want the time that was given", p.search.To)
-	}
-}
-
-func TestInventory(t *testing.T) {
-	_, url := serve(t, &parts{}, nil)
-	_, body := call(t, "GET", url+"/api/v1/workloads", "")
-	var workloads struct {
-		Items []WorkloadItem
-	}
-	if err := json.Unmarshal([]byte(body), &workloads); err != nil || len(workloads.Items) != 1 {
-		t.Fatalf("%v %s", err, body)
-	}
-	if w := workloads.Items[0]; w.ID != "workload:cinema/web" || w.Instances != 3 || !slices.Equal(w.Nodes, []string{"web-1", "web-2"}) {
-		t.Errorf("got %+v", w)
-	}
-	_, body = call(t, "GET", url+"/api/v1/services", "")
-	if !strings.Contains(body, `"rps":7`) || !strings.Contains(body, `"endpoints":2`) || !strings.Contains(body, `"ports":[]`) {
-		t.Errorf("got %s", body)
 	}
 }
 
@@ -404,12 +487,20 @@ func TestErrors(t *testing.T) {
 		{"GET", "/api/v1/graph?window=1s", "", nil, 400, "invalid", "is 1s, must be 5s to 1h", ""},
 		{"GET", "/api/v1/graph?at=yesterday", "", nil, 400, "invalid", "not an RFC 3339 time", ""},
 		{"GET", "/api/v1/graph?at=" + future, "", nil, 400, "invalid", "which is to come", ""},
-		{"GET", "/api/v1/graph?at=2020-01-01T00:00:00Z", "", nil, 400, "invalid", "the graph goes back to", "query_range"},
+		{"GET", "/api/v1/graph?at=1999-01-01T00:00:00Z", "", nil, 503, "unavailable", "no store", ""},
+		{"GET", "/api/v1/graph/diff", "", nil, 400, "invalid", `parameter "from" is missing`, "from="},
+		{"GET", "/api/v1/graph/diff?from=" + future, "", nil, 400, "invalid", "not before to", ""},
 		{"GET", "/api/v1/graph?group=workloads", "", nil, 400, "invalid", `group is "workloads"`, `Did you mean "workload"?`},
 		{"GET", "/api/v1/graph?q=(", "", nil, 400, "invalid", "q: at ", ""},
+		{"GET", "/api/v1/graph?hide=(", "", nil, 400, "invalid", "hide: at ", ""},
+		{"GET", "/api/v1/graph?hops=99", "", nil, 400, "invalid", "must be 1 to 20", ""},
 		{"GET", "/api/v1/graph?q=%zz", "", nil, 400, "invalid", "the query cannot be read", ""},
 		{"GET", "/api/v1/timeline?window=2h", "", nil, 400, "invalid", "must be 1m to 1h", ""},
 		{"GET", "/api/v1/nodes/nobody", "", nil, 404, "not_found", `node "nobody" is not known`, "GET /api/v1/nodes"},
+		{"GET", "/api/v1/namespaces/nowhere", "", nil, 404, "not_found", `namespace "nowhere" is not known`, "GET /api/v1/namespaces"},
+		{"GET", "/api/v1/workloads/cinema/nobody", "", nil, 404, "not_found", `workload "cinema/nobody" is not known`, "GET /api/v1/workloads"},
+		{"GET", "/api/v1/services/nobody.example", "", nil, 404, "not_found", `service "nobody.example" is not known`, "GET /api/v1/services"},
+		{"GET", "/api/v1/services?namespce=x", "", nil, 400, "invalid", `unknown parameter "namespce"`, `"namespace"`},
 		{"GET", "/api/v1/nodes/nobody/history", "", nil, 404, "not_found", "not known", ""},
 		{"GET", "/api/v1/config/objects?kind=VirtualServce", "", nil, 400, "invalid", `kind "VirtualServce"`, "VirtualService"},
 		{"GET", "/api/v1/config/objects/VirtualService/cinema/gone", "", nil, 404, "not_found", "VirtualService cinema/gone", ""},
@@ -433,6 +524,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/api/v1/traces/2", "", nil, 404, "not_found", "get trace: trace 2", ""},
 		{"GET", "/api/v1/traces/zz", "", nil, 400, "invalid", "not hex", ""},
 		{"GET", "/api/v1/traces/operations", "", nil, 400, "invalid", `"service" is missing`, ""},
+		{"DELETE", "/api/v1/tap/sessions/none", "", nil, 404, "not_found", `open tap session "none"`, "GET /api/v1/tap/sessions"},
 		{"GET", "/api/v1/grahp", "", nil, 404, "not_found", "nothing at /api/v1/grahp", ""},
 		{"GET", "/api/", "", nil, 404, "not_found", "nothing at /api/", ""},
 		{"GET", "/healthz", "", nil, 404, "not_found", "/healthz", "--admin"},
@@ -516,7 +608,7 @@ func TestHeadersAndCompression(t *testing.T) {
 func TestWithoutStores(t *testing.T) {
 	_, url := serve(t, &parts{}, func(o *Options) { o.Traces, o.Prometheus, o.UI = nil, nil, nil })
 	for path, status := range map[string]int{
-		"/api/v1/traces": 503, "/api/v1/traces/1": 503, "/api/v1/traces/services": 503,
+		"/api/v1/traces": 503, "/api/v1/traces/1": 503, "/api/v1/traces/propagation": 503, "/api/v1/traces/services": 503,
 		"/api/v1/traces/operations?service=a": 503, "/prometheus/api/v1/query": 503, "/": 404,
 	} {
 		if resp, body := call(t, "GET", url+path, ""); resp.StatusCode != status || !strings.Contains(body, `"hint":"`) {

@@ -5,50 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/api/live"
+	"github.com/sidelight-mesh/sidelight/server/auth"
 	"github.com/sidelight-mesh/sidelight/server/graph"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 	"github.com/sidelight-mesh/sidelight/server/tap"
 )
 
-type graphParams struct {
-	Group      string   `json:"group"`
-	Namespaces []string `json:"namespaces"`
-	WindowS    *float64 `json:"window_s"`
-	Q          string   `json:"q"`
-}
-
 func (s *Server) graphChannel(raw json.RawMessage) (string, func(time.Time) (live.State, error), error) {
 	var p graphParams
-	if err := decodeParams(raw, &p, "group", "namespaces", "window_s", "q"); err != nil {
+	if err := decodeParams(raw, &p, graphParamNames...); err != nil {
 		return "", nil, err
 	}
-	q := graph.Query{Window: defaultWindow}
-	if p.WindowS != nil {
-		if *p.WindowS < minWindow.Seconds() || *p.WindowS > maxWindow.Seconds() {
-			return "", nil, fmt.Errorf("window_s is %g, must be %g to %g: %w", *p.WindowS, minWindow.Seconds(), maxWindow.Seconds(), mesh.ErrInvalid)
-		}
-		q.Window = time.Duration(*p.WindowS * float64(time.Second))
-	}
-	if len(p.Namespaces) > 256 {
-		return "", nil, fmt.Errorf("namespaces has %d entries, at most 256 are taken: %w", len(p.Namespaces), mesh.ErrInvalid)
-	}
-	slices.Sort(p.Namespaces)
-	q.Namespaces = slices.Compact(p.Namespaces)
-	p.Q = strings.TrimSpace(p.Q)
-	if err := setGroupAndFind(&q, p.Group, p.Q); err != nil {
-		return "", nil, err
-	}
-	key, err := json.Marshal([]any{q.Group, q.Namespaces, q.Window, p.Q})
+	q, key, err := p.query()
 	if err != nil {
-		return "", nil, fmt.Errorf("name the view: %w", err)
+		return "", nil, err
 	}
-	return string(key), func(at time.Time) (live.State, error) { return graphState(s.graphView(q, at)) }, nil
+	return key, func(at time.Time) (live.State, error) { return graphState(s.graphView(q, at)) }, nil
 }
 
 func graphState(v graph.View) (live.State, error) {
@@ -60,9 +40,11 @@ func graphState(v graph.View) (live.State, error) {
 		st.Put("totals", v.Totals),
 		st.Put("limits", v.Limits),
 		st.PutIf(v.Matched != nil, "matched", v.Matched),
-		live.AddList(&st, "nodes", "gone_nodes", v.Nodes, func(n *graph.Node) string { return n.ID }),
-		live.AddList(&st, "edges", "gone_edges", v.Edges, func(e *graph.Edge) string { return e.ID }),
+		st.PutIf(v.Hidden != nil, "hidden", v.Hidden),
+		st.PutIf(v.Folded != graph.Folded{}, "folded", v.Folded),
 	)
+	live.AddWritten(&st, "nodes", "gone_nodes", v.Nodes, func(n *graph.Node) string { return n.ID }, (*graph.Node).JSON)
+	live.AddWritten(&st, "edges", "gone_edges", v.Edges, func(e *graph.Edge) string { return e.ID }, (*graph.Edge).JSON)
 	return st, err
 }
 
@@ -79,6 +61,7 @@ func nodesState(v skew.NodesView) (live.State, error) {
 		st.Put("desired", v.Desired),
 		st.Put("summary", v.Summary),
 		st.Put("spread", v.Spread),
+		st.Put("traffic", listOf(v.Traffic)),
 		live.AddList(&st, "nodes", "gone", v.Nodes, func(n *skew.NodeStatus) string { return n.ID }),
 	)
 	return st, err
@@ -98,12 +81,17 @@ type tapParams struct {
 	TTLS      *float64 `json:"ttl_s"`
 }
 
-func (s *Server) tapChannel(user string, raw json.RawMessage) (live.Stream, error) {
+func (s *Server) tapChannel(user auth.User, raw json.RawMessage) (live.Stream, error) {
 	var p tapParams
 	if err := decodeParams(raw, &p, "filter", "limit_per_s", "headers", "ttl_s"); err != nil {
 		return nil, err
 	}
-	req := tap.Request{User: user, Filter: p.Filter, LimitPerS: p.LimitPerS, Headers: p.Headers}
+	namespaces, err := s.opts.Access.TapNamespaces(user)
+	if err != nil {
+		s.opts.Logger.Warn("tap session refused", "user", user.Name, "filter", p.Filter, "error", err)
+		return nil, err
+	}
+	req := tap.Request{User: user.Name, Namespaces: namespaces, Filter: p.Filter, LimitPerS: p.LimitPerS, Headers: p.Headers}
 	if p.TTLS != nil {
 		if *p.TTLS < 1 || *p.TTLS > tap.MaxTTL.Seconds() {
 			return nil, fmt.Errorf("ttl_s is %g, must be 1 to %g: %w", *p.TTLS, tap.MaxTTL.Seconds(), mesh.ErrInvalid)
@@ -115,6 +103,34 @@ func (s *Server) tapChannel(user string, raw json.RawMessage) (live.Stream, erro
 		return nil, err
 	}
 	return tapStream{v}, nil
+}
+
+// getTapSessions is the audit: who tapped what, when, and how much.
+func (s *Server) getTapSessions(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	return c.JSON(http.StatusOK, map[string]any{"sessions": s.opts.Tap.Sessions()})
+}
+
+// stopTapSession ends a view; its viewer is told by whom. One's own may be
+// ended by everybody, others' take the right to change.
+func (s *Server) stopTapSession(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	user, id := userOf(c), c.Param("id")
+	list := s.opts.Tap.Sessions()
+	at := slices.IndexFunc(list, func(r tap.Record) bool { return r.ID == id && r.ClosedAt.IsZero() })
+	if at < 0 || list[at].User != user.Name {
+		if err := s.opts.Access.May(user, auth.Change); err != nil {
+			return fmt.Errorf("stop somebody else's tap session: %w", err)
+		}
+	}
+	if err := s.opts.Tap.Stop(id, user.Name); err != nil {
+		return hint("GET /api/v1/tap/sessions lists those that are open, with their IDs.", err)
+	}
+	return c.NoContent(http.StatusNoContent)
 }
 
 // tapStream gives a viewer's batches their JSON.

@@ -7,15 +7,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
 type objectList struct {
 	Objects []*config.Object `json:"objects"`
+	Lacking []skew.Lack      `json:"lacking"` // of all objects, those that some node lacks
 }
 
 type problemList struct {
@@ -48,7 +51,7 @@ func (s *Server) getObjects(c echo.Context) error {
 			list = append(list, o)
 		}
 	}
-	return c.JSON(http.StatusOK, objectList{list})
+	return c.JSON(http.StatusOK, objectList{list, listOf(s.opts.Nodes.Lacking(time.Now()))})
 }
 
 func (s *Server) getObject(c echo.Context) error {
@@ -70,15 +73,11 @@ func (s *Server) putObjects(c echo.Context) error {
 	if p := query(c); p.err != nil {
 		return p.err
 	}
-	user, err := userOf(c.Request())
-	if err != nil {
-		return err
-	}
 	yaml, err := readBody(c)
 	if err != nil {
 		return err
 	}
-	applied, err := s.opts.Config.Apply(c.Request().Context(), yaml, user)
+	applied, err := s.opts.Config.Apply(c.Request().Context(), yaml, userOf(c).Name)
 	if err != nil {
 		return err
 	}
@@ -93,11 +92,7 @@ func (s *Server) deleteObject(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	user, err := userOf(c.Request())
-	if err != nil {
-		return err
-	}
-	applied, err := s.opts.Config.Delete(c.Request().Context(), key, user)
+	applied, err := s.opts.Config.Delete(c.Request().Context(), key, userOf(c).Name)
 	if err != nil {
 		return err
 	}
@@ -128,15 +123,99 @@ func (s *Server) getRevision(c echo.Context) error {
 	if p := query(c); p.err != nil {
 		return p.err
 	}
-	n, err := strconv.ParseUint(c.Param("number"), 10, 64)
-	if err != nil {
-		return fmt.Errorf("revision %q is not a number: %w", c.Param("number"), mesh.ErrInvalid)
-	}
-	rev, err := s.opts.Config.Revision(n)
+	n, err := revisionParam(c)
 	if err != nil {
 		return err
 	}
+	rev, err := s.opts.Config.Revision(n)
+	if err != nil {
+		return noRevision(err)
+	}
 	return c.JSON(http.StatusOK, rev)
+}
+
+func revisionParam(c echo.Context) (uint64, error) {
+	n, err := strconv.ParseUint(c.Param("number"), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("revision %q is not a number: %w", c.Param("number"), mesh.ErrInvalid)
+	}
+	return n, nil
+}
+
+func noRevision(err error) error {
+	if errors.Is(err, mesh.ErrNotFound) {
+		return hint("GET /api/v1/config/revisions lists those that are kept.", err)
+	}
+	return err
+}
+
+// diffResult tells how two contents differ.
+type diffResult struct {
+	From    *mesh.Revision      `json:"from"`
+	To      *mesh.Revision      `json:"to"` // null: the text that was sent
+	Objects []config.ObjectDiff `json:"objects"`
+}
+
+// getDiff compares two revisions: by default the newest and the one before.
+func (s *Server) getDiff(c echo.Context) error {
+	p := query(c, "from", "to")
+	newest := uint64(1)
+	if list := s.opts.Config.Revisions(1); len(list) > 0 {
+		newest = list[0].Number
+	}
+	to := p.revision("to", newest)
+	from := p.revision("from", max(to, 2)-1)
+	if p.err != nil {
+		return p.err
+	}
+	objects, err := s.opts.Config.Diff(from, to)
+	if err != nil {
+		return noRevision(err)
+	}
+	before, err := s.opts.Config.Revision(from)
+	if err != nil {
+		return noRevision(err)
+	}
+	after, err := s.opts.Config.Revision(to)
+	if err != nil {
+		return noRevision(err)
+	}
+	return c.JSON(http.StatusOK, diffResult{&before, &after, listOf(objects)})
+}
+
+// postDiff compares what is in effect with objects that are sent.
+func (s *Server) postDiff(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	yaml, err := readBody(c)
+	if err != nil {
+		return err
+	}
+	objects, err := s.opts.Config.DiffText(yaml)
+	if err != nil {
+		return err
+	}
+	result := diffResult{Objects: listOf(objects)}
+	if list := s.opts.Config.Revisions(1); len(list) > 0 {
+		result.From = &list[0]
+	}
+	return c.JSON(http.StatusOK, result)
+}
+
+func (s *Server) rollback(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	n, err := revisionParam(c)
+	if err != nil {
+		return err
+	}
+	applied, err := s.opts.Config.Rollback(c.Request().Context(), n, userOf(c).Name)
+	if err != nil {
+		return noRevision(err)
+	}
+	return c.JSON(http.StatusOK, changeResult{applied.Revision, listOf(applied.Objects), listOf(applied.Warnings)})
 }
 
 func (s *Server) getProblems(c echo.Context) error {
@@ -159,7 +238,7 @@ func kindNamed(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	kinds := []string{config.KindDestinationRule, config.KindServiceEntry, config.KindVirtualService, config.KindWorkloadEntry}
+	kinds := config.Kinds()
 	for _, k := range kinds {
 		if strings.EqualFold(k, text) {
 			return k, nil

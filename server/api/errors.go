@@ -41,6 +41,7 @@ var errNotAllowed = errors.New("not allowed")
 var errorKinds = []errorKind{
 	{errNotAllowed, http.StatusForbidden, "invalid", "Use the address that the server printed at its start, or add this one to --allowed-hosts."},
 	{mesh.ErrNotFound, http.StatusNotFound, "not_found", "Look at the list that it should be in."},
+	{mesh.ErrForbidden, http.StatusForbidden, "forbidden", "Ask those who run this server for a rule in its --access file."},
 	{mesh.ErrInvalid, http.StatusBadRequest, "invalid", "Correct what the message names and send it again."},
 	{mesh.ErrConflict, http.StatusConflict, "conflict", "Read the present state and try again."},
 	{mesh.ErrExhausted, http.StatusTooManyRequests, "exhausted", "Close what is not needed, or try again later."},
@@ -49,8 +50,8 @@ var errorKinds = []errorKind{
 	{context.Canceled, http.StatusServiceUnavailable, "unavailable", "The request was given up."},
 }
 
-// explain finds what to answer to an error.
-func explain(err error) (status int, e Error) {
+// describe finds what to answer to an error.
+func describe(err error) (status int, e Error) {
 	for _, k := range errorKinds {
 		if errors.Is(err, k.kind) {
 			message, bare := strings.CutSuffix(err.Error(), ": "+k.kind.Error())
@@ -97,7 +98,7 @@ func (s *Server) fail(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	status, e := explain(err)
+	status, e := describe(err)
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		status, e = explainEcho(he, c.Request())
 	}
@@ -130,6 +131,6 @@ func explainEcho(he *echo.HTTPError, r *http.Request) (int, Error) {
 
 // writeError answers outside of echo.
 func writeError(w http.ResponseWriter, err error) {
-	status, e := explain(err)
+	status, e := describe(err)
 	writeJSON(w, status, errorBody{Error: e})
 }

@@ -9,12 +9,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/klauspost/compress/gzhttp"
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/auth"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 )
 
 // maxBody bounds what a request may carry.
@@ -22,14 +23,18 @@ const maxBody = 4 << 20
 
 // contentPolicy lets the UI load and call its own origin, and nothing else.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
-	"font-src 'self'; connect-src 'self'; worker-src 'self' blob:; manifest-src 'self'; " +
+	"font-src 'self'; connect-src 'self'; frame-src 'self'; worker-src 'self' blob:; manifest-src 'self'; " +
 	"base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 
 func securityHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Content-Type-Options", "nosniff")
+		if isGrafana(r) { // says by itself what its pages may load, and who may frame them
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Content-Security-Policy", contentPolicy)
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -50,20 +55,29 @@ func (s *Server) guard(hosts []string, ordinary, direct http.Handler) http.Handl
 			writeError(w, fmt.Errorf("host %q is not one of this server's names: %w", r.Host, errNotAllowed))
 			return
 		}
-		if origin := r.Header.Get("Origin"); origin != "" && (r.Method != http.MethodGet && r.Method != http.MethodHead || r.URL.Path == livePath) {
+		if origin := r.Header.Get("Origin"); origin != "" && (r.Method != http.MethodGet && r.Method != http.MethodHead || isSocket(r)) {
 			u, err := url.Parse(origin)
 			if err != nil || u.Host == "" || u.Host != r.Host && !configured(u.Host, hosts) {
 				writeError(w, fmt.Errorf("origin %q is not this server's: %w", origin, errNotAllowed))
 				return
 			}
 		}
-		if r.URL.Path == livePath {
+		if r.URL.Path == livePath || isGrafana(r) {
 			direct.ServeHTTP(w, r) // compresses by itself, and must be hijacked
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		ordinary.ServeHTTP(w, r)
 	})
+}
+
+// isSocket finds the requests that the same-origin policy does not cover.
+func isSocket(r *http.Request) bool {
+	return r.URL.Path == livePath || r.Header.Get("Upgrade") != ""
+}
+
+func isGrafana(r *http.Request) bool {
+	return r.URL.Path == grafana.Prefix || strings.HasPrefix(r.URL.Path, grafana.Prefix+"/")
 }
 
 // hostAllowed takes loopback names, the address that the connection came in on
@@ -130,19 +144,25 @@ func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// userOf tells who asks: what a proxy in front or the command line says, else
-// the address. It is for the audit log, not for permission.
-func userOf(r *http.Request) (string, error) {
-	name := r.Header.Get("X-Sidelight-User")
-	if name == "" {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
+// let gives a request to h when who asks has the right. The user goes with it.
+func (s *Server) let(right auth.Right, h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		user, err := s.opts.Access.User(c.Request())
 		if err != nil {
-			return "unknown", nil
+			return err
 		}
-		return host, nil
+		if err := s.opts.Access.May(user, right); err != nil {
+			return err
+		}
+		c.Set(userKey, user)
+		return h(c)
 	}
-	if len(name) > 128 || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
-		return "", fmt.Errorf("header X-Sidelight-User must be at most 128 printable characters: %w", mesh.ErrInvalid)
-	}
-	return name, nil
+}
+
+const userKey = "user"
+
+// userOf tells who asks, in a handler behind let.
+func userOf(c echo.Context) auth.User {
+	user, _ := c.Get(userKey).(auth.User)
+	return user
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/api/live"
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/tap"
 )
 
 type liveFrame struct {
@@ -139,10 +140,31 @@ func TestLiveTap(t *testing.T) {
 			t.Errorf("ledger %+v", d.Ledger)
 		}
 	}
+	if resp, body := call(t, "DELETE", url+"/api/v1/tap/sessions/"+tapSession(t, url, "ann"), "", "X-Sidelight-User", "ann"); resp.StatusCode != 204 {
+		t.Fatalf("stop: %d %s", resp.StatusCode, body)
+	}
+	f := readLive(t, ws)
+	for f.Type == "event" {
+		f = readLive(t, ws)
+	}
+	if f.Type != "end" || f.Reason != "stopped by ann" {
+		t.Errorf("the viewer is told %+v", f)
+	}
 	_ = ws.Close()
 	if stop := (<-p.sent).GetTapStop(); stop.GetSession() != start.Session {
-		t.Errorf("after the viewer left the sidecar got %v", stop)
+		t.Errorf("after the viewer was stopped the sidecar got %v", stop)
 	}
+}
+
+// tapSession gives the ID of the newest session, which is open, as a user sees it.
+func tapSession(t *testing.T, url, user string) string {
+	t.Helper()
+	var list struct{ Sessions []tap.Record }
+	_, body := call(t, "GET", url+"/api/v1/tap/sessions", "", "X-Sidelight-User", user)
+	if err := json.Unmarshal([]byte(body), &list); err != nil || len(list.Sessions) == 0 || !list.Sessions[0].ClosedAt.IsZero() {
+		t.Fatalf("%v: sessions %s", err, body)
+	}
+	return list.Sessions[0].ID
 }
 
 func TestLiveErrors(t *testing.T) {
@@ -163,7 +185,7 @@ func TestLiveErrors(t *testing.T) {
 		{`"channel":"tap","params":{"limit_per_s":100000}`, "invalid", "limit_per_s is 100000", ""},
 		{`"channel":"tap","params":{"limit_per_s":1.5}`, "invalid", `parameter "limit_per_s"`, ""},
 		{`"channel":"tap","params":{"ttl_s":1e300}`, "invalid", "ttl_s is 1e+300", ""},
-		{`"channel":"taps"`, "invalid", `channel "taps": there are graph, nodes, overview, tap`, ""},
+		{`"channel":"taps"`, "invalid", `channel "taps": there are alerts, graph, nodes, overview, tap`, ""},
 	} {
 		sayLive(t, ws, `{"op":"subscribe","id":"x",`+tc.params+`}`)
 		f := readLive(t, ws)

@@ -40,7 +40,7 @@ func (m *requestMetrics) measure(next echo.HandlerFunc) echo.HandlerFunc {
 		err := next(c)
 		code := c.Response().Status
 		if err != nil {
-			code, _ = explain(err)
+			code, _ = describe(err)
 		}
 		m.requests.WithLabelValues(c.Request().Method, c.Path(), strconv.Itoa(code)).Inc()
 		m.seconds.WithLabelValues(c.Path()).Observe(time.Since(began).Seconds())

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 )
 
 const (
@@ -28,6 +29,25 @@ func (s *Server) mount(prefix string, h http.Handler, missing string) echo.Handl
 		h.ServeHTTP(c.Response(), c.Request())
 		return nil
 	}
+}
+
+// getGrafana hands a request to the user's Grafana.
+func (s *Server) getGrafana(c echo.Context) error {
+	if s.opts.Grafana == nil {
+		return hint("Start the server with --grafana-url.", fmt.Errorf("there is no Grafana behind %s: %w", grafana.Prefix, mesh.ErrUnavailable))
+	}
+	s.opts.Grafana.ServeHTTP(c.Response(), c.Request())
+	return nil
+}
+
+// getGrafanaStatus tells at once what is known: it never waits for Grafana.
+func (s *Server) getGrafanaStatus(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	status := s.opts.Grafana.Status(c.Request())
+	status.Jaeger, status.Perses = s.opts.JaegerUI, s.opts.PersesUI
+	return c.JSON(http.StatusOK, status)
 }
 
 // getOperators answers for the paths of the admin listener. They must not get
@@ -52,11 +72,7 @@ func (s *Server) getLive(c echo.Context) error {
 	if p := query(c); p.err != nil {
 		return p.err
 	}
-	user, err := userOf(c.Request())
-	if err != nil {
-		return err
-	}
-	return s.live.Serve(c.Response(), c.Request(), user)
+	return s.live.Serve(c.Response(), c.Request(), userOf(c))
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

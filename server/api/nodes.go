@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/observe"
 )
 
 func (s *Server) getNodes(c echo.Context) error {
@@ -48,6 +49,20 @@ func (s *Server) getNodeHistory(c echo.Context) error {
 		return noNode(id)
 	}
 	return c.JSON(http.StatusOK, listOf(history))
+}
+
+// observedList is what other control planes and proxies say.
+type observedList struct {
+	Nodes   []observe.Node   `json:"nodes"` // worst first
+	Sources []observe.Source `json:"sources"`
+}
+
+func (s *Server) getObserved(c echo.Context) error {
+	if p := query(c); p.err != nil {
+		return p.err
+	}
+	nodes, sources := s.opts.Observed.View()
+	return c.JSON(http.StatusOK, observedList{nodes, sources})
 }
 
 func noNode(id string) error {

@@ -23,6 +23,7 @@ type Overview struct {
 	Namespaces  []graph.NamespaceSummary `json:"namespaces"`
 	Services    []graph.ServiceSummary   `json:"services"`
 	ErrorEdges  []graph.Edge             `json:"error_edges"`
+	Objectives  []graph.Standing         `json:"objectives"`
 	Coverage    graph.Coverage           `json:"coverage"`
 	Convergence Convergence              `json:"convergence"`
 	Cost        Cost                     `json:"cost"`
@@ -76,7 +77,8 @@ func (s *Server) overview(at time.Time) Overview {
 		Namespaces:  listOf(graph.Namespaces(workloads)),
 		Services:    listOf(graph.Services(services)),
 		ErrorEdges:  listOf(graph.ErrorEdges(workloads, errorEdgesMax)),
-		Coverage:    graph.CoverageOf(workloads),
+		Objectives:  listOf(s.opts.Graph.Standings(at)),
+		Coverage:    graph.CoverageOf(workloads, s.opts.Mesh.Policies(), ""),
 		Convergence: convergence(nodes),
 		Cost:        s.opts.Mesh.Cost(),
 	}
@@ -92,6 +94,9 @@ func findings(workloads graph.View, nodes skew.NodesView) []graph.Finding {
 		}
 	}
 	for _, n := range nodes.Nodes {
+		if n.Disorder != "" {
+			all = append(all, graph.Finding{Severity: graph.Warn, Text: n.ID + ": " + n.Disorder, Link: "/nodes/" + url.PathEscape(n.ID)})
+		}
 		severity := nodeSeverity(n.State)
 		if severity == "" {
 			continue

@@ -40,7 +40,7 @@ func query(c echo.Context, known ...string) *params {
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			p.fail(didYouMean(name, known), "unknown parameter %q", name)
-		} else if len(values[name]) > 1 && name != "tag" {
+		} else if len(values[name]) > 1 && name != "tag" && name != "header" {
 			p.fail("Give it once.", "parameter %q is given %d times", name, len(values[name]))
 		}
 	}
@@ -109,6 +109,19 @@ func (p *params) number(name string, otherwise, least, most int) int {
 		p.fail("", "parameter %q is %q, not a whole number", name, text)
 	case n < least || n > most:
 		p.fail("", "parameter %q is %s, must be %d to %d", name, text, least, most)
+	}
+	return n
+}
+
+// revision reads the number of a revision, from 1.
+func (p *params) revision(name string, otherwise uint64) uint64 {
+	text := p.values.Get(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || n == 0 {
+		p.fail("GET /api/v1/config/revisions lists them.", "parameter %q is %q, not the number of a revision", name, text)
 	}
 	return n
 }

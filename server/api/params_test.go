@@ -39,7 +39,7 @@ func FuzzQuery(f *testing.F) {
 			if !errors.Is(p.err, mesh.ErrInvalid) {
 				t.Errorf("%q: %v is not invalid", raw, p.err)
 			}
-			if status, body := explain(p.err); status != http.StatusBadRequest || body.Hint == "" || body.Message == "" {
+			if status, body := describe(p.err); status != http.StatusBadRequest || body.Hint == "" || body.Message == "" {
 				t.Errorf("%q: %d %+v", raw, status, body)
 			}
 			return

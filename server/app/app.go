@@ -18,11 +18,18 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
+	"github.com/sidelight-mesh/sidelight/server/alert"
 	"github.com/sidelight-mesh/sidelight/server/api"
+	"github.com/sidelight-mesh/sidelight/server/auth"
+	"github.com/sidelight-mesh/sidelight/server/ca"
 	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/observe"
 	"github.com/sidelight-mesh/sidelight/server/registry"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 	"github.com/sidelight-mesh/sidelight/server/skew"
+	"github.com/sidelight-mesh/sidelight/server/statefile"
 	"github.com/sidelight-mesh/sidelight/server/tap"
 	"github.com/sidelight-mesh/sidelight/server/xds"
 )
@@ -36,14 +43,24 @@ type App struct {
 	store     *config.Store
 	tracker   *skew.Tracker
 	xds       *xds.Server
+	authority *ca.Authority
 	engine    *graph.Engine
 	tap       *tap.Hub
+	access    *auth.Access
+	grafana   *grafana.Proxy // nil without
+	alerts    *alert.Service // nil: none are evaluated here
 	api       *api.Server
+
+	observer  *observe.Observer
+	traffic   *skew.Traffic
+	rollout   *rollout.Machine
+	inventory statefile.File
+	expected  map[string]bool // nodes that discovery alone knows; of the tick
 
 	registry atomic.Pointer[registry.Registry] // of the newest configuration
 	intake   intake
 	markers  markers
-	cost     atomic.Pointer[api.Cost]
+	stored   atomic.Pointer[stored]
 	spans    atomic.Uint64 // that sidecars could not send, as they report it
 	phase    atomic.Pointer[string]
 }
@@ -85,37 +102,72 @@ func (a *App) wire() (err error) {
 
 	// Configuration, to the nodes.
 	a.store, err = config.Open(config.Options{
-		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"), Check: registry.Check,
+		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"),
+		Check:  func(objects []*config.Object) []config.Problem { return check(opts.RootNamespace, objects) },
 		Logger: opts.Logger.With("part", "config"), Registerer: a.opts.Registerer,
 	})
 	if err != nil {
 		return fmt.Errorf("open configuration: %w", err)
 	}
-	a.tracker = skew.New(skew.Options{Epoch: epoch(a.started)})
+	stages := newStageMetrics(a.opts.Registerer)
+	a.tracker = skew.New(skew.Options{Epoch: epoch(a.started), Observe: stages.observe})
+	a.restoreInventory()
+	a.traffic = skew.NewTraffic()
+	if err := a.openRollout(); err != nil {
+		return err
+	}
 	a.xds, err = xds.New(xds.Options{
-		Store: a.store, Tracker: a.tracker, Cluster: opts.Cluster,
-		Logger: opts.Logger.With("part", "xds"), Registerer: a.opts.Registerer,
+		Store: a.store, Tracker: a.tracker, Status: a.tracker, Stages: a.rollout, Content: a.store.Content, Cluster: opts.Cluster,
+		Security: xds.Security{TrustDomain: opts.Authority.TrustDomain, RootNamespace: opts.RootNamespace},
+		Logger:   opts.Logger.With("part", "xds"), Registerer: a.opts.Registerer, Observe: stages.observe, AccessLog: accessLog{a},
+		Fault: opts.Fault,
 	})
 	if err != nil {
 		return fmt.Errorf("open configuration server: %w", err)
 	}
 
+	if err := a.openAuthority(); err != nil {
+		return err
+	}
+
+	if a.observer, err = observe.New(opts.Observe, 0, opts.Logger.With("part", "observe")); err != nil {
+		return fmt.Errorf("open observed sources: %w", err)
+	}
+
 	// Traffic, to the graph.
 	a.engine = graph.New(graph.Options{Epoch: epoch(a.started)})
 	a.intake.seen = map[string]struct{}{}
-	a.tap = tap.New(markedAgents{a.xds.Agents(), &a.markers}, opts.Logger.With("part", "tap"))
+	a.xds.Agents().OnEjection(a.markers.ejected)
+	a.tap = tap.New(tap.Options{Agents: markedAgents{a.xds.Agents(), &a.markers}, Logger: opts.Logger.With("part", "tap")})
 
 	// Both, to people.
-	a.cost.Store(&api.Cost{})
-	a.api, err = api.New(api.Options{
-		Graph: a.engine, Nodes: a.tracker, Config: a.store, Mesh: overall{a}, Tap: a.tap,
-		Traces: opts.Traces, Prometheus: opts.Prometheus, Jaeger: opts.Jaeger, UI: opts.UI,
+	if a.access, err = auth.Open(opts.AccessFile, opts.Logger.With("part", "auth")); err != nil {
+		return err
+	}
+	if opts.Grafana.URL != "" {
+		opts.Grafana.Logger, opts.Grafana.Registerer = opts.Logger.With("part", "grafana"), a.opts.Registerer
+		if a.grafana, err = grafana.New(opts.Grafana); err != nil {
+			return err
+		}
+	}
+	a.stored.Store(&stored{})
+	if err := a.openAlerts(); err != nil {
+		return err
+	}
+	apiOpts := api.Options{
+		Graph: a.engine, Nodes: nodes{a.tracker, a.traffic}, Stages: rollouts{a}, Observed: a.observer, Config: a.store, Mesh: overall{a}, Tap: a.tap, Authority: a.authority,
+		Traces: opts.Traces, Prometheus: opts.Prometheus, Jaeger: opts.Jaeger, UI: opts.UI, Grafana: a.grafana,
+		JaegerUI: opts.JaegerUI, PersesUI: opts.PersesUI,
+		Explain: explainer{a}, Access: a.access,
 		Hosts: opts.Hosts, Logger: opts.Logger.With("part", "api"), Registerer: a.opts.Registerer,
-	})
-	if err != nil {
+	}
+	if a.alerts != nil {
+		apiOpts.Alerts = a.alerts
+	}
+	if a.api, err = api.New(apiOpts); err != nil {
 		return fmt.Errorf("open API: %w", err)
 	}
-	if err := a.opts.Registerer.Register(ownMetrics{a}); err != nil {
+	if err := errors.Join(a.opts.Registerer.Register(ownMetrics{a}), a.opts.Registerer.Register(syncMetrics{a})); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil
@@ -147,8 +199,17 @@ func (a *App) Run(ctx context.Context) error {
 
 	var workers, sockets sync.WaitGroup
 	workers.Go(func() { a.tap.Run(core) })
+	workers.Go(func() { a.access.Run(core) })
 	workers.Go(func() { a.tick(core) })
-	workers.Go(func() { a.watchCost(core) })
+	workers.Go(func() { a.keepInventory(core) })
+	workers.Go(func() { a.observer.Run(core) })
+	workers.Go(func() { a.watchStored(core) })
+	if a.grafana != nil {
+		workers.Go(func() { a.grafana.Run(core) })
+	}
+	if a.alerts != nil {
+		workers.Go(func() { a.alerts.Run(core) })
+	}
 	part(&workers, fail, "configuration", func() error { return a.store.Run(core) })
 	part(&workers, fail, "configuration server", func() error { return a.xds.Run(core) })
 	unsubscribe := a.store.Subscribe(a.configured)
@@ -157,10 +218,16 @@ func (a *App) Run(ctx context.Context) error {
 
 	nodes := grpc.NewServer(xds.ServerOptions()...)
 	a.xds.Register(nodes)
+	a.xds.RegisterStatus(nodes)
 	meshv1.RegisterEdgesServer(nodes, &edges{publish: a.Publish, stop: web.Done()})
-	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.readiness), a.opts.Logger)
+	secure, err := a.secureServer()
+	if err != nil {
+		return err
+	}
+	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.readiness, a.syncz), a.opts.Logger)
 	var serving sync.WaitGroup
 	part(&serving, fail, "configuration listener", func() error { return nodes.Serve(a.listeners.xds) })
+	part(&serving, fail, "TLS listener", func() error { return secure.Serve(a.listeners.secure) })
 	part(&serving, fail, "API listener", func() error { return ignoreClosed(public.Serve(a.listeners.api)) })
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
 	a.setPhase(phaseReady)
@@ -174,7 +241,7 @@ func (a *App) Run(ctx context.Context) error {
 	shutdown(public)
 	sockets.Wait()
 	stopCore()
-	stopGRPC(nodes)
+	stopGRPC(nodes, secure)
 	workers.Wait()
 	shutdown(admin)
 	serving.Wait()
@@ -200,7 +267,11 @@ func (a *App) tick(ctx context.Context) {
 	for {
 		select {
 		case now := <-tick.C:
-			a.tracker.Tick(now)
+			view := a.tracker.View(now) // lets its time pass, too
+			a.stepRollout(view.Nodes, now)
+			if reg := a.registry.Load(); reg != nil {
+				a.expect(reg, view.Nodes, now)
+			}
 			a.refreshFacts(now)
 		case <-ctx.Done():
 			return
@@ -220,8 +291,13 @@ func (a *App) refreshFacts(now time.Time) {
 	if reg == nil {
 		return
 	}
-	a.engine.SetFacts(factsOf(reg, a.store.Objects(), a.tracker.View(now), a.opts.Cluster))
+	f := factsOf(reg, a.store.Objects(), a.tracker.View(now), a.opts.Cluster)
+	f.Outliers = a.stored.Load().outs
+	a.engine.SetFacts(f)
 }
+
+// syncz gives the nodes in istiod's form, for what reads istiod.
+func (a *App) syncz() any { return a.tracker.Syncz(time.Now()) }
 
 // readiness tells what keeps the server from being ready, and what it does
 // without meanwhile. A server without sidecars or stores is ready: what it has

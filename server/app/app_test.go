@@ -14,11 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/api"
@@ -83,7 +85,7 @@ func start(t *testing.T, change func(*Options)) *App {
 	if err := os.WriteFile(filepath.Join(dir, "cinema.yaml"), []byte(cinema), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	opts := Options{ConfigDir: dir, API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0", Mode: "server", Version: "test"}
+	opts := Options{ConfigDir: dir, API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0", Secure: "127.0.0.1:0", Mode: "server", Version: "test"}
 	if change != nil {
 		change(&opts)
 	}
@@ -204,29 +206,40 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 	return conn
 }
 
-type scalars map[string]float64
+// figures answers queries that contain a text with a number.
+type figures map[string]float64
 
-func (s scalars) Scalar(_ context.Context, expr string, _ time.Time) (float64, bool, error) {
-	for part, v := range s {
+func (f figures) Instant(_ context.Context, expr string, at time.Time) ([]metrics.Sample, error) {
+	for part, v := range f {
 		if strings.Contains(expr, part) {
 			if v < 0 {
-				return 0, false, fmt.Errorf("store: %w", mesh.ErrUnavailable)
+				return nil, fmt.Errorf("store: %w", mesh.ErrUnavailable)
 			}
-			return v, true, nil
+			return []metrics.Sample{{Labels: map[string]string{"node": "n1", "cluster": "outbound|8080|v1|catalog.cinema.svc.cluster.local"}, At: at, Value: v}}, nil
 		}
 	}
-	return 0, false, nil
+	return nil, nil
+}
+
+func (figures) Range(context.Context, string, time.Time, time.Time, time.Duration) ([]metrics.Series, error) {
+	return nil, nil
 }
 
 func TestCost(t *testing.T) {
 	a := start(t, func(o *Options) {
-		o.Metrics = scalars{"process_cpu_seconds": 0.5, "process_resident": 1 << 20, "quantile(0.5,": 0.2, "quantile(0.99,": 1.5, "spans_dropped": 7}
+		o.Metrics = figures{"process_cpu_seconds": 0.5, "process_resident": 1 << 20, "ejections_active": 2, "quantile(0.5,": 0.2, "quantile(0.99,": 1.5, "spans_dropped": 7}
 		o.Losses = func() []Loss {
 			return []Loss{{Where: "collector", What: "x", Count: 3}, {Where: "collector", What: "never"}}
 		}
 	})
-	if err := a.measureCost(t.Context(), time.Now()); err != nil {
+	got, err := a.readStored(t.Context(), time.Now())
+	if err != nil {
 		t.Fatal(err)
+	}
+	a.stored.Store(got)
+	want := []graph.Outlier{{Node: "n1", Host: "catalog.cinema.svc.cluster.local", Subset: "v1", Ejected: 2}}
+	if diff := cmp.Diff(want, got.outs); diff != "" {
+		t.Errorf("outliers (-want +got):\n%s", diff)
 	}
 	var o api.Overview
 	get(t, a.Addrs().API, "/api/v1/overview", &o)
@@ -238,8 +251,8 @@ func TestCost(t *testing.T) {
 	if len(status.Losses) != 2 || status.Counts.Dropped != 10 || status.Losses[0].Where != "sidecars" {
 		t.Errorf("losses %+v", status.Losses)
 	}
-	broken := &App{opts: Options{Metrics: scalars{"process_cpu": -1}}}
-	if err := broken.measureCost(t.Context(), time.Now()); !errors.Is(err, mesh.ErrUnavailable) {
+	broken := &App{opts: Options{Metrics: figures{"process_cpu": -1}}}
+	if _, err := broken.readStored(t.Context(), time.Now()); !errors.Is(err, mesh.ErrUnavailable) {
 		t.Errorf("without a store: %v", err)
 	}
 }
@@ -291,7 +304,7 @@ func TestListenErrors(t *testing.T) {
 	}
 	defer taken.Close()
 	free := func() Options {
-		return Options{ConfigDir: t.TempDir(), API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0"}
+		return Options{ConfigDir: t.TempDir(), API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0", Secure: "127.0.0.1:0"}
 	}
 	for name, tc := range map[string]struct {
 		change func(*Options)

@@ -21,11 +21,15 @@ func factsOf(reg *registry.Registry, objects []*config.Object, nodes skew.NodesV
 	f.Workloads = map[string]graph.WorkloadFacts{}
 	f.addNodes(nodes)
 	f.addServices()
+	f.Objectives = objectivesOf(objects)
 	routed := f.meshed()
 	for _, o := range objects {
 		if vs := o.VirtualService(); vs != nil {
 			f.addRoutes(o, vs, routed)
 		}
+	}
+	for _, o := range reg.VirtualServices(objects) {
+		f.addRoutes(o, o.VirtualService(), routed)
 	}
 	return f.Facts
 }
@@ -53,6 +57,7 @@ func (f *factsBuilder) addNodes(nodes skew.NodesView) {
 			}
 		}
 		facts.Meshed = facts.Meshed || n.State != skew.NeverConnected
+		facts.Gateway = facts.Gateway || n.Kind == "gateway"
 		facts.Config.Nodes++
 		f.Workloads[id] = facts
 	}
@@ -101,6 +106,10 @@ func (f *factsBuilder) workload(w mesh.Workload) mesh.Workload {
 }
 
 func (f *factsBuilder) addRoutes(o *config.Object, vs *networking.VirtualService, routed []string) {
+	name := o.Key().String()
+	if len(o.Rules) > 0 {
+		name = o.Rules[0].Object.Key().String()
+	}
 	var splits [][]graph.Share
 	var mirrored []string
 	for _, r := range vs.Http {
@@ -132,7 +141,7 @@ func (f *factsBuilder) addRoutes(o *config.Object, vs *networking.VirtualService
 		// With several weighted routes an edge's share is of no one of them:
 		// which request took which is not in the metrics.
 		if len(splits) == 1 {
-			f.Splits = append(f.Splits, graph.Split{Host: host, Sources: routed, Object: o.Key().String(), Shares: splits[0]})
+			f.Splits = append(f.Splits, graph.Split{Host: host, Sources: routed, Object: name, Shares: splits[0]})
 		}
 		if len(mirrored) > 0 {
 			f.Mirrors = append(f.Mirrors, graph.Mirror{Host: host, Workloads: distinct(mirrored)})

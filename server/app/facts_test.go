@@ -3,6 +3,7 @@ package app
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,6 +76,41 @@ func TestFacts(t *testing.T) {
 		Shares: []graph.Share{{Workloads: []string{"east/cinema/catalog-v1"}, Weight: 90}, {Workloads: []string{"west/cinema/catalog-v2"}, Weight: 10}},
 	}}, got.Splits); d != "" {
 		t.Errorf("splits (-want +got):\n%s", d)
+	}
+}
+
+// A TrafficSplit is the split of its service, by its own name; a VirtualService
+// goes before it.
+func TestFactsOfTrafficSplit(t *testing.T) {
+	const split = `
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: next, namespace: cinema}
+spec:
+  hosts: [catalog-next.cinema.svc.cluster.local]
+  resolution: STATIC
+  ports: [{number: 8080, name: http}]
+  endpoints: [{address: 127.0.0.1}]
+---
+apiVersion: split.smi-spec.io/v1alpha4
+kind: TrafficSplit
+metadata: {name: rollout, namespace: cinema}
+spec: {service: catalog, backends: [{service: catalog, weight: 3}, {service: catalog-next, weight: 1}]}
+`
+	all := objects(t, cinema+split)
+	reg := registry.Build(all)
+	first := func(all []*config.Object) string { return factsOf(reg, all, skew.NodesView{}, "").Splits[0].Object }
+	if got := first(all); got != "VirtualService cinema/catalog" {
+		t.Errorf("the first split is of %s", got)
+	}
+	all = slices.DeleteFunc(all, func(o *config.Object) bool { return o.VirtualService() != nil })
+	if got := first(all); got != "TrafficSplit cinema/rollout" {
+		t.Errorf("without the VirtualService the split is of %s", got)
+	}
+	want := graph.Policy{Object: "TrafficSplit cinema/rollout", Host: "catalog.cinema.svc.cluster.local"}
+	if got := policiesOf(reg, all, skew.NodesView{}, ""); !slices.ContainsFunc(got, func(p graph.Policy) bool { return cmp.Equal(p, want) }) {
+		t.Errorf("policies %+v, want %+v among them", got, want)
 	}
 }
 

@@ -43,6 +43,7 @@ func (a *App) Publish(b mesh.EdgeBatch) {
 		// be seen on the nodes page.
 		a.tracker.Expected(mesh.Node{ID: b.Node, Workload: b.Workload, Address: b.Target}, now)
 	}
+	a.traffic.Add(b)
 	a.engine.Add(b)
 }
 

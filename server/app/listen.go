@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 	stopStreams  = time.Second
 )
 
-type listeners struct{ api, admin, xds net.Listener }
+type listeners struct{ api, admin, xds, secure net.Listener }
 
 // listen binds all addresses or none.
 func listen(opts Options) (l listeners, err error) {
@@ -39,6 +40,7 @@ func listen(opts Options) (l listeners, err error) {
 		{&l.api, opts.API, "--api (--port of the demo)", "UI and API", maxAPIConns},
 		{&l.admin, opts.Admin, "--admin", "the admin listener", maxAdminConns},
 		{&l.xds, opts.XDS, "--grpc", "configuration and agents", 0},
+		{&l.secure, opts.Secure, "--grpc-tls", "configuration, agents and certificates over TLS", 0},
 	} {
 		bound, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", p.address)
 		if err != nil {
@@ -66,7 +68,7 @@ func listenError(err error, address, flags, what string) error {
 }
 
 func (l *listeners) close() {
-	for _, bound := range []net.Listener{l.api, l.admin, l.xds} {
+	for _, bound := range []net.Listener{l.api, l.admin, l.xds, l.secure} {
 		if bound != nil {
 			_ = bound.Close() // nothing was served yet
 		}
@@ -74,7 +76,10 @@ func (l *listeners) close() {
 }
 
 func (l *listeners) addrs() Addrs {
-	return Addrs{API: l.api.Addr().String(), Admin: l.admin.Addr().String(), XDS: l.xds.Addr().String()}
+	return Addrs{
+		API: l.api.Addr().String(), Admin: l.admin.Addr().String(),
+		XDS: l.xds.Addr().String(), Secure: l.secure.Addr().String(),
+	}
 }
 
 // exposed reports whether an address can be reached from elsewhere.
@@ -118,10 +123,16 @@ func shutdown(s *http.Server) {
 }
 
 // stopGRPC lets streams end, then cuts them.
-func stopGRPC(s *grpc.Server) {
-	cut := time.AfterFunc(stopStreams, s.Stop)
-	defer cut.Stop()
-	s.GracefulStop()
+func stopGRPC(servers ...*grpc.Server) {
+	var stopping sync.WaitGroup
+	for _, s := range servers {
+		stopping.Go(func() {
+			cut := time.AfterFunc(stopStreams, s.Stop)
+			defer cut.Stop()
+			s.GracefulStop()
+		})
+	}
+	stopping.Wait()
 }
 
 func ignoreClosed(err error) error {

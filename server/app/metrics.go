@@ -1,12 +1,6 @@
 package app
 
-import (
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/sidelight-mesh/sidelight/server/skew"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // ownMetrics reads the parts' own counts when they are asked for.
 type ownMetrics struct{ app *App }
@@ -18,7 +12,6 @@ func (ownMetrics) descs() map[string]*prometheus.Desc {
 	return map[string]*prometheus.Desc{
 		"batches":  d("edge_batches_total", "Scrapes whose changes the graph took."),
 		"edges":    d("graph_edges", "Distinct edges that the graph holds."),
-		"nodes":    d("nodes", "Nodes by configuration state.", "state"),
 		"sockets":  d("live_sockets", "Open live sockets."),
 		"topics":   d("live_views", "Distinct views that are computed for them."),
 		"frames":   d("live_frames_lost_total", "State frames that slow clients did not get."),
@@ -51,10 +44,6 @@ func (m ownMetrics) Collect(ch chan<- prometheus.Metric) {
 	send("stalled", prometheus.CounterValue, float64(live.Stalled))
 	send("sessions", prometheus.GaugeValue, float64(taps.Sessions))
 	send("events", prometheus.CounterValue, float64(taps.Events))
-	byState := m.app.tracker.View(time.Now()).Summary.ByState
-	for _, s := range skew.States() {
-		send("nodes", prometheus.GaugeValue, float64(byState[s]), string(s))
-	}
 	for _, l := range (overall{m.app}).losses() {
 		send("lost", prometheus.CounterValue, float64(l.Count), l.Where, l.What)
 	}

@@ -9,9 +9,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/ca"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
+	"github.com/sidelight-mesh/sidelight/server/xds"
 )
 
 // Options says what a server is made of. Only ConfigDir is needed; what is nil
@@ -24,23 +29,55 @@ type Options struct {
 	Admin string // listen address of health, metrics and profiles; default 127.0.0.1:8431
 	XDS   string // listen address of configuration and agent streams; default 127.0.0.1:15010
 
+	// Secure is the listen address of the same over TLS, and of certificates;
+	// default 127.0.0.1:15012. Authority says what they are issued by; its Dir is
+	// of no effect, they are kept in StateDir.
+	Secure    string
+	Authority ca.Options
+	// RootNamespace is where policies stand that hold for the whole mesh; default
+	// istio-system.
+	RootNamespace string
+
 	// Cluster names the mesh cluster that endpoints of the registry are in; ""
 	// when there is but one.
 	Cluster string
+
+	// Rollout says which nodes get a revision first.
+	Rollout rollout.Policy
+
+	// Fault makes the distribution of configuration misbehave, for showing it.
+	Fault xds.Fault
+
+	// Observe are other control planes and proxies whose state is shown, as
+	// server/observe takes them.
+	Observe []string
 
 	// Hosts are the names besides loopback by which browsers may reach the API
 	// (--allowed-hosts): "mesh.example.com", with a port when it matters.
 	Hosts []string
 
-	Metrics    MetricsPort    // stored metrics, for the cost figures
-	Prometheus http.Handler   // Prometheus API, relative to /api/v1/...
-	Jaeger     http.Handler   // Jaeger API, relative to /api/...
-	Traces     traces.Querier // stored traces
-	UI         http.Handler   // everything that is not the API
+	// AccessFile holds the rules of who may look, tap and change; "" for those
+	// without a file.
+	AccessFile string
+
+	Metrics    metrics.Querier // stored metrics: cost, ejections, history
+	Prometheus http.Handler    // Prometheus API, relative to /api/v1/...
+	Jaeger     http.Handler    // Jaeger API, relative to /api/...
+	Traces     traces.Querier  // stored traces
+	Alerts     *Alerts         // nil: no alerts are evaluated here
+	UI         http.Handler    // everything that is not the API
+	// Grafana is the user's, to be embedded; without a URL there is none. Its
+	// Logger and Registerer are set here.
+	Grafana grafana.Options
+	// JaegerUI and PersesUI are the addresses of the user's own, to link to.
+	JaegerUI, PersesUI string
 
 	// Targets tells what the collector in this process scrapes and how that
 	// goes; nil when the collector runs elsewhere.
 	Targets func() []TargetStatus
+	// RemoteTargets asks the collector elsewhere for the same; nil when there is
+	// none to ask.
+	RemoteTargets func(ctx context.Context) ([]TargetStatus, error)
 	// Unread tells what that collector cannot read now, and since when: a broken
 	// file of targets, a discovery that does not answer.
 	Unread func() []graph.Stale
@@ -55,11 +92,14 @@ type Options struct {
 	Gatherer   prometheus.Gatherer   // what /metrics on the admin listener shows; default that registry
 }
 
-// MetricsPort answers one PromQL instant query with one number. ok is false
-// when the query has no result. An error wraps mesh.ErrUnavailable when the
-// store does not answer.
-type MetricsPort interface {
-	Scalar(ctx context.Context, expr string, at time.Time) (value float64, ok bool, err error)
+// Alerts say which rules this process evaluates, and who is told.
+type Alerts struct {
+	Engine        func(metrics.RuleOptions) *metrics.Rules // over the store
+	Every         time.Duration                            // how often rules are evaluated that do not say
+	Files         []string                                 // the user's rule files, may hold *
+	Alertmanagers []string                                 // base URLs
+	Webhooks      []string                                 // URLs
+	ExternalURL   string                                   // of the UI, for links in notifications; default the API's address
 }
 
 // Target is a metrics endpoint of a connected node, for a collector to scrape.
@@ -90,7 +130,7 @@ type Loss struct {
 
 // Addrs are the addresses that the listeners were really bound to.
 type Addrs struct {
-	API, Admin, XDS string
+	API, Admin, XDS, Secure string
 }
 
 func (o *Options) setDefaults() {
@@ -102,6 +142,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.XDS == "" {
 		o.XDS = "127.0.0.1:15010"
+	}
+	if o.Secure == "" {
+		o.Secure = "127.0.0.1:15012"
 	}
 	if o.Mode == "" {
 		o.Mode = "server"

@@ -2,13 +2,16 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/server/api"
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/registry"
 )
 
 // overall is what the API asks about the server as a whole.
@@ -29,13 +32,15 @@ func (o overall) Services() []api.ServiceEntry {
 		for _, p := range s.Ports {
 			e.Ports = append(e.Ports, api.Port{Name: p.Name, Number: p.Number, Protocol: p.Protocol})
 		}
+		e.Objects = s.Objects
 		for _, ep := range s.Endpoints {
-			if s.External || ep.Workload.IsUnknown() {
-				continue
+			id := ""
+			if !s.External && !ep.Workload.IsUnknown() {
+				id = f.workload(ep.Workload).ID()
+				e.Workloads = append(e.Workloads, id)
+				e.Instances[id]++
 			}
-			id := f.workload(ep.Workload).ID()
-			e.Workloads = append(e.Workloads, id)
-			e.Instances[id]++
+			e.List = append(e.List, endpoint(s, ep, id))
 		}
 		e.Workloads = distinct(e.Workloads)
 		out = append(out, e)
@@ -43,7 +48,22 @@ func (o overall) Services() []api.ServiceEntry {
 	return out
 }
 
-// Markers lists configuration changes and nodes' starts and stops.
+func endpoint(s *registry.Service, ep registry.Endpoint, workload string) api.Endpoint {
+	out := api.Endpoint{
+		Address: ep.Address, Ports: map[string]uint32{}, Workload: workload, Weight: max(ep.Weight, 1), Labels: ep.Labels,
+		Object: cmp.Or(ep.Object, s.Object.String()),
+	}
+	for _, p := range s.Ports {
+		out.Ports[p.Name] = ep.Port(p)
+	}
+	if l := ep.Locality; l.Region != "" {
+		out.Locality = strings.TrimRight(l.Region+"/"+l.Zone+"/"+l.SubZone, "/")
+	}
+	return out
+}
+
+// Markers lists configuration changes, nodes' starts and stops, and what circuit
+// breakers did.
 func (o overall) Markers(from, until time.Time) []graph.Marker {
 	out := o.markers.between(from, until)
 	for _, rev := range o.store.Revisions(0) { // newest first
@@ -60,13 +80,31 @@ func (o overall) Markers(from, until time.Time) []graph.Marker {
 
 // Cost gives the figures of the last measurement.
 func (o overall) Cost() api.Cost {
-	c := *o.cost.Load()
+	c := o.stored.Load().cost
 	for _, n := range o.tracker.View(time.Now()).Nodes {
 		if n.Connected {
 			c.Proxies++
 		}
 	}
 	return c
+}
+
+// NodeCosts gives the CPU and memory of each sidecar, by node ID.
+func (o overall) NodeCosts() map[string]api.Cost { return o.stored.Load().byNode }
+
+// Outliers gives what the sidecars keep from clusters now.
+func (o overall) Outliers() []graph.Outlier { return o.stored.Load().outs }
+
+// Ejections lists what outlier detection did for a host, oldest first.
+func (o overall) Ejections(host string) []api.EjectionEvent { return o.markers.ejections(host) }
+
+// Policies lists the objects that only sidecars carry out.
+func (o overall) Policies() []graph.Policy {
+	reg := o.registry.Load()
+	if reg == nil {
+		return nil
+	}
+	return policiesOf(reg, o.store.Objects(), o.tracker.View(time.Now()), o.opts.Cluster)
 }
 
 // Missing names what the graph should be made of and is not there: the
@@ -149,15 +187,36 @@ func (o overall) Status(at time.Time) api.Status {
 	for _, l := range st.Losses {
 		st.Counts.Dropped += l.Count
 	}
-	if o.opts.Targets != nil {
-		for _, t := range o.opts.Targets() {
-			st.Targets = append(st.Targets, api.TargetStatus{
-				Address: t.Address, Node: t.Node, Up: t.Up, Error: t.Error, LastScrape: t.LastScrape,
-				DurationMS: float64(t.Duration) / float64(time.Millisecond),
-			})
+	st.Targets = o.targetHealth()
+	return st
+}
+
+// targetsTime is how long a collector elsewhere may take to tell its targets.
+const targetsTime = 2 * time.Second
+
+// targetHealth gives how the scraping of each target goes, whichever collector
+// does it. One that does not answer stands for all of its targets.
+func (o overall) targetHealth() []api.TargetStatus {
+	var health []TargetStatus
+	switch {
+	case o.opts.Targets != nil:
+		health = o.opts.Targets()
+	case o.opts.RemoteTargets != nil:
+		ctx, cancel := context.WithTimeout(context.Background(), targetsTime)
+		defer cancel()
+		var err error
+		if health, err = o.opts.RemoteTargets(ctx); err != nil {
+			health = []TargetStatus{{Address: "collector", Error: err.Error()}}
 		}
 	}
-	return st
+	out := make([]api.TargetStatus, 0, len(health))
+	for _, t := range health {
+		out = append(out, api.TargetStatus{
+			Address: t.Address, Node: t.Node, Up: t.Up, Error: t.Error, LastScrape: t.LastScrape,
+			DurationMS: float64(t.Duration) / float64(time.Millisecond),
+		})
+	}
+	return out
 }
 
 // countServices counts the hosts of the registry, and those that were called

@@ -77,7 +77,11 @@ func TestServer(t *testing.T) {
 
 	var metrics string
 	get(t, addr.Admin, "/metrics", &metrics)
-	for _, line := range []string{"sidelight_server_edge_batches_total 5", `sidelight_server_nodes{state="never-connected"} 1`, "go_goroutines"} {
+	for _, line := range []string{
+		"sidelight_server_edge_batches_total 5", `sidelight_config_nodes{state="never-connected"} 1`, "go_goroutines",
+		`sidelight_config_desired_revision 1`, `sidelight_config_push_stage_seconds_count{stage="compile"}`, `pilot_push_triggers{type="config"}`,
+		`pilot_services 2`, `pilot_xds{version=`, `pilot_proxy_convergence_time_bucket{le="0.1"}`,
+	} {
 		if !strings.Contains(metrics, line) {
 			t.Errorf("metrics lack %q", line)
 		}

@@ -33,13 +33,13 @@ type Applied struct {
 // gets a file below api/. A file that holds other objects too is not written:
 // its comments and order belong to whoever wrote it.
 func (s *Store) Apply(ctx context.Context, text []byte, by string) (Applied, error) {
-	return s.change(ctx, by, func() (plan, error) { return s.planApply(text) })
+	return s.change(ctx, origin{by: by, source: "api"}, func() (plan, error) { return s.planApply(text) })
 }
 
 // Delete removes one object's file. mesh.ErrNotFound when there is no such
 // object; an *InvalidError when its file holds others too.
 func (s *Store) Delete(ctx context.Context, key Key, by string) (Applied, error) {
-	return s.change(ctx, by, func() (plan, error) { return s.planDelete(key) })
+	return s.change(ctx, origin{by: by, source: "api"}, func() (plan, error) { return s.planDelete(key) })
 }
 
 // Validate tells what Apply would find, and changes nothing.
@@ -61,9 +61,10 @@ type plan struct {
 	warnings []Problem
 }
 
-func (s *Store) change(ctx context.Context, by string, makePlan func() (plan, error)) (Applied, error) {
+func (s *Store) change(ctx context.Context, from origin, makePlan func() (plan, error)) (Applied, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	from.by = cmp.Or(from.by, "api")
 	if err := ctx.Err(); err != nil {
 		return Applied{}, fmt.Errorf("change configuration: %w", err)
 	}
@@ -80,7 +81,7 @@ func (s *Store) change(ctx context.Context, by string, makePlan func() (plan, er
 	before := s.Snapshot().Revision.Number
 	err = s.write(p.files)
 	// Also after a failure: what was written is there.
-	if loadErr := s.load(origin{by: cmp.Or(by, "api"), source: "api"}); err == nil {
+	if loadErr := s.load(from); err == nil {
 		err = loadErr
 	}
 	if err != nil {
@@ -103,6 +104,32 @@ func (s *Store) change(ctx context.Context, by string, makePlan func() (plan, er
 
 func (s *Store) planApply(text []byte) (plan, error) {
 	p := plan{files: map[string][]byte{}, warnings: []Problem{}}
+	objects, problems := decodeText(text)
+	replaced := map[Key]*Object{}
+	for _, o := range objects {
+		replaced[o.Key()] = o
+		p.keys = append(p.keys, o.Key())
+		name, problem := s.fileFor(o)
+		if problem != nil {
+			problems = append(problems, *problem)
+			continue
+		}
+		p.files[name] = []byte(o.YAML)
+	}
+	if !HasErrors(problems) {
+		problems = append(problems, s.checkWith(replaced)...)
+	}
+	sortProblems(problems)
+	if HasErrors(problems) {
+		return plan{}, &InvalidError{problems}
+	}
+	p.warnings = append(p.warnings, problems...)
+	return p, nil
+}
+
+// decodeText gives the objects of a text that came by the API, by key, and what
+// is wrong with it.
+func decodeText(text []byte) ([]*Object, []Problem) {
 	docs := decodeFile("", text)
 	var problems []Problem
 	if len(docs) == 0 {
@@ -112,6 +139,7 @@ func (s *Store) planApply(text []byte) (plan, error) {
 		})
 	}
 	seen := map[Key]*Object{}
+	objects := make([]*Object, 0, len(docs))
 	for _, d := range docs {
 		problems = append(problems, d.problems...)
 		if d.object == nil {
@@ -123,23 +151,10 @@ func (s *Store) planApply(text []byte) (plan, error) {
 			continue
 		}
 		seen[d.key] = d.object
-		p.keys = append(p.keys, d.key)
-		name, problem := s.fileFor(d.object)
-		if problem != nil {
-			problems = append(problems, *problem)
-			continue
-		}
-		p.files[name] = []byte(d.object.YAML)
+		objects = append(objects, d.object)
 	}
-	if !HasErrors(problems) {
-		problems = append(problems, s.checkWith(seen)...)
-	}
-	sortProblems(problems)
-	if HasErrors(problems) {
-		return plan{}, &InvalidError{problems}
-	}
-	p.warnings = append(p.warnings, problems...)
-	return p, nil
+	slices.SortFunc(objects, func(a, b *Object) int { return a.Key().Compare(b.Key()) })
+	return objects, problems
 }
 
 // checkWith looks at the objects in effect with some replaced, and gives the

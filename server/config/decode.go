@@ -7,35 +7,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"gopkg.in/yaml.v3"
-	networking "istio.io/api/networking/v1"
 )
-
-const group = "networking.istio.io"
-
-var versions = []string{"v1", "v1beta1", "v1alpha3"}
-
-// newSpec gives an empty spec of a kind, nil when the kind is not understood.
-func newSpec(kind string) proto.Message {
-	switch kind {
-	case KindVirtualService:
-		return &networking.VirtualService{}
-	case KindDestinationRule:
-		return &networking.DestinationRule{}
-	case KindServiceEntry:
-		return &networking.ServiceEntry{}
-	case KindWorkloadEntry:
-		return &networking.WorkloadEntry{}
-	}
-	return nil
-}
-
-func kinds() []string {
-	return []string{KindDestinationRule, KindServiceEntry, KindVirtualService, KindWorkloadEntry}
-}
 
 // decoder walks one document. It collects all problems rather than stopping at
 // the first: people fix a file in one go.
@@ -95,20 +72,22 @@ func decodeDocument(file string, doc *document) {
 	doc.object = obj
 }
 
+// frame is what a document has around its spec.
+var frame = []string{"apiVersion", "kind", "metadata", "spec", "status"}
+
 // header reads everything of a document that is not its spec. Names are set on
 // the object as soon as they are known to be good, so that problems further on
 // can be told by object.
 func (d *decoder) header(root *yaml.Node, fields map[string]field, obj *Object) {
-	top := []string{"apiVersion", "kind", "metadata", "spec", "status"}
-	for name, f := range inOrder(fields) {
-		if !slices.Contains(top, name) {
-			d.unknown(f.key, name, name, "the document", top)
-		}
-	}
 	apiVersion, okVersion := d.text(root, fields, "apiVersion", "")
 	kind, okKind := d.text(root, fields, "kind", "")
 	if okVersion && okKind {
 		d.kind(fields, apiVersion, kind, obj)
+	}
+	for name, f := range inOrder(fields) {
+		if !slices.Contains(frame, name) {
+			d.unknown(f.key, name, name, "the document", frame)
+		}
 	}
 	meta, ok := fields["metadata"]
 	if !ok {
@@ -119,19 +98,24 @@ func (d *decoder) header(root *yaml.Node, fields map[string]field, obj *Object) 
 }
 
 func (d *decoder) kind(fields map[string]field, apiVersion, kind string, obj *Object) {
-	supported := strings.Join(kinds(), ", ") + " of " + group + "/" + strings.Join(versions, ", ")
-	g, version, _ := strings.Cut(apiVersion, "/")
-	hint := "supported are " + supported
+	group, version, _ := strings.Cut(apiVersion, "/")
+	k, known := kindOf(kind)
+	instead, isForeign := foreign[kind]
+	hint := "supported are " + supportedKinds()
 	switch {
-	case g != group || !slices.Contains(versions, version):
+	case known && group == k.group && slices.Contains(k.versions, version):
+		obj.APIVersion, obj.Kind = apiVersion, kind
+	case known && group == k.group:
+		d.errorf(fields["apiVersion"].value, CodeUnknownKind, "apiVersion", kind+" has "+strings.Join(k.versions, ", "), "apiVersion %q is not supported", apiVersion)
+	case isForeign:
+		d.errorf(fields["kind"].value, CodeUnknownKind, "kind", instead, "%s is not read", kind)
+	case known:
 		d.errorf(fields["apiVersion"].value, CodeUnknownKind, "apiVersion", hint, "apiVersion %q is not supported", apiVersion)
-	case newSpec(kind) == nil:
-		if near := nearest(kind, kinds()); near != "" {
+	default:
+		if near := nearest(kind, Kinds()); near != "" {
 			hint = fmt.Sprintf("did you mean %s? %s", near, hint)
 		}
 		d.errorf(fields["kind"].value, CodeUnknownKind, "kind", hint, "kind %q is not supported", kind)
-	default:
-		obj.APIVersion, obj.Kind = apiVersion, kind
 	}
 }
 
@@ -167,6 +151,9 @@ func (d *decoder) metadata(n *yaml.Node, obj *Object) {
 			namespace = ""
 		}
 	}
+	if f, ok := fields["creationTimestamp"]; ok && byAge(obj.Kind) {
+		obj.Created, _ = time.Parse(time.RFC3339, deref(f.value).Value) // null, of one that was never in a cluster
+	}
 	if name, ok := d.text(n, fields, "name", "metadata."); ok && namespace != "" {
 		if nameForm.MatchString(name) && len(name) <= 253 {
 			obj.Name, obj.Namespace = name, namespace
@@ -201,6 +188,7 @@ func (d *decoder) textMap(fields map[string]field, name string) map[string]strin
 	}
 	out := make(map[string]string, len(entries))
 	for k, e := range inOrder(entries) {
+		d.visit(e.key, path+"["+k+"]")
 		if v, ok := d.scalarText(e.value, path+"["+k+"]"); ok {
 			out[k] = v
 		}

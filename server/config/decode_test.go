@@ -44,7 +44,8 @@ func TestProblems(t *testing.T) {
 		{"no spec", header, "1:1 error SL1003 spec", ""},
 		{"other API", "apiVersion: apps/v1\nkind: VirtualService\nmetadata: {name: a}\n", "1:13 error SL1004 apiVersion", "networking.istio.io/v1"},
 		{"misspelt kind", "apiVersion: networking.istio.io/v1\nkind: VirtualServise\nmetadata: {name: a}\n", "2:7 error SL1004 kind", "did you mean VirtualService?"},
-		{"kind not supported", "apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: {name: a}\n", "2:7 error SL1004 kind", "supported are DestinationRule, ServiceEntry"},
+		{"kind nobody knows", "apiVersion: networking.istio.io/v1\nkind: Quark\nmetadata: {name: a}\n", "2:7 error SL1004 kind", "supported are VirtualService, DestinationRule, ServiceEntry"},
+		{"kind not supported", "apiVersion: networking.istio.io/v1\nkind: EnvoyFilter\nmetadata: {name: a}\n", "2:7 error SL1004 kind", "sidecars take no patches"},
 		{"name", strings.Replace(route("timeout: 5s"), "name: a", "name: A_b", 1), "3:18 error SL1005 metadata.name", ""},
 		{"path in a name", strings.Replace(route("timeout: 5s"), "name: a", "name: ../../etc", 1), "3:18 error SL1005 metadata.name", ""},
 		{"namespace", strings.Replace(route("timeout: 5s"), "cinema", "a.b", 1), "3:32 error SL1005 metadata.namespace", ""},
@@ -70,23 +71,45 @@ func TestProblems(t *testing.T) {
 		{"empty item", header + "spec:\n  hosts: [catalog]\n  http:\n  -\n", "7:4 error SL1007 spec.http[0]", ""},
 		{"same key twice", route("timeout: 5s", "timeout: 6s"), "9:5 error SL1008 spec.http[0].timeout", "remove"},
 
-		{"fault", route("fault: {abort: {httpStatus: 500}}"), "8:5 error SL1009 spec.http[0].fault", ""},
+		{"fault for nobody", route("fault: {abort: {httpStatus: 500}}"), "8:13 warning SL2013 spec.http[0].fault.abort", "percentage"},
+		{"fault of nothing", route("fault: {delay: {percentage: {value: 5}}}"), "8:13 error SL2001 spec.http[0].fault.delay", ""},
+		{"fault status", route("fault: {abort: {httpStatus: 5, percentage: {value: 5}}}"), "8:21 error SL1007 spec.http[0].fault.abort.httpStatus", ""},
+		{"fault grpc status", route("fault: {abort: {grpcStatus: UNAVAILABL, percentage: {value: 5}}}"), "8:21 error SL1007 spec.http[0].fault.abort.grpcStatus", "did you mean UNAVAILABLE?"},
+		{"fault delay grows", route("fault: {delay: {exponentialDelay: 5s}}"), "8:21 error SL1009 spec.http[0].fault.delay.exponentialDelay", ""},
+		{"tls of the mesh", policy("tls: {mode: ISTIO_MUTUAL, caCertificates: /a}"), "6:19 error SL1007 spec.trafficPolicy.tls", ""},
+		{"tls without a certificate", policy("tls: {mode: MUTUAL}"), "6:19 error SL2001 spec.trafficPolicy.tls", ""},
+		{"tls with one", policy("tls: {mode: SIMPLE, clientCertificate: /a}"), "6:19 error SL1007 spec.trafficPolicy.tls", "MUTUAL"},
+		{"tls that verifies nothing", policy("tls: {mode: SIMPLE, insecureSkipVerify: true, caCertificates: /a}"), "6:19 error SL1007 spec.trafficPolicy.tls", ""},
+		{"tls that trusts all", policy("tls: {mode: SIMPLE, insecureSkipVerify: true}"), "6:39 warning SL2014 spec.trafficPolicy.tls.insecureSkipVerify", "caCertificates"},
+		{"cors for all with cookies", route("corsPolicy: {allowOrigins: [{regex: '.*'}], allowCredentials: true}"), "8:33 warning SL2014 spec.http[0].corsPolicy.allowOrigins[0]", "allowCredentials"},
+		{"port twice", policy("portLevelSettings: [{port: {number: 80}}, {port: {number: 80}}]"), "6:62 error SL2008 spec.trafficPolicy.portLevelSettings[1].port", ""},
+		{"cors for nobody", route("corsPolicy: {allowMethods: [GET]}"), "8:5 error SL2001 spec.http[0].corsPolicy", ""},
+		{"cors age", route("corsPolicy: {allowOrigins: [{exact: a}], maxAge: 0.5s}"), "8:46 error SL2006 spec.http[0].corsPolicy.maxAge", ""},
 		{"mirror twice", route("mirror: {host: a}", "mirrors: [{destination: {host: b}}]"), "8:5 error SL1007 spec.http[0].mirror", "mirrors"},
 		{"mirror nowhere", route("mirrorPercentage: {value: 5}"), "7:5 error SL2007 spec.http[0]", "mirror"},
 		{"mirror too much", route("mirrors: [{destination: {host: b}, percentage: {value: 101}}]"), "8:53 error SL1007 spec.http[0].mirrors[0].percentage.value", ""},
-		{"source labels", route("match: [{sourceLabels: {app: web}}]"), "8:14 error SL1009 spec.http[0].match[0].sourceLabels", ""},
-		{"gateway", strings.Replace(route("timeout: 5s"), "spec:", "spec:\n  gateways: [edge]", 1), "5:14 error SL1009 spec.gateways[0]", ""},
-		{"wildcard", strings.Replace(route("timeout: 5s"), "[catalog]", `["*.example"]`, 1), "5:11 error SL1009 spec.hosts[0]", ""},
+		{"gateway name", strings.Replace(route("timeout: 5s"), "spec:", "spec:\n  gateways: [Edge]", 1), "5:14 error SL1005 spec.gateways[0]", ""},
+		{"gateway with TLS", kindDoc("Gateway", "  selector: {a: b}\n  servers: [{port: {number: 80, protocol: HTTP, name: a}, hosts: [a], tls: {mode: SIMPLE}}]\n"), "6:71 error SL2005 spec.servers[0].tls", "HTTPS"},
+		{"gateway without TLS", kindDoc("Gateway", "  selector: {a: b}\n  servers: [{port: {number: 80, protocol: TLS, name: a}, hosts: [a]}]\n"), "6:13 error SL2001 spec.servers[0].tls", "SIMPLE"},
+		{"gateway without key", kindDoc("Gateway", "  selector: {a: b}\n  servers: [{port: {number: 80, protocol: HTTPS, name: a}, hosts: [a], tls: {mode: SIMPLE, serverCertificate: /c}}]\n"), "6:72 error SL2001 spec.servers[0].tls.privateKey", ""},
+		{"gateway protocol", kindDoc("Gateway", "  selector: {a: b}\n  servers: [{port: {number: 80, protocol: MONGO, name: a}, hosts: [a]}]\n"), "6:33 error SL1009 spec.servers[0].port.protocol", ""},
+		{"sni of another host", header + "spec:\n  hosts: [a]\n  tls: [{match: [{sniHosts: [b]}], route: [{destination: {host: a}}]}]\n", "6:30 error SL2009 spec.tls[0].match[0].sniHosts[0]", "spec.hosts"},
+		{"gateway for nobody", kindDoc("Gateway", "  selector: {a: b}\n  servers: [{port: {number: 80, protocol: HTTP, name: a}, hosts: [a b]}]\n"), "6:67 error SL2009 spec.servers[0].hosts[0]", ""},
+		{"wildcard", strings.Replace(route("timeout: 5s"), "[catalog]", `["*x.example"]`, 1), "5:11 error SL2009 spec.hosts[0]", ""},
 		{"outlier codes", policy("outlierDetection: {outlierDetectionHttpErrorCodes: [500]}"), "6:38 error SL1009 spec.trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes", ""},
 		{"outlier share", policy("outlierDetection: {maxEjectionPercent: 101}"), "6:38 error SL1007 spec.trafficPolicy.outlierDetection.maxEjectionPercent", ""},
 		{"outlier two names", policy("outlierDetection: {consecutiveErrors: 2, consecutive5xxErrors: 3}"), "6:38 error SL1007 spec.trafficPolicy.outlierDetection.consecutiveErrors", "remove"},
 		{"empty pool", policy("connectionPool: {}"), "6:19 error SL2001 spec.trafficPolicy.connectionPool", ""},
 		{"negative pool", policy("connectionPool: {http: {maxRetries: -1}}"), "6:43 error SL1007 spec.trafficPolicy.connectionPool.http.maxRetries", "no limit"},
+		{"failover without outlier detection", policy("loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}"), "6:34 warning SL2013 spec.trafficPolicy.loadBalancer.localityLbSetting", "outlierDetection"},
+		{"failover nowhere", policy("loadBalancer: {localityLbSetting: {failover: [{from: a}]}}, outlierDetection: {interval: 1s}"), "6:65 error SL1007 spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]", "to:"},
+		{"failover twice", policy("loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}, {from: a, to: c}]}}, outlierDetection: {interval: 1s}"), "6:83 error SL2008 spec.trafficPolicy.loadBalancer.localityLbSetting.failover[1]", ""},
+		{"distribution by locality", policy("loadBalancer: {localityLbSetting: {distribute: [{from: a}]}}"), "6:54 error SL1009 spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", ""},
 		{"hash of nothing", policy("loadBalancer: {consistentHash: {}}"), "6:34 error SL2001 spec.trafficPolicy.loadBalancer.consistentHash", ""},
 		{"cookie without a name", policy("loadBalancer: {consistentHash: {httpCookie: {ttl: 0s}}}"), "6:51 error SL2001 spec.trafficPolicy.loadBalancer.consistentHash.httpCookie", ""},
 		{"table of no prime", policy("loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 10}}}"), "6:79 error SL1007 spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize", "65537"},
 		{"passthrough", kindDoc("DestinationRule", "  host: a\n  trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}\n"), "6:34 error SL1009 spec.trafficPolicy.loadBalancer.simple", ""},
-		{"tcp split", header + "spec:\n  hosts: [a]\n  tcp: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]\n", "6:44 error SL1009 spec.tcp[0].route[1]", ""},
+		{"tcp split", header + "spec:\n  hosts: [a]\n  tcp: [{route: [{destination: {host: a}}, {destination: {host: b}}]}]\n", "6:10 error SL2002 spec.tcp[0].route", ""},
 
 		{"no hosts", header + "spec:\n  http: [{route: [{destination: {host: a}}]}]\n", "5:3 error SL2001 spec.hosts", ""},
 		{"no destination", header + "spec:\n  hosts: [a]\n  http: [{route: [{weight: 1}]}]\n", "6:19 error SL2001 spec.http[0].route[0].destination", ""},
@@ -101,7 +124,7 @@ func TestProblems(t *testing.T) {
 		{"retries off", route("retries: {attempts: 0, retryOn: 5xx}"), "8:5 error SL2007 spec.http[0].retries", ""},
 		{"zero try", route("retries: {attempts: 1, perTryTimeout: 0s}"), "8:28 error SL2006 spec.http[0].retries.perTryTimeout", ""},
 		{"host", strings.Replace(route("timeout: 5s"), "host: catalog", `host: "http://catalog"`, 1), "7:28 error SL2009 spec.http[0].route[0].destination.host", ""},
-		{"unreachable", header + "spec:\n  hosts: [a]\n  http:\n  - route: [{destination: {host: a}}]\n  - redirect: {uri: /b}\n", "8:5 warning SL2011 spec.http[1]", "last"},
+		{"unreachable", header + "spec:\n  hosts: [a]\n  http:\n  - route: [{destination: {host: a}}]\n  - redirect: {uri: /b}\n", "8:5 warning SL2011 spec.http[1]", "more special first"},
 		{"same subset", kindDoc("DestinationRule", "  host: a\n  subsets: [{name: v1}, {name: v1}]\n"), "6:26 error SL2008 spec.subsets[1].name", ""},
 		{"subset name", kindDoc("DestinationRule", "  host: a\n  subsets: [{name: 'a|b'}]\n"), "6:14 error SL1005 spec.subsets[0].name", ""},
 		{"no port name", kindDoc("ServiceEntry", "  hosts: [a.example]\n  ports: [{number: 80, protocol: HTTP}]\n"), "6:11 error SL2001 spec.ports[0].name", ""},
@@ -244,6 +267,8 @@ func TestNearest(t *testing.T) {
 
 // FuzzDecode: whatever the input, no panic, and each refusal says where.
 func FuzzDecode(f *testing.F) {
+	f.Add([]byte(httpRoute("matches: [{path: {value: /a}, headers: [{name: x, value: y}]}]", "filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}]", "timeouts: {request: 1s}")))
+	f.Add([]byte(grpcRoute("matches: [{method: {service: a.B}}]")))
 	f.Add([]byte(route("timeout: 5s", "retries: {attempts: 3}", "match: [{uri: {regex: '.*'}}]")))
 	f.Add([]byte(kindDoc("ServiceEntry", "  hosts: [a.example]\n  ports: [{number: 80, name: http}]\n  endpoints: [{address: 10.0.0.1}]\n  resolution: STATIC\n")))
 	f.Add([]byte(kindDoc("DestinationRule", "  host: a\n  subsets: [{name: v1, labels: {a: b}}]\n")))
@@ -260,6 +285,10 @@ func FuzzDecode(f *testing.F) {
 			}
 			if d.object != nil && (HasErrors(d.problems) || d.object.Name == "" || d.object.Spec == nil || d.object.Hash == "") {
 				t.Errorf("half an object: %+v, %v", d.object, d.problems)
+			}
+			if d.object != nil {
+				SortRoutes(d.object.Routes())
+				d.object.Backends()
 			}
 			for _, p := range d.problems {
 				if p.File != "x.yaml" || p.Line < 1 || p.Line > lines || p.Column < 1 || p.Code == "" || p.Message == "" {

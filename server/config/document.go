@@ -25,6 +25,7 @@ const (
 // document is one YAML document of a file and what became of it.
 type document struct {
 	line     int    // where its text begins in the file
+	start    int    // the same in bytes, a byte order mark not counted
 	text     string // as written
 	object   *Object
 	key      Key // set when the identity could be read, also when the object is invalid
@@ -79,7 +80,7 @@ func splitDocuments(text string) []document {
 	start, line, startLine := 0, 1, 1
 	add := func(end int) {
 		if part := text[start:end]; !isBlank(part) {
-			docs = append(docs, document{line: startLine, text: part})
+			docs = append(docs, document{line: startLine, start: start, text: part})
 		}
 	}
 	for pos := 0; pos < len(text); line++ {

@@ -18,28 +18,45 @@ import (
 
 const (
 	keptRevisions = 100
-	keptChanges   = 200 // of one revision, in the file
+	keptChanges   = 200      // of one revision's list, in the file
+	keptBytes     = 64 << 20 // of the file
 	historyFile   = "revisions.jsonl"
 )
 
-// history is the last revisions, in memory with their content, and in a file
-// without it: one JSON object a line, oldest first. It is safe for concurrent
-// use.
+// history is the last revisions with their content, in memory and in a file:
+// one JSON object a line, oldest first. A line holds what its revision changed
+// in the content; the first of a chain holds all of it. Lines are appended, and
+// the file is written anew when it holds twice what is kept, so that a change
+// costs what it changes. It is safe for concurrent use.
 type history struct {
-	path string // "" keeps no file
+	path     string // "" keeps no file
+	maxBytes int    // of the file
 
 	mu      sync.RWMutex
 	entries []entry // oldest first
 	number  uint64  // of the newest, also when it is not kept
+	lines   int     // in the file
+	bytes   int     // in the file
+	// anew says that the file cannot be appended to: it is damaged, or its last
+	// line does not say what the newest entry does.
+	anew bool
 }
 
 type entry struct {
 	revision mesh.Revision
-	objects  []*Object // nil when it was made by an earlier process
+	content  []*record // by key; nil: not known
+}
+
+// line is an entry in the file.
+type line struct {
+	mesh.Revision
+	Whole bool      `json:"whole,omitempty"` // Set is all of the content
+	Set   []*record `json:"set,omitempty"`   // what differs from the line before
+	Gone  []Key     `json:"gone,omitempty"`
 }
 
 func openHistory(dir string, log *slog.Logger) (*history, error) {
-	h := &history{}
+	h := &history{maxBytes: keptBytes}
 	if dir == "" {
 		return h, nil
 	}
@@ -62,29 +79,61 @@ func openHistory(dir string, log *slog.Logger) (*history, error) {
 	if bad > 0 {
 		log.Warn("history of revisions has damaged lines", "path", h.path, "lines", bad)
 	}
+	h.bytes = len(data)
+	h.anew = bad > 0 || !bytes.HasSuffix(data, []byte("\n"))
 	return h, nil
 }
 
 func (h *history) parse(data []byte) (bad int) {
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	lines.Buffer(nil, len(data)+1)
+	var content []*record
 	for lines.Scan() {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
-		var rev mesh.Revision
-		if err := json.Unmarshal(lines.Bytes(), &rev); err != nil || rev.Number <= h.number {
+		h.lines++
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil || l.Number <= h.number {
 			bad++
+			content = nil // what follows says only how it differs from this
 			continue
 		}
-		if rev.Objects == nil {
-			rev.Objects = []mesh.Change{}
+		if l.Objects == nil {
+			l.Objects = []mesh.Change{}
 		}
-		h.entries = append(h.entries, entry{revision: rev})
-		h.number = rev.Number
+		content = l.apply(content)
+		h.entries = append(h.entries, entry{l.Revision, content})
+		h.number = l.Number
 	}
 	h.trim()
 	return bad
+}
+
+// apply gives the content after a line.
+func (l *line) apply(before []*record) []*record {
+	if before == nil && !l.Whole {
+		return nil
+	}
+	if l.Whole {
+		before = nil
+	}
+	after := make([]*record, 0, len(before)+len(l.Set))
+	replaced := make(map[Key]bool, len(l.Set)+len(l.Gone))
+	for _, r := range l.Set {
+		replaced[r.Key] = true
+	}
+	for _, k := range l.Gone {
+		replaced[k] = true
+	}
+	for _, r := range before {
+		if !replaced[r.Key] {
+			after = append(after, r)
+		}
+	}
+	after = append(after, l.Set...)
+	slices.SortFunc(after, func(a, b *record) int { return a.Compare(b.Key) })
+	return after
 }
 
 func (h *history) trim() {
@@ -108,37 +157,109 @@ func (h *history) last() (mesh.Revision, bool) {
 	return h.entries[len(h.entries)-1].revision, true
 }
 
+// earlier gives the objects of the newest revision, which an earlier process
+// made, without what takes decoding.
+func (h *history) earlier() []*Object {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if len(h.entries) == 0 {
+		return nil
+	}
+	content := h.entries[len(h.entries)-1].content
+	objects := make([]*Object, 0, len(content))
+	for _, r := range content {
+		objects = append(objects, &Object{
+			Kind: r.Kind, Namespace: r.Namespace, Name: r.Name, Source: r.Source, Line: r.Line, YAML: r.YAML,
+			Hash: r.Hash, Revision: r.Revision, record: r,
+		})
+	}
+	return objects
+}
+
 // resume says that the newest revision, made by an earlier process, is in
 // effect again with this content.
 func (h *history) resume(objects []*Object) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.entries[len(h.entries)-1].objects = objects
+	newest := &h.entries[len(h.entries)-1]
+	content, set, gone := records(newest.content, objects)
+	h.anew = h.anew || newest.content == nil || len(set)+len(gone) > 0
+	newest.content = content
 }
 
 func (h *history) add(rev mesh.Revision, objects []*Object) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.entries = append(h.entries, entry{rev, objects})
+	var before []*record
+	if n := len(h.entries); n > 0 {
+		before = h.entries[n-1].content
+	}
+	content, set, gone := records(before, objects)
+	h.entries = append(h.entries, entry{rev, content})
 	h.number = rev.Number
 	h.trim()
 	if h.path == "" {
 		return nil
 	}
-	// The file is small, so it is written whole: a torn line cannot be, and it
-	// needs no compaction.
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	for _, e := range h.entries {
-		rev := e.revision
-		if len(rev.Objects) > keptChanges {
-			rev.Objects = rev.Objects[:keptChanges]
-		}
-		if err := enc.Encode(rev); err != nil {
-			return fmt.Errorf("encode revision %d: %w", rev.Number, err)
-		}
+	if h.anew || h.lines >= 2*keptRevisions {
+		return h.rewrite()
 	}
-	return writeFile(h.path, out.Bytes())
+	text, err := encodeLine(line{Revision: rev, Whole: before == nil, Set: set, Gone: gone})
+	if err != nil {
+		return err
+	}
+	if h.bytes+len(text) > h.maxBytes {
+		return h.rewrite()
+	}
+	h.anew = true // until it is known to be whole
+	if err := appendFile(h.path, text); err != nil {
+		return err
+	}
+	h.anew, h.lines, h.bytes = false, h.lines+1, h.bytes+len(text)
+	return nil
+}
+
+// rewrite writes the whole file in one step. Revisions that would make it too
+// large are forgotten, the oldest first.
+func (h *history) rewrite() error {
+	h.anew = true
+	for {
+		var out bytes.Buffer
+		var before []*record
+		for _, e := range h.entries {
+			l := line{Revision: e.revision, Whole: before == nil && e.content != nil}
+			l.Set, l.Gone = changes(before, e.content)
+			if e.content == nil {
+				l.Set, l.Gone = nil, nil
+			}
+			text, err := encodeLine(l)
+			if err != nil {
+				return err
+			}
+			out.Write(text)
+			before = e.content
+		}
+		if n := len(h.entries); out.Len() > h.maxBytes && n > 1 {
+			h.entries = append([]entry(nil), h.entries[(n+1)/2:]...)
+			continue
+		}
+		if err := writeFile(h.path, out.Bytes()); err != nil {
+			return err
+		}
+		h.anew, h.lines, h.bytes = false, len(h.entries), out.Len()
+		return nil
+	}
+}
+
+func encodeLine(l line) ([]byte, error) {
+	if len(l.Objects) > keptChanges {
+		l.Objects = l.Objects[:keptChanges]
+	}
+	text, err := json.Marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("encode revision %d: %w", l.Number, err)
+	}
+	return append(text, '\n'), nil
 }
 
 func (h *history) list(limit int) []mesh.Revision {
@@ -170,9 +291,9 @@ func (h *history) revision(n uint64) (mesh.Revision, bool) {
 	return e.revision, ok
 }
 
-func (h *history) content(n uint64) ([]*Object, bool) {
+func (h *history) content(n uint64) ([]*record, bool) {
 	e, ok := h.find(n)
-	return e.objects, ok && e.objects != nil
+	return e.content, ok && e.content != nil
 }
 
 // writeFile replaces a file in one step: readers see the old content or the
@@ -198,6 +319,24 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		_ = os.Remove(f.Name())
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+func appendFile(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("append to %s: %w", path, err)
 	}
 	return nil
 }

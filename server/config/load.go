@@ -15,6 +15,7 @@ import (
 type origin struct {
 	by     string
 	source string // "" means: the files that changed
+	why    string // goes before the summary
 }
 
 // load reads the directory and makes a revision when an object differs. The
@@ -30,6 +31,9 @@ func (s *Store) load(from origin) error {
 	}
 	s.tree = t
 	before := s.Snapshot()
+	if before.Revision.Number == 0 {
+		before.Objects = s.history.earlier()
+	}
 	objects, problems := merge(t, before.Objects)
 	problems = append(problems, s.opts.Check(objects)...)
 	sortProblems(problems)
@@ -142,6 +146,10 @@ func (m *merging) choose() []*Object {
 					"remove one of the two"))
 			}
 		}
+		if old != nil && old.Spec != nil && old.Hash == chosen.Hash && old.Source == chosen.Source && old.Line == chosen.Line && old.YAML == chosen.YAML {
+			objects = append(objects, old) // revisions share what they have in common
+			continue
+		}
 		// Documents are shared between readings: never write to them.
 		o := *chosen
 		o.Revision = 0
@@ -161,6 +169,12 @@ func (m *merging) keep() []*Object {
 	for key, old := range m.before {
 		if len(m.candidates[key]) > 0 || !m.broken[key] && !m.unclear[old.Source] {
 			continue
+		}
+		if old.Spec == nil { // of an earlier process
+			var err error
+			if old, err = old.record.object(); err != nil {
+				continue // its own file says what is wrong with it
+			}
 		}
 		kept = append(kept, old)
 		m.problems = append(m.problems, old.Problem(SeverityWarning, CodeKept, "",
@@ -187,7 +201,10 @@ func (s *Store) revise(before Snapshot, objects []*Object, from origin) (mesh.Re
 		Number: s.history.next(), At: s.opts.Now().UTC(), By: from.by, Source: from.source,
 		Summary: summarize(changes), Objects: changes, Hash: hash,
 	}
-	if first {
+	if from.why != "" {
+		rev.Summary = from.why + ": " + rev.Summary
+	}
+	if first && len(before.Objects) == 0 {
 		rev.Summary = fmt.Sprintf("loaded %d objects", len(objects))
 	}
 	if rev.Source == "" {

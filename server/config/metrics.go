@@ -41,7 +41,7 @@ func (m *metrics) state(s Snapshot) {
 	for _, o := range s.Objects {
 		counts[o.Kind]++
 	}
-	for _, k := range kinds() {
+	for _, k := range Kinds() {
 		m.objects.WithLabelValues(k).Set(float64(counts[k]))
 	}
 	errors := 0

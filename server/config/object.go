@@ -7,17 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1"
-)
+	security "istio.io/api/security/v1beta1"
 
-// The kinds that are understood, of group networking.istio.io.
-const (
-	KindVirtualService  = "VirtualService"
-	KindDestinationRule = "DestinationRule"
-	KindServiceEntry    = "ServiceEntry"
-	KindWorkloadEntry   = "WorkloadEntry"
+	"github.com/sidelight-mesh/sidelight/server/config/smi"
 )
 
 // Key names an object: two objects with the same key are the same object.
@@ -49,14 +45,22 @@ type Object struct {
 
 	Labels      map[string]string `json:"-"`
 	Annotations map[string]string `json:"-"`
-	// Spec is *networking.VirtualService, *networking.DestinationRule,
-	// *networking.ServiceEntry or *networking.WorkloadEntry, by Kind.
+	// Spec is what Kind says: *networking.VirtualService and so on.
 	Spec proto.Message `json:"-"`
+	// Created is what metadata.creationTimestamp says, of kinds among which the
+	// oldest goes first; else zero.
+	Created time.Time `json:"-"`
+	// Rules tell, of a VirtualService that stands for routes of other APIs, what
+	// each of its http routes is from; nil for one that was written.
+	Rules []Rule `json:"-"`
+	// Port is the only port of its host that such a VirtualService is for; 0: all.
+	Port uint32 `json:"-"`
 	// Hash is the sha256 of the canonical content, hex: independent of
 	// comments, field order, API version and place.
 	Hash string `json:"-"`
 
 	positions map[string]position
+	record    *record // of an object of an earlier process, whose Spec is nil
 }
 
 // Key is the object's name.
@@ -80,9 +84,39 @@ func (o *Object) ServiceEntry() *networking.ServiceEntry {
 	return spec
 }
 
+// Gateway is the spec, or nil when the object is of another kind.
+func (o *Object) Gateway() *networking.Gateway {
+	spec, _ := o.Spec.(*networking.Gateway)
+	return spec
+}
+
+// Sidecar is the spec, or nil when the object is of another kind.
+func (o *Object) Sidecar() *networking.Sidecar {
+	spec, _ := o.Spec.(*networking.Sidecar)
+	return spec
+}
+
 // WorkloadEntry is the spec, or nil when the object is of another kind.
 func (o *Object) WorkloadEntry() *networking.WorkloadEntry {
 	spec, _ := o.Spec.(*networking.WorkloadEntry)
+	return spec
+}
+
+// AuthorizationPolicy is the spec, or nil when the object is of another kind.
+func (o *Object) AuthorizationPolicy() *security.AuthorizationPolicy {
+	spec, _ := o.Spec.(*security.AuthorizationPolicy)
+	return spec
+}
+
+// TrafficSplit is the spec, or nil when the object is of another kind.
+func (o *Object) TrafficSplit() *smi.TrafficSplit {
+	spec, _ := o.Spec.(*smi.TrafficSplit)
+	return spec
+}
+
+// PeerAuthentication is the spec, or nil when the object is of another kind.
+func (o *Object) PeerAuthentication() *security.PeerAuthentication {
+	spec, _ := o.Spec.(*security.PeerAuthentication)
 	return spec
 }
 
@@ -100,6 +134,19 @@ func (o *Object) Problem(severity Severity, code, path, message, hint string) Pr
 	return p
 }
 
+// Locate finds the line of a path of the document, as "spec.http[0].timeout".
+// exact is false when the document does not have it: the line is then that of
+// the nearest field around it.
+func (o *Object) Locate(path string) (line int, exact bool) {
+	if at, ok := o.positions[path]; ok {
+		return at.line, true
+	}
+	if at, ok := locate(o.positions, path); ok {
+		return at.line, false
+	}
+	return o.Line, false
+}
+
 // hashObject gives the content hash. The API version is left out: v1alpha3,
 // v1beta1 and v1 of networking.istio.io are one schema.
 func hashObject(o *Object) (string, error) {
@@ -114,6 +161,9 @@ func hashObject(o *Object) (string, error) {
 			fmt.Fprintf(h, "%q=%q\n", k, m[k])
 		}
 		fmt.Fprintln(h)
+	}
+	if !o.Created.IsZero() {
+		fmt.Fprintf(h, "%d\n", o.Created.Unix())
 	}
 	h.Write(spec)
 	return hex.EncodeToString(h.Sum(nil)), nil

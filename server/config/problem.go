@@ -29,7 +29,7 @@ const (
 	CodeUnknownField = "SL1006" // field that Istio does not have
 	CodeValue        = "SL1007" // value of the wrong type or out of range
 	CodeDuplicateKey = "SL1008" // the same key twice in one mapping
-	CodeUnsupported  = "SL1009" // valid Istio that is not supported yet
+	CodeUnsupported  = "SL1009" // valid field or value that is not supported yet
 	CodeDuplicate    = "SL1010" // the same object twice
 	CodeLimit        = "SL1011" // a limit of the decoder or of the store
 	CodeKept         = "SL1012" // an object is in effect in an older form
@@ -46,15 +46,19 @@ const (
 	CodeHeader        = "SL2010" // header name or value that HTTP refuses
 	CodeUnreachable   = "SL2011" // route behind one that takes everything
 	CodeProtocolGuess = "SL2012" // port without a protocol
+	CodeNoEffect      = "SL2013" // a setting that does nothing as it stands
+	CodeInsecure      = "SL2014" // a setting that lets in, or trusts, more than it seems to
 
 	CodeNoHost         = "SL3001" // destination host that no service has
 	CodeNoSubset       = "SL3002" // destination subset that no DestinationRule defines
-	CodeHostClaimed    = "SL3003" // host claimed by more than one VirtualService
+	CodeHostClaimed    = "SL3003" // host claimed by more than one VirtualService or route
 	CodeRuleClaimed    = "SL3004" // host claimed by more than one DestinationRule
 	CodeServiceClaimed = "SL3005" // host claimed by more than one ServiceEntry
 	CodeRouteNoService = "SL3006" // VirtualService or DestinationRule for a host that no service has
 	CodeSelectsNothing = "SL3007" // selector that selects no endpoint
 	CodeNoPort         = "SL3008" // destination port that the service does not have
+	CodeObjective      = "SL3009" // annotation on health that cannot be read
+	CodeNoGateway      = "SL3010" // gateway that no Gateway has the name of
 
 	CodeElsewhere = "SL4001" // API change of an object that lives in another file
 )
@@ -115,6 +119,11 @@ func (e *InvalidError) Unwrap() error { return mesh.ErrInvalid }
 // HasErrors reports whether one of the problems is an error.
 func HasErrors(problems []Problem) bool {
 	return slices.ContainsFunc(problems, func(p Problem) bool { return p.Severity == SeverityError })
+}
+
+func firstError(problems []Problem) Problem {
+	i := slices.IndexFunc(problems, func(p Problem) bool { return p.Severity == SeverityError })
+	return problems[i]
 }
 
 // sortProblems orders by place, errors before warnings at the same place.

@@ -125,9 +125,8 @@ func (s *Store) Objects() []*Object { return s.Snapshot().Objects }
 
 // Object finds one object; mesh.ErrNotFound when there is none.
 func (s *Store) Object(key Key) (*Object, error) {
-	objects := s.Objects()
-	if i, ok := slices.BinarySearchFunc(objects, key, func(o *Object, k Key) int { return o.Key().Compare(k) }); ok {
-		return objects[i], nil
+	if o := objectIn(s.Objects(), key); o != nil {
+		return o, nil
 	}
 	return nil, fmt.Errorf("%s: %w", key, mesh.ErrNotFound)
 }
@@ -146,13 +145,66 @@ func (s *Store) Revision(n uint64) (mesh.Revision, error) {
 	return mesh.Revision{}, fmt.Errorf("revision %d: %w", n, mesh.ErrNotFound)
 }
 
-// Content gives all objects of a revision, by key; mesh.ErrNotFound when they
-// are not kept: only the revisions of this process's life are, 100 at most.
+// Content gives all objects of a revision, by key. mesh.ErrNotFound when the
+// revision or its content is not kept any more, mesh.ErrConflict when this
+// version does not accept an object that was accepted then.
 func (s *Store) Content(n uint64) ([]*Object, error) {
-	if objects, ok := s.history.content(n); ok {
-		return objects, nil
+	if snapshot := s.Snapshot(); snapshot.Revision.Number == n {
+		return snapshot.Objects, nil
 	}
-	return nil, fmt.Errorf("content of revision %d: %w", n, mesh.ErrNotFound)
+	content, ok := s.history.content(n)
+	if !ok {
+		return nil, fmt.Errorf("content of revision %d: %w", n, mesh.ErrNotFound)
+	}
+	objects := make([]*Object, 0, len(content))
+	for _, r := range content {
+		o, err := r.object()
+		if err != nil {
+			return nil, fmt.Errorf("content of revision %d: %w", n, err)
+		}
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// Diff tells how the content of two revisions differs. Errors are Content's.
+func (s *Store) Diff(from, to uint64) ([]ObjectDiff, error) {
+	before, err := s.Content(from)
+	if err != nil {
+		return nil, err
+	}
+	after, err := s.Content(to)
+	if err != nil {
+		return nil, err
+	}
+	return Compare(before, after), nil
+}
+
+// Decode gives the objects of a text, by key. An *InvalidError tells why not.
+// Names that lead nowhere are not looked at.
+func (s *Store) Decode(text []byte) ([]*Object, error) {
+	objects, problems := decodeText(text)
+	if HasErrors(problems) {
+		sortProblems(problems)
+		return nil, &InvalidError{problems}
+	}
+	return objects, nil
+}
+
+// DiffText tells what Apply would change: how the objects of a text differ from
+// those in effect. An *InvalidError tells why there is no answer.
+func (s *Store) DiffText(text []byte) ([]ObjectDiff, error) {
+	objects, err := s.Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	var before []*Object
+	for _, o := range objects {
+		if now := objectIn(s.Objects(), o.Key()); now != nil {
+			before = append(before, now)
+		}
+	}
+	return Compare(before, objects), nil
 }
 
 // Subscribe calls fn with the present state before it returns, then with each

@@ -10,6 +10,10 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	networking "istio.io/api/networking/v1"
+	security "istio.io/api/security/v1beta1"
+
+	"github.com/sidelight-mesh/sidelight/server/config/gatewayapi"
+	"github.com/sidelight-mesh/sidelight/server/config/smi"
 )
 
 // validate finds what is wrong inside one object that its schema cannot say.
@@ -17,6 +21,7 @@ import (
 // supported; what needs other objects is Options.Check's part.
 func validate(o *Object) []Problem {
 	c := &checker{object: o}
+	c.rateLimit()
 	switch spec := o.Spec.(type) {
 	case *networking.VirtualService:
 		c.virtualService(spec)
@@ -24,8 +29,22 @@ func validate(o *Object) []Problem {
 		c.destinationRule(spec)
 	case *networking.ServiceEntry:
 		c.serviceEntry(spec)
+	case *security.AuthorizationPolicy:
+		c.authorizationPolicy(spec)
+	case *security.PeerAuthentication:
+		c.peerAuthentication(spec)
+	case *networking.Gateway:
+		c.gateway(spec)
+	case *networking.Sidecar:
+		c.sidecar(spec)
 	case *networking.WorkloadEntry:
 		c.workloadEntry(spec, "spec")
+	case *gatewayapi.HTTPRoute:
+		c.httpRouteObject(spec)
+	case *gatewayapi.GRPCRoute:
+		c.grpcRouteObject(spec)
+	case *smi.TrafficSplit:
+		c.trafficSplit(spec)
 	}
 	return c.problems
 }
@@ -60,25 +79,29 @@ func joinWords(path, what string) string {
 
 var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?$`)
 
-// host checks a host name; wildcards are valid Istio that is not carried yet.
+// host checks the name of one host.
 func (c *checker) host(path, host string) {
 	switch {
 	case host == "":
 		c.errorf(CodeRequired, path, "", "%s is empty", path)
 	case strings.HasPrefix(host, "*"):
-		c.unsupported(path, fmt.Sprintf("the wildcard host %q", host))
+		c.errorf(CodeHost, path, "name one host", "%s: %q stands for many hosts, and here is room for one", path, host)
 	case len(host) > 255 || !hostForm.MatchString(host) && !isIP(host):
 		c.errorf(CodeHost, path, "a host has no scheme, port or path", "%s: %q is not a host name", path, host)
 	}
 }
 
+// pattern checks the name of a host, or "*.name" for all hosts below one.
+func (c *checker) pattern(path, host string) { c.host(path, strings.TrimPrefix(host, "*.")) }
+
+// hosts checks what an object is for.
 func (c *checker) hosts(path string, hosts []string) {
 	if len(hosts) == 0 {
 		c.required(path, "")
 	}
 	for i, h := range hosts {
 		at := fmt.Sprintf("%s[%d]", path, i)
-		c.host(at, h)
+		c.pattern(at, h)
 		if slices.Contains(hosts[:i], h) {
 			c.errorf(CodeSameName, at, "remove one of them", "%s: the host %q is given twice", at, h)
 		}

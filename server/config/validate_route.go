@@ -13,34 +13,21 @@ import (
 func (c *checker) virtualService(vs *networking.VirtualService) {
 	c.hosts("spec.hosts", vs.Hosts)
 	c.exportTo(vs.ExportTo)
-	for i, g := range vs.Gateways {
-		if g != "mesh" {
-			c.unsupported(fmt.Sprintf("spec.gateways[%d]", i), fmt.Sprintf("the gateway %q", g))
-		}
-	}
-	if len(vs.Http) == 0 && len(vs.Tcp) == 0 {
-		c.required("spec", "http or tcp")
+	c.gatewayNames("spec.gateways", vs.Gateways)
+	if len(vs.Http) == 0 && len(vs.Tcp) == 0 && len(vs.Tls) == 0 {
+		c.required("spec", "http, tls or tcp")
 	}
 	for i, r := range vs.Http {
 		path := fmt.Sprintf("spec.http[%d]", i)
 		c.httpRoute(path, r)
-		if catchesAll(r) && i < len(vs.Http)-1 {
-			c.warnf(CodeUnreachable, fmt.Sprintf("spec.http[%d]", i+1), "put the route without a match last",
-				"spec.http[%d] is never reached: %s takes every request", i+1, path)
-		}
 	}
+	c.deadRoutes(vs.Http)
 	for i, r := range vs.Tcp {
 		c.tcpRoute(fmt.Sprintf("spec.tcp[%d]", i), r)
 	}
-}
-
-func catchesAll(r *networking.HTTPRoute) bool {
-	return len(r.Match) == 0 || slices.ContainsFunc(r.Match, func(m *networking.HTTPMatchRequest) bool {
-		prefix, isPrefix := m.GetUri().GetMatchType().(*v1alpha3.StringMatch_Prefix)
-		all := m.Uri == nil || isPrefix && prefix.Prefix == "/"
-		return all && m.Method == nil && m.Authority == nil && len(m.Headers) == 0 && len(m.QueryParams) == 0 &&
-			len(m.WithoutHeaders) == 0 && m.Port == 0 && m.SourceNamespace == ""
-	})
+	for i, r := range vs.Tls {
+		c.tlsRoute(fmt.Sprintf("spec.tls[%d]", i), r, vs.Hosts)
+	}
 }
 
 func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
@@ -80,6 +67,15 @@ func (c *checker) httpRoute(path string, r *networking.HTTPRoute) {
 		c.retries(path+".retries", r.Retries)
 	}
 	c.mirrors(path, r)
+	if r.Fault != nil {
+		c.fault(path+".fault", r.Fault)
+		if r.Redirect != nil {
+			c.errorf(CodeAction, path+".fault", "remove it", "%s.fault has no effect on a redirect", path)
+		}
+	}
+	if r.CorsPolicy != nil {
+		c.cors(path+".corsPolicy", r.CorsPolicy)
+	}
 	c.headers(path+".headers", r.Headers)
 }
 
@@ -126,6 +122,8 @@ func (c *checker) httpMatch(path string, m *networking.HTTPMatchRequest) {
 	if m.Port != 0 {
 		c.port(path+".port", m.Port)
 	}
+	c.gatewayNames(path+".gateways", m.Gateways)
+	c.labels(path+".sourceLabels", m.SourceLabels)
 }
 
 func (c *checker) stringMatch(path string, m *networking.StringMatch) {
@@ -135,28 +133,19 @@ func (c *checker) stringMatch(path string, m *networking.StringMatch) {
 }
 
 func (c *checker) httpDestinations(path string, routes []*networking.HTTPRouteDestination) {
-	total := int64(0)
+	weights := make([]int32, 0, len(routes))
 	for i, d := range routes {
 		at := fmt.Sprintf("%s.route[%d]", path, i)
 		c.destination(at+".destination", d.Destination)
-		if d.Weight < 0 {
-			c.errorf(CodeWeights, at+".weight", "", "%s: a weight is not negative, got %d", at, d.Weight)
-		}
-		total += int64(d.Weight)
 		c.headers(at+".headers", d.Headers)
 		for _, name := range sortedKeys(d.GetHeaders().GetRequest().GetSet()) {
 			if len(routes) > 1 && isHostHeader(name) {
 				c.unsupported(at+".headers.request.set["+name+"]", "a host for one of several destinations")
 			}
 		}
+		weights = append(weights, d.Weight)
 	}
-	// One destination takes everything, whatever its weight.
-	if len(routes) > 1 && total <= 0 {
-		c.errorf(CodeWeights, path+".route", "give at least one destination a weight", "%s.route: the weights add to %d", path, total)
-	}
-	if total > 1<<32-1 {
-		c.errorf(CodeWeights, path+".route", "", "%s.route: the weights add to %d, more than 4294967295", path, total)
-	}
+	c.weights(path, weights)
 }
 
 func (c *checker) destination(path string, d *networking.Destination) {
@@ -164,7 +153,7 @@ func (c *checker) destination(path string, d *networking.Destination) {
 		c.required(path, "")
 		return
 	}
-	c.host(path+".host", d.Host)
+	c.pattern(path+".host", d.Host)
 	if d.Subset != "" {
 		c.subsetName(path+".subset", d.Subset)
 	}
@@ -283,16 +272,69 @@ func (c *checker) headers(path string, h *networking.Headers) {
 
 func (c *checker) tcpRoute(path string, r *networking.TCPRoute) {
 	for i, m := range r.Match {
+		at := fmt.Sprintf("%s.match[%d]", path, i)
 		if m.Port != 0 {
-			c.port(fmt.Sprintf("%s.match[%d].port", path, i), m.Port)
+			c.port(at+".port", m.Port)
 		}
+		c.gatewayNames(at+".gateways", m.Gateways)
+		c.labels(at+".sourceLabels", m.SourceLabels)
 	}
-	switch len(r.Route) {
-	case 0:
+	c.l4Destinations(path, r.Route)
+}
+
+func (c *checker) tlsRoute(path string, r *networking.TLSRoute, hosts []string) {
+	if len(r.Match) == 0 {
+		c.required(path+".match", "sniHosts")
+	}
+	for i, m := range r.Match {
+		at := fmt.Sprintf("%s.match[%d]", path, i)
+		if len(m.SniHosts) == 0 {
+			c.required(at+".sniHosts", "")
+		}
+		for j, sni := range m.SniHosts {
+			where := fmt.Sprintf("%s.sniHosts[%d]", at, j)
+			c.pattern(where, sni)
+			if !slices.ContainsFunc(hosts, func(h string) bool { return h == sni || isWild(h) && strings.HasSuffix(sni, h[1:]) }) {
+				c.errorf(CodeHost, where, "add it to spec.hosts", "%s: %q is none of spec.hosts", where, sni)
+			}
+		}
+		if m.Port != 0 {
+			c.port(at+".port", m.Port)
+		}
+		c.gatewayNames(at+".gateways", m.Gateways)
+		c.labels(at+".sourceLabels", m.SourceLabels)
+	}
+	c.l4Destinations(path, r.Route)
+}
+
+// l4Destinations checks where bytes go.
+func (c *checker) l4Destinations(path string, routes []*networking.RouteDestination) {
+	if len(routes) == 0 {
 		c.errorf(CodeAction, path, "add a route with a destination", "%s has no route", path)
-	case 1:
-		c.destination(path+".route[0].destination", r.Route[0].Destination)
-	default:
-		c.unsupported(path+".route[1]", "more than one destination")
+	}
+	weights := make([]int32, 0, len(routes))
+	for i, d := range routes {
+		c.destination(fmt.Sprintf("%s.route[%d].destination", path, i), d.Destination)
+		weights = append(weights, d.Weight)
+	}
+	c.weights(path, weights)
+}
+
+// weights checks the shares of several destinations.
+func (c *checker) weights(path string, weights []int32) {
+	total := int64(0)
+	for i, w := range weights {
+		if w < 0 {
+			at := fmt.Sprintf("%s.route[%d]", path, i)
+			c.errorf(CodeWeights, at+".weight", "", "%s: a weight is not negative, got %d", at, w)
+		}
+		total += int64(w)
+	}
+	// One destination takes everything, whatever its weight.
+	if len(weights) > 1 && total <= 0 {
+		c.errorf(CodeWeights, path+".route", "give at least one destination a weight", "%s.route: the weights add to %d", path, total)
+	}
+	if total > 1<<32-1 {
+		c.errorf(CodeWeights, path+".route", "", "%s.route: the weights add to %d, more than 4294967295", path, total)
 	}
 }

@@ -21,7 +21,7 @@ func (c *checker) subsetName(path, name string) {
 }
 
 func (c *checker) destinationRule(dr *networking.DestinationRule) {
-	c.host("spec.host", dr.Host)
+	c.pattern("spec.host", dr.Host)
 	c.exportTo(dr.ExportTo)
 	c.trafficPolicy("spec.trafficPolicy", dr.TrafficPolicy)
 	seen := map[string]bool{}
@@ -49,7 +49,7 @@ func (c *checker) serviceEntry(se *networking.ServiceEntry) {
 	c.labels("spec.workloadSelector.labels", se.GetWorkloadSelector().GetLabels())
 
 	switch se.Resolution {
-	case v1alpha3.ServiceEntry_NONE, v1alpha3.ServiceEntry_STATIC, v1alpha3.ServiceEntry_DNS:
+	case v1alpha3.ServiceEntry_NONE, v1alpha3.ServiceEntry_STATIC, v1alpha3.ServiceEntry_DNS, v1alpha3.ServiceEntry_DNS_ROUND_ROBIN:
 	default:
 		c.unsupported("spec.resolution", se.Resolution.String())
 	}
@@ -67,6 +67,10 @@ func (c *checker) serviceEntry(se *networking.ServiceEntry) {
 	if se.Resolution == v1alpha3.ServiceEntry_STATIC && len(se.Endpoints) == 0 && se.WorkloadSelector == nil {
 		c.errorf(CodeRequired, "spec.resolution", "add endpoints or a workloadSelector", "spec.resolution: STATIC needs endpoints")
 	}
+	if many := slices.IndexFunc(se.Hosts, isWild); many >= 0 && len(se.Endpoints) == 0 &&
+		(se.Resolution == v1alpha3.ServiceEntry_DNS || se.Resolution == v1alpha3.ServiceEntry_DNS_ROUND_ROBIN) {
+		c.errorf(CodeAddress, fmt.Sprintf("spec.hosts[%d]", many), "add endpoints, or use resolution: NONE", "spec.resolution: DNS cannot look %s up", se.Hosts[many])
+	}
 	for i, e := range se.Endpoints {
 		path := fmt.Sprintf("spec.endpoints[%d]", i)
 		c.workloadEntry(e, path)
@@ -80,6 +84,8 @@ func (c *checker) serviceEntry(se *networking.ServiceEntry) {
 		}
 	}
 }
+
+func isWild(host string) bool { return strings.HasPrefix(host, "*") }
 
 func (c *checker) servicePorts(ports []*networking.ServicePort) {
 	if len(ports) == 0 {

@@ -9,6 +9,24 @@ import (
 )
 
 func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
+	if p.GetTls() != nil {
+		c.clientTLS(path+".tls", p.Tls)
+	}
+	seen := map[uint32]bool{}
+	for i, o := range p.GetPortLevelSettings() {
+		at := path + ".portLevelSettings[" + strconv.Itoa(i) + "]"
+		number := o.GetPort().GetNumber()
+		c.port(at+".port.number", number)
+		if seen[number] {
+			c.errorf(CodeSameName, at+".port", "put both into one", "%s: the port %d is given twice", at, number)
+		}
+		seen[number] = true
+		c.trafficPolicy(at, &networking.TrafficPolicy{
+			LoadBalancer: o.LoadBalancer, ConnectionPool: o.ConnectionPool, OutlierDetection: o.OutlierDetection, Tls: o.Tls,
+		})
+	}
+	c.warmUp(path+".loadBalancer", p.GetLoadBalancer())
+	c.failover(path+".loadBalancer.localityLbSetting", p)
 	switch lb := p.GetLoadBalancer().GetLbPolicy().(type) {
 	case *v1alpha3.LoadBalancerSettings_Simple:
 		if lb.Simple == v1alpha3.LoadBalancerSettings_PASSTHROUGH {
@@ -17,11 +35,45 @@ func (c *checker) trafficPolicy(path string, p *networking.TrafficPolicy) {
 	case *v1alpha3.LoadBalancerSettings_ConsistentHash:
 		c.consistentHash(path+".loadBalancer.consistentHash", lb.ConsistentHash)
 	}
+	if b := p.GetRetryBudget(); b != nil {
+		c.percent(path+".retryBudget.percent", b.GetPercent().GetValue())
+	}
 	if p.GetConnectionPool() != nil {
 		c.connectionPool(path+".connectionPool", p.ConnectionPool)
 	}
 	if p.GetOutlierDetection() != nil {
 		c.outlierDetection(path+".outlierDetection", p.OutlierDetection)
+	}
+}
+
+// clientTLS checks how connections to a host are encrypted.
+func (c *checker) clientTLS(path string, s *networking.ClientTLSSettings) {
+	files := s.ClientCertificate != "" && s.PrivateKey != ""
+	switch s.Mode {
+	case v1alpha3.ClientTLSSettings_DISABLE:
+	case v1alpha3.ClientTLSSettings_ISTIO_MUTUAL:
+		if s.ClientCertificate+s.PrivateKey+s.CaCertificates != "" || len(s.SubjectAltNames) > 0 || s.GetInsecureSkipVerify().GetValue() {
+			c.errorf(CodeValue, path, "leave the other fields out", "%s: ISTIO_MUTUAL goes by the mesh's certificates and service accounts alone", path)
+		}
+	case v1alpha3.ClientTLSSettings_SIMPLE:
+		if s.ClientCertificate != "" || s.PrivateKey != "" {
+			c.errorf(CodeValue, path, "use mode: MUTUAL", "%s: SIMPLE shows no certificate of the client", path)
+		}
+	case v1alpha3.ClientTLSSettings_MUTUAL:
+		if !files {
+			c.required(path, "clientCertificate and privateKey, as files that the sidecar can read,")
+		}
+	default:
+		c.unsupported(path+".mode", s.Mode.String())
+	}
+	switch trusting := s.GetInsecureSkipVerify().GetValue(); {
+	case trusting && (s.CaCertificates != "" || len(s.SubjectAltNames) > 0):
+		c.errorf(CodeValue, path, "keep one of them", "%s: insecureSkipVerify leaves nothing to verify by caCertificates or subjectAltNames", path)
+	case trusting && s.Mode != v1alpha3.ClientTLSSettings_ISTIO_MUTUAL:
+		c.trustsAll(path)
+	}
+	if s.Sni != "" {
+		c.host(path+".sni", s.Sni)
 	}
 }
 
@@ -122,5 +174,57 @@ func (c *checker) mirrors(path string, r *networking.HTTPRoute) {
 		at := path + ".mirrors[" + strconv.Itoa(i) + "]"
 		c.destination(at+".destination", m.Destination)
 		c.percent(at+".percentage.value", m.GetPercentage().GetValue())
+	}
+}
+
+// failover checks where requests go when too few endpoints nearby are healthy,
+// which only outlier detection finds out.
+func (c *checker) failover(path string, p *networking.TrafficPolicy) {
+	setting := p.GetLoadBalancer().GetLocalityLbSetting()
+	if len(setting.GetFailover()) > 0 && p.GetOutlierDetection() == nil {
+		c.warnf(CodeNoEffect, path, "add outlierDetection to the same policy", "%s has no effect without outlierDetection", path)
+	}
+	from := map[string]bool{}
+	for i, f := range setting.GetFailover() {
+		at := path + ".failover[" + strconv.Itoa(i) + "]"
+		switch {
+		case f.From == "" || f.To == "":
+			c.errorf(CodeValue, at, "write from: REGION and to: REGION", "%s: needs both from and to", at)
+		case f.From == f.To:
+			c.errorf(CodeValue, at, "name another region", "%s: from and to are the same region", at)
+		case from[f.From]:
+			c.errorf(CodeSameName, at, "one region fails over to one other", "%s: the region %s is given twice", at, f.From)
+		}
+		from[f.From] = true
+	}
+}
+
+// warmUp checks how endpoints that come get their share, which only policies
+// with shares can give them.
+func (c *checker) warmUp(path string, lb *networking.LoadBalancerSettings) {
+	old, w := lb.GetWarmupDurationSecs(), lb.GetWarmup()
+	if old == nil && w == nil {
+		return
+	}
+	at := path + ".warmup"
+	if w == nil {
+		at = path + ".warmupDurationSecs"
+	}
+	if _, hashed := lb.GetLbPolicy().(*v1alpha3.LoadBalancerSettings_ConsistentHash); hashed || lb.GetSimple() == v1alpha3.LoadBalancerSettings_RANDOM {
+		c.errorf(CodeValue, at, "use ROUND_ROBIN or LEAST_REQUEST", "%s: this policy knows no shares", at)
+	}
+	c.duration(path+".warmupDurationSecs", old)
+	if w == nil {
+		return
+	}
+	if w.Duration == nil {
+		c.required(at+".duration", "")
+	}
+	c.duration(at+".duration", w.Duration)
+	if p := w.MinimumPercent; p != nil && (p.Value < 0 || p.Value > 100) {
+		c.errorf(CodeValue, at+".minimumPercent", "", "%s.minimumPercent: %g is not between 0 and 100", at, p.Value)
+	}
+	if a := w.Aggression; a != nil && !(a.Value >= 1) {
+		c.errorf(CodeValue, at+".aggression", "", "%s.aggression: %g is below 1", at, a.Value)
 	}
 }

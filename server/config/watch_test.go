@@ -46,7 +46,7 @@ func state(s Snapshot) string {
 
 func waitFor(t *testing.T, snapshots <-chan Snapshot, want string) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(60 * time.Second)
 	last := "nothing"
 	for last != want {
 		select {
@@ -196,5 +196,64 @@ func TestChaos(t *testing.T) {
 	}
 	if got := state(s.Snapshot()); got != strings.TrimSpace(want) {
 		t.Errorf("state = %q, want %q", got, want)
+	}
+}
+
+// Thousands of files in dozens of folders: a change of some is a change of some.
+func TestThousandsOfFiles(t *testing.T) {
+	const folders, each = 40, 100
+	dir := t.TempDir()
+	path := func(folder, file int) string {
+		return filepath.Join(dir, fmt.Sprintf("team-%02d", folder), fmt.Sprintf("%02d.yaml", file))
+	}
+	name := func(folder, file int) string { return fmt.Sprintf("s-%02d-%02d", folder, file) }
+	for i := range folders {
+		for j := range each {
+			put(t, path(i, j), vs(name(i, j), "1s"))
+		}
+	}
+	s, snapshots := watch(t, dir, time.Hour)
+	if n := len(s.Objects()); n != folders*each {
+		t.Fatalf("%d objects at first", n)
+	}
+	// One file in each folder changes, a broken one comes, a whole folder goes.
+	for i := range folders {
+		put(t, path(i, i), vs(name(i, i), "2s"))
+	}
+	put(t, filepath.Join(dir, "team-00", "broken.yaml"), "a: [")
+	if err := os.RemoveAll(filepath.Join(dir, "team-39")); err != nil {
+		t.Fatal(err)
+	}
+	check := func(snap Snapshot) error {
+		if want := (folders - 1) * each; len(snap.Objects) != want {
+			return fmt.Errorf("%d objects, want %d", len(snap.Objects), want)
+		}
+		for _, o := range snap.Objects {
+			var i, j int
+			if _, err := fmt.Sscanf(o.Name, "s-%d-%d", &i, &j); err != nil {
+				return err
+			}
+			timeout := o.VirtualService().Http[0].Timeout.AsDuration()
+			if changed := i == j; changed != (timeout == 2*time.Second) || changed != (o.Revision > 1) {
+				return fmt.Errorf("%s: timeout %s of revision %d", o.Name, timeout, o.Revision)
+			}
+		}
+		if p := s.Problems(); len(p) != 1 || p[0].File != filepath.Join("team-00", "broken.yaml") {
+			return fmt.Errorf("problems: %v", p)
+		}
+		return nil
+	}
+	timeout := time.After(time.Minute)
+	for {
+		err := check(s.Snapshot())
+		if err == nil {
+			return
+		}
+		select {
+		case <-snapshots:
+		case <-time.After(time.Second): // problems alone make no snapshot
+		case <-timeout:
+			t.Fatal(err)
+		}
 	}
 }

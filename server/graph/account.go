@@ -10,27 +10,44 @@ import (
 // was just opened or closed: they are scraped at different moments.
 const settleSeconds = 5
 
-// dropAccounted takes out the TCP edges that say nothing new: over plain TCP a
+// dropAccounted takes out the TCP edges that say nothing new: those that carry
+// requests, and those of nobody that are others' connections. Over plain TCP a
 // server's sidecar cannot tell who called, so every connection that a client's
 // sidecar reports arrives a second time, from nobody. What the clients of a
 // target cannot account for stays: that is a caller without a sidecar.
 func (v *viewing) dropAccounted() {
-	for _, n := range v.nodes {
-		for _, g := range n.in {
-			if g.protocol == mesh.TCP && g.source.kind == KindUnknown && v.accounted(g) {
-				g.dropped = true
-			}
+	any := false
+	for _, g := range v.all {
+		g.dropped = g.protocol == mesh.TCP && (g.source.kind == KindUnknown && v.accounted(g) || v.carries(g))
+		any = any || g.dropped
+	}
+	for _, n := range v.sorted {
+		n.in, n.out, n.gone = n.allIn, n.allOut, false
+		if any {
+			n.in, n.out = left(n.allIn), left(n.allOut)
+			n.gone = n.kind == KindUnknown && len(n.allIn)+len(n.allOut) > 0 && len(n.in)+len(n.out) == 0
 		}
 	}
-	dropped := func(g *gathered) bool { return g.dropped }
-	v.order = slices.DeleteFunc(v.order, dropped)
-	for id, n := range v.nodes {
-		edges := len(n.in) + len(n.out)
-		n.in, n.out = slices.DeleteFunc(n.in, dropped), slices.DeleteFunc(n.out, dropped)
-		if n.kind == KindUnknown && edges > 0 && len(n.in)+len(n.out) == 0 {
-			delete(v.nodes, id)
+}
+
+// left gives the edges that are not dropped.
+func left(edges []*gathered) []*gathered {
+	if !slices.ContainsFunc(edges, func(g *gathered) bool { return g.dropped }) {
+		return edges
+	}
+	return slices.DeleteFunc(slices.Clone(edges), func(g *gathered) bool { return g.dropped })
+}
+
+// carries reports whether a TCP edge is the connections of requests that are
+// edges of their own: some meshes count both, and name what is called only of
+// requests.
+func (v *viewing) carries(g *gathered) bool {
+	for _, p := range g.pairs {
+		if p.service.Host != "" {
+			return false
 		}
 	}
+	return v.edges[edgeOf{g.source, g.target, mesh.HTTP}] != nil || v.edges[edgeOf{g.source, g.target, mesh.GRPC}] != nil
 }
 
 // accounted reports whether the clients that report explain all connections
@@ -41,7 +58,7 @@ func (v *viewing) accounted(unknown *gathered) bool {
 	}
 	var opened, active, settling float64
 	reported := false
-	for _, g := range unknown.target.in {
+	for _, g := range unknown.target.allIn {
 		if g.protocol != mesh.TCP || g.client == nil {
 			continue
 		}
@@ -62,10 +79,11 @@ func (v *viewing) settling(g *gathered) float64 {
 	n := 0.0
 	for _, p := range g.pairs {
 		for _, s := range slices.Concat(p.client, p.server) {
-			ring.each(s.id, v.clock.end-settleSeconds, v.clock.end+settleSeconds, func(_ int64, entries []entry, _ int) {
+			ring.each(s.id, v.clock.end-settleSeconds, v.clock.end+settleSeconds, func(at span, entries []entry, _ int) {
+				part := at.within(v.clock.end-settleSeconds, v.clock.end+settleSeconds)
 				for _, e := range entries {
 					if e.key == ring.keys.plain+sumOpened || e.key == ring.keys.plain+sumClosed {
-						n += float64(e.n)
+						n += float64(e.n) * part
 					}
 				}
 			})

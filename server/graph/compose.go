@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -17,28 +16,48 @@ type Query struct {
 	Namespaces []string      // edges that touch any of them; empty: all
 	Window     time.Duration // 30 s when 0
 	Find       *expr.Expr    // from ParseFind; marks, never removes
+	Hide       *expr.Expr    // removes what it matches, and the edges of nodes that go
+	Filter     *expr.Expr    // removes all but the edges and nodes that it matches, and their ends
+
+	// Most is how many nodes and edges there may be before namespaces are shown
+	// as one node each; 0: no bound. Expand are the IDs of nodes that are taken
+	// apart all the same. With Expand alone, everything else is folded.
+	Most   int
+	Expand []string
+	// Focus is a node's ID: only what is at most Hops edges away is shown.
+	Focus string
+	Hops  int // 1 when 0
+	// ServiceNodes puts what was called between caller and called workload.
+	ServiceNodes bool
 }
 
 // viewing is one view while it is made.
 type viewing struct {
+	*plan
 	engine *Engine
-	group  int
-	window float64
+	turn   uint64
 	none   map[string]float64 // what edges without flags share
 	clock  clock
-	nodes  map[string]*gatheredNode
-	edges  map[edgeOf]*gathered
-	order  []*gathered
 	splits splits
 
+	// While the plan is made.
+	pairs   []*pair  // that the view is made of, see pairsNow
+	skipped bool     // some that are newer
+	quiet   []*place // see quietPlaces
+	focus   *focus
+	folding *folding
+
 	// What many elements of a view are made of, and what is used again.
-	gathers slab[gathered]
-	figures slab[figures]
-	rates   slab[outcomeRate]
-	counts  slab[bucketCount]
-	numbers slab[float64]
-	sorted  []mesh.Bucket
-	merged  []bucketCount
+	gathers  slab[gathered]
+	counted  slab[counted]
+	readings slab[reading]
+	figures  slab[figures]
+	rates    slab[outcomeRate]
+	counts   slab[bucketCount]
+	numbers  slab[float64]
+	reads    []reading
+	ordered  []mesh.Bucket
+	merged   []bucketCount
 }
 
 type edgeOf struct {
@@ -49,10 +68,21 @@ type edgeOf struct {
 // gatheredNode is one node of a view while it is added up.
 type gatheredNode struct {
 	place
-	in, out   []*gathered
-	workloads []*workload     // with traffic or targets
-	facts     []WorkloadFacts // of those, and of those without traffic
-	known     map[string]bool // IDs of both
+	allIn, allOut []*gathered
+	in, out       []*gathered // without those that are dropped from this view
+	workloads     []*workload // with traffic or targets, by ID
+	facts         []knownFacts
+	quiet         int // facts of workloads without traffic
+	behind        Folded
+	gone          bool   // with all its edges
+	seen          uint64 // the turn in which it was last part of what is shown
+	last          *composed
+}
+
+// knownFacts are those of a workload of the node, with traffic or without.
+type knownFacts struct {
+	id string
+	WorkloadFacts
 }
 
 // View computes the graph as it was known at a time within the history.
@@ -65,22 +95,26 @@ func (e *Engine) View(q Query, at time.Time) View {
 	if q.Group == "" {
 		q.Group = ByWorkload
 	}
-	v := &viewing{
-		engine: e, group: q.Group.number(), window: q.Window.Seconds(), clock: e.clockAt(at),
-		none: map[string]float64{}, nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(e.edges.pairs)),
-	}
+	e.turns++
+	v := &viewing{engine: e, turn: e.turns, clock: e.clockAt(at), none: map[string]float64{}}
+	v.plan = e.plan(&q, v)
 	v.splits = newSplits(e.facts, v.group)
-	v.place()
-	for _, g := range v.order {
-		v.gather(g)
+	for _, g := range v.all {
+		if !v.holds(g) {
+			v.gather(g)
+		}
 	}
 	v.dropAccounted()
+	v.countFolded()
 	out := View{
 		Epoch: e.opt.Epoch, Seq: e.seq, At: time.Unix(v.clock.end, 0).UTC(), WindowS: v.window, Group: q.Group,
 		Nodes: []Node{}, Edges: []Edge{}, Stale: e.stale(v.clock.at),
 		Limits: Limits{Edges: len(e.edges.pairs), EdgesMax: e.opt.MaxEdges, Dropped: len(e.edges.refused)},
 	}
 	v.compose(&out, q.Namespaces)
+	if q.Hide != nil || q.Filter != nil {
+		sift(&out, q.Hide, q.Filter)
+	}
 	if q.Find != nil {
 		out.Matched = mark(&out, q.Find)
 	}
@@ -90,140 +124,185 @@ func (e *Engine) View(q Query, at time.Time) View {
 // place sorts pairs into edges and nodes.
 func (v *viewing) place() {
 	e := v.engine
-	oldest := int64(v.clock.at) - e.ring.history
-	for _, p := range e.edges.ordered {
-		if p.first > int64(v.clock.at) || p.last < oldest {
+	for _, p := range v.pairsNow() {
+		at := e.endsOf(p, v.group)
+		source, target := v.shown(at.source), v.shown(at.target)
+		v.has(source, p.source)
+		if v.group != groupService || target.kind != KindExternal {
+			v.has(target, p.target)
+		}
+		if v.services && p.service.Host != "" && target.kind != KindService && target.kind != KindExternal && !target.many() {
+			called := e.shared(e.placeService(p.service, v.group), v.group)
+			between := v.shown(called)
+			v.join(source, between, p)
+			v.join(between, target, p).second = true
 			continue
 		}
-		at := e.endsOf(p, v.group)
-		source, target := v.node(&at.source), v.node(&at.target)
-		source.has(e, p.source)
-		if v.group != groupService || target.kind != KindExternal {
-			target.has(e, p.target)
-		}
-		of := edgeOf{source, target, p.protocol}
-		g := v.edges[of]
-		if g == nil {
-			g = &v.gathers.take(1)[0]
-			g.id = source.id + ">" + target.id + ":" + string(p.protocol)
-			g.source, g.target, g.protocol = source, target, p.protocol
-			g.rps, g.failed = v.numbers.take(seriesSeconds), v.numbers.take(seriesSeconds)
-			v.edges[of] = g
-			v.order = append(v.order, g)
-			source.out = append(source.out, g)
-			target.in = append(target.in, g)
-		}
-		g.pairs = append(g.pairs, p)
-		g.mirrored = g.mirrored || e.mirrored(p)
+		v.join(source, target, p)
+	}
+	for _, at := range v.quietPlaces() {
+		v.shown(at)
 	}
 	for _, t := range e.targets {
 		if t.of != nil && t.of.id != "" {
-			at := e.placeOf(t.of, v.group)
-			v.node(&at).has(e, t.of)
+			if n := v.placed(e.placeOf(t.of, v.group)); n != nil {
+				v.has(n, t.of)
+			}
 		}
 	}
-	v.placeFacts()
-}
-
-// placeFacts adds what has no traffic: a workload that nobody calls is part of
-// the mesh all the same.
-func (v *viewing) placeFacts() {
-	e := v.engine
 	for id, f := range e.facts.Workloads {
 		if e.edges.workloads[id] == nil {
-			w := &workload{Workload: f.Workload, id: id}
-			at := e.placeOf(w, v.group)
-			v.node(&at).knows(id, f)
-		}
-	}
-	if v.group != groupService {
-		return
-	}
-	for host, f := range e.facts.Services {
-		if !f.External {
-			s := f.Service
-			s.Host = host
-			at := e.placeService(s, v.group)
-			v.node(&at)
+			if n := v.placed(e.placeOf(&workload{Workload: f.Workload, id: id}, v.group)); n != nil {
+				n.knows(id, f)
+			}
 		}
 	}
 }
 
-func (v *viewing) node(at *place) *gatheredNode {
-	n := v.nodes[at.id]
-	if n == nil {
-		n = &gatheredNode{place: *at}
-		v.nodes[at.id] = n
+// join adds a pair to the edge between two nodes.
+func (v *viewing) join(source, target *gatheredNode, p *pair) *gathered {
+	of := edgeOf{source, target, p.protocol}
+	g := v.edges[of]
+	if g == nil {
+		g = &v.gathers.take(1)[0]
+		g.id = source.id + ">" + target.id + ":" + string(p.protocol)
+		g.source, g.target, g.protocol = source, target, p.protocol
+		v.edges[of] = g
+		v.all = append(v.all, g)
+		source.allOut = append(source.allOut, g)
+		target.allIn = append(target.allIn, g)
 	}
-	return n
+	g.pairs = append(g.pairs, p)
+	g.mirrored = g.mirrored || v.engine.mirrored(p)
+	return g
+}
+
+// placed gives the node of a place in this view, nil when it is out of focus.
+func (v *viewing) placed(at place) *gatheredNode {
+	shared := v.engine.shared(at, v.group)
+	if !v.focus.includes(shared) {
+		return nil
+	}
+	return v.shown(shared)
+}
+
+// quietPlaces are those of what has no traffic: a workload that nobody calls
+// is part of the mesh all the same.
+func (v *viewing) quietPlaces() []*place {
+	e := v.engine
+	if v.quiet != nil {
+		return v.quiet
+	}
+	v.quiet = []*place{}
+	add := func(at place) {
+		if shared := e.shared(at, v.group); v.focus.includes(shared) {
+			v.quiet = append(v.quiet, shared)
+		}
+	}
+	for _, t := range e.targets {
+		if t.of != nil && t.of.id != "" {
+			add(e.placeOf(t.of, v.group))
+		}
+	}
+	for id, f := range e.facts.Workloads {
+		if e.edges.workloads[id] == nil {
+			add(e.placeOf(&workload{Workload: f.Workload, id: id}, v.group))
+		}
+	}
+	if v.group == groupService {
+		for host, f := range e.facts.Services {
+			if !f.External {
+				s := f.Service
+				s.Host = host
+				add(e.placeService(s, v.group))
+			}
+		}
+	}
+	return v.quiet
 }
 
 // has notes that a workload is part of the node.
-func (n *gatheredNode) has(e *Engine, w *workload) {
-	if w.id == "" || slices.Contains(n.workloads, w) {
+func (v *viewing) has(n *gatheredNode, w *workload) {
+	if w.id == "" || w.partTurn == v.turn && w.part == n {
 		return
 	}
+	// Only by service, a workload is part of several nodes.
+	if v.group == groupService && slices.Contains(n.workloads, w) {
+		return
+	}
+	w.part, w.partTurn = n, v.turn
 	n.workloads = append(n.workloads, w)
-	if f, ok := e.facts.Workloads[w.id]; ok {
+	if f, ok := v.engine.facts.Workloads[w.id]; ok {
 		n.knows(w.id, f)
 	}
 }
 
 func (n *gatheredNode) knows(id string, f WorkloadFacts) {
-	if n.known[id] {
-		return
-	}
-	if n.known == nil {
-		n.known = make(map[string]bool)
-	}
-	n.known[id] = true
-	n.facts = append(n.facts, f)
+	n.facts = append(n.facts, knownFacts{id, f})
 }
 
 // compose puts the view together from what was gathered.
 func (v *viewing) compose(out *View, namespaces []string) {
-	shown := func(n *gatheredNode) bool {
+	asked := func(n *gatheredNode) bool {
 		return len(namespaces) == 0 || slices.Contains(namespaces, n.namespace)
 	}
-	visible := make(map[*gatheredNode]bool, len(v.nodes))
-	for _, n := range v.nodes {
-		if shown(n) {
-			visible[n] = true
-		}
-	}
 	var all tally
-	drawn := make([]*gathered, 0, len(v.order))
-	out.Edges = slices.Grow(out.Edges, len(v.order))
-	for _, g := range v.order {
-		if !shown(g.source) && !shown(g.target) {
+	drawn := make([]*gathered, 0, len(v.byID))
+	out.Edges = slices.Grow(out.Edges, len(v.byID))
+	for _, g := range v.byID {
+		if g.dropped || !asked(g.source) && !asked(g.target) {
 			continue
 		}
-		visible[g.source], visible[g.target] = true, true
-		all.add(g.lead.tally)
-		drawn = append(drawn, g)
-		out.Edges = append(out.Edges, v.edge(g))
+		g.source.seen, g.target.seen = v.turn, v.turn
+		if !g.second { // counted on the way to its service
+			all.add(g.lead.tally)
+			drawn = append(drawn, g)
+		}
+		if !g.shown {
+			g.edge, g.shown = v.edge(g), true
+		}
+		out.Edges = append(out.Edges, g.edge)
 	}
-	slices.SortFunc(out.Edges, func(a, b Edge) int { return strings.Compare(a.ID, b.ID) })
-	out.Nodes = slices.Grow(out.Nodes, len(visible))
-	for n := range visible {
-		out.Nodes = append(out.Nodes, v.composeNode(n))
+	out.Nodes = slices.Grow(out.Nodes, len(v.sorted))
+	for _, n := range v.sorted {
+		if n.gone || n.seen != v.turn && !asked(n) {
+			continue
+		}
+		if n.holds(v) {
+			out.Nodes = append(out.Nodes, n.last.node)
+		} else {
+			out.Nodes = append(out.Nodes, v.composeNode(n))
+			n.keep(v, &out.Nodes[len(out.Nodes)-1])
+		}
+		if v.folded && n.many() {
+			out.Folded.add(n.behind)
+			if n.kind == KindNamespace {
+				out.Folded.Namespaces++
+			}
+		}
 	}
-	slices.SortFunc(out.Nodes, func(a, b Node) int { return strings.Compare(a.ID, b.ID) })
 	out.Totals = Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: v.quantilesOfAll(drawn).p95}
 }
 
 // composeNode makes a node of the view.
 func (v *viewing) composeNode(n *gatheredNode) Node {
-	// Places were met in any order; what depends on the order is sorted.
-	slices.SortFunc(n.workloads, func(a, b *workload) int { return strings.Compare(a.id, b.id) })
-	slices.SortFunc(n.facts, func(a, b WorkloadFacts) int { return strings.Compare(a.Workload.ID(), b.Workload.ID()) })
 	out := Node{
 		ID: n.id, Kind: n.kind, Cluster: n.cluster, Namespace: n.namespace, Name: n.name, App: n.app, Version: n.version,
 		In: v.traffic(n.in), Out: v.traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
+		written: &written{},
 	}
 	if n.kind != KindUnknown && n.kind != KindExternal {
 		out.Meshed = slices.ContainsFunc(n.workloads, func(w *workload) bool { return w.reports }) ||
-			slices.ContainsFunc(n.facts, func(f WorkloadFacts) bool { return f.Meshed })
+			slices.ContainsFunc(n.facts, func(f knownFacts) bool { return f.Meshed })
+	}
+	if n.many() {
+		behind := n.behind
+		out.Folded = &behind
+	}
+	for _, f := range n.facts {
+		if f.Gateway {
+			out.Gateway = true
+		}
 	}
 	side := n.in
 	if len(side) == 0 {
@@ -275,7 +354,7 @@ func (v *viewing) traffic(edges []*gathered) Traffic {
 // server/skew's; the two packages do not know each other.
 var configSeverity = []string{"synced", "in-flight", "slow", "never-connected", "disconnected", "unsupported", "stale", "drifted", "rejected"}
 
-func worstConfig(facts []WorkloadFacts) *ConfigState {
+func worstConfig(facts []knownFacts) *ConfigState {
 	var worst *ConfigState
 	for _, f := range facts {
 		c := f.Config

@@ -29,7 +29,9 @@ type pair struct {
 	service        mesh.Service
 	protocol       mesh.Protocol
 	client, server []*series
-	first, last    int64 // seconds of its first and newest count
+	waypoint       []*series // that server makes needless
+	first, last    int64     // seconds of its first and newest count
+	version        uint64    // grows with what is counted
 	provisional    provisional
 
 	ends [groupCount]ends // cached, see endsOf
@@ -51,6 +53,13 @@ type workload struct {
 	reports bool   // a reporter stands beside it
 	targets []*target
 	hosts   map[string]mesh.Service // under which it was called
+
+	// In the view of turn, see fold.go.
+	turn               uint64
+	requests, failures float64
+	// The node that it was last found to be part of, in the view of its turn.
+	part     *gatheredNode
+	partTurn uint64
 }
 
 // edges knows all series and pairs.
@@ -119,7 +128,16 @@ func (e *edges) join(p *pair, s *series) {
 	if s.key.Reporter == mesh.FromSource {
 		side, reporter = &p.client, p.source
 	}
+	switch {
+	case s.key.Reporter == mesh.FromWaypoint && p.hasDestination():
+		side = &p.waypoint // the same requests, a hop earlier
+	case s.key.Reporter == mesh.FromDestination && !p.hasDestination():
+		p.waypoint, p.server = append(p.waypoint, p.server...), nil
+	}
 	*side = append(*side, s)
+	if s.key.Reporter == mesh.FromWaypoint {
+		reporter = &workload{}
+	}
 	reporter.reports = reporter.id != ""
 	if p.service.Name == "" {
 		p.service.Name = s.key.Service.Name
@@ -134,6 +152,10 @@ func (e *edges) join(p *pair, s *series) {
 		p.target.hosts[p.service.Host] = p.service
 	}
 	e.changed++
+}
+
+func (p *pair) hasDestination() bool {
+	return len(p.server) > 0 && p.server[0].key.Reporter != mesh.FromWaypoint
 }
 
 // workload gives the record of a workload, improved by what w says.
@@ -171,7 +193,7 @@ func (e *edges) forget(before int64) {
 			continue
 		}
 		delete(e.pairs, pairKey{p.source.id, p.target.id, p.service.Host, p.protocol})
-		for _, s := range slices.Concat(p.client, p.server) {
+		for _, s := range slices.Concat(p.client, p.server, p.waypoint) {
 			delete(e.bySeries, s.key)
 			e.numbers[s.id] = nil
 			e.free = append(e.free, s.id)

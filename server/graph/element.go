@@ -11,20 +11,23 @@ import (
 // edge makes an edge of the view.
 func (v *viewing) edge(g *gathered) Edge {
 	f := g.lead
+	quantiles := f.quantiles
+	if len(f.latency) == 0 && g.server != nil { // copies: nobody times them at the client's side
+		quantiles = g.server.quantiles
+	}
 	out := Edge{
 		ID: g.id, Source: g.source.id, Target: g.target.id, Protocol: g.protocol,
 		RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()),
-		P50MS: f.quantiles.p50, P95MS: f.quantiles.p95, P99MS: f.quantiles.p99,
+		P50MS: quantiles.p50, P95MS: quantiles.p95, P99MS: quantiles.p99,
 		Codes: v.none, Flags: v.none,
 		Mirrored:      g.mirrored,
 		SentBytesPerS: round(f.plain[sumSent]), ReceivedBytesPerS: round(f.plain[sumReceived]),
 		ActiveConnections: f.active,
 		RPSSeries:         g.rps, ErrorSeries: g.failed,
 		ClientSide: g.client.side(), ServerSide: g.server.side(),
-		Weight: v.splits.weight(g),
+		Weight:  v.splits.weight(g),
+		written: &written{},
 	}
-	roundAll(g.rps)
-	roundAll(g.failed)
 	if g.service.Host != "" {
 		service := v.service(g.service)
 		out.Service = &service

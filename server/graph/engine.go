@@ -2,6 +2,7 @@ package graph
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -18,10 +19,11 @@ type Options struct {
 	MaxBuckets  int           // distinct histogram bounds over all edges; 4,096
 	StaleAfter  int           // scrape intervals of silence; 3
 	History     time.Duration // how long the ten-second slots reach back; 1 h
+	MaxKept     int           // nodes and edges of views that are kept up to date; 100,000
 }
 
 func (o Options) withDefaults() Options {
-	for v, d := range map[*int]int{&o.MaxEdges: 50_000, &o.MaxOutcomes: 8192, &o.MaxBuckets: 4096, &o.StaleAfter: 3} {
+	for v, d := range map[*int]int{&o.MaxEdges: 50_000, &o.MaxOutcomes: 8192, &o.MaxBuckets: 4096, &o.StaleAfter: 3, &o.MaxKept: 100_000} {
 		if *v <= 0 {
 			*v = d
 		}
@@ -43,7 +45,13 @@ type Engine struct {
 	edges     *edges
 	targets   map[string]*target
 	facts     Facts
-	factsSeq  uint64
+	placing   uint64          // grows when facts changed that say where things belong
+	ruled     uint64          // grows when facts changed that edges are judged by
+	shaped    uint64          // grows when something else changed that plans are made from
+	outlying  map[string]bool // hosts of outliers
+	plans     map[planKey]*plan
+	places    places
+	turns     uint64 // views so far
 	stats     Stats
 	scratch   scratch
 	forgotten int64 // second of the last clean-up
@@ -53,7 +61,7 @@ type Engine struct {
 
 // New makes an empty engine.
 func New(opt Options) *Engine {
-	e := &Engine{opt: opt.withDefaults(), targets: make(map[string]*target)}
+	e := &Engine{opt: opt.withDefaults(), targets: make(map[string]*target), plans: make(map[planKey]*plan)}
 	e.outcomes = newOutcomes(e.opt.MaxOutcomes)
 	e.buckets = newBuckets(e.opt.MaxBuckets)
 	e.edges = newEdges(e.opt.MaxEdges)
@@ -84,12 +92,40 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
+// Since tells from when on the engine has data; zero when it has none.
+func (e *Engine) Since() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.ring.started {
+		return time.Time{}
+	}
+	oldest := e.ring.head
+	for _, p := range e.edges.ordered {
+		oldest = min(oldest, p.first)
+	}
+	return time.Unix(max(oldest, e.ring.head-e.ring.history), 0)
+}
+
 // SetFacts replaces what is known from other parts.
 func (e *Engine) SetFacts(f Facts) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if !maps.EqualFunc(e.facts.Services, f.Services, ServiceFacts.equal) {
+		e.placing++
+		e.ruled++
+	}
+	if !e.facts.rulesEqual(&f) {
+		e.shaped++
+		e.ruled++
+	}
+	if !maps.EqualFunc(e.facts.Workloads, f.Workloads, WorkloadFacts.equal) {
+		e.shaped++
+	}
+	e.outlying = make(map[string]bool, len(f.Outliers))
+	for _, o := range f.Outliers {
+		e.outlying[o.Host] = true
+	}
 	e.facts = f
-	e.factsSeq++
 	e.seq++
 }
 
@@ -109,6 +145,7 @@ func (e *Engine) ForgetTarget(address string) bool {
 
 func (e *Engine) drop(t *target) {
 	t.gone = true
+	e.shaped++
 	delete(e.targets, t.address)
 	if t.of != nil {
 		t.of.targets = slices.DeleteFunc(t.of.targets, func(o *target) bool { return o == t })
@@ -254,7 +291,11 @@ func (e *Engine) addDelta(t *target, d *mesh.EdgeDelta, covers span) {
 		return
 	}
 	s.from(t, d.ActiveConnections)
-	requests, ok := e.collect(d)
+	s.pair.version++
+	if s.pair.last < second-e.ring.history { // it may be missing in plans
+		e.shaped++
+	}
+	requests, ok := e.collect(d, s.counted(d, e))
 	if !ok {
 		e.stats.Invalid++
 		return
@@ -297,9 +338,23 @@ func (e *Engine) countOnce(s *series, counts []entry64) {
 	}
 }
 
-// collect turns a delta into ring entries, requests first. It reports false
-// when a number is none.
-func (e *Engine) collect(d *mesh.EdgeDelta) (requests int, ok bool) {
+// counted gives the requests of a delta by outcome. Copies are no requests in
+// Istio's metrics of the client's side, so where there are some, the answers
+// say how many were sent.
+func (s *series) counted(d *mesh.EdgeDelta, e *Engine) map[mesh.Outcome]float64 {
+	if s.key.Reporter != mesh.FromSource || len(d.Responses) == 0 || !e.mirrored(s.pair) {
+		return d.Requests
+	}
+	requests := make(map[mesh.Outcome]float64, len(d.Responses))
+	for o, n := range d.Responses {
+		requests[mesh.Outcome{Code: o.Code, GRPC: o.GRPC, Flags: o.Flags}] += n
+	}
+	return requests
+}
+
+// collect turns a delta and its requests into ring entries, requests first. It
+// reports false when a number is none.
+func (e *Engine) collect(d *mesh.EdgeDelta, by map[mesh.Outcome]float64) (requests int, ok bool) {
 	e.counts = e.counts[:0]
 	ok = true
 	put := func(key uint32, n float64) {
@@ -321,7 +376,7 @@ func (e *Engine) collect(d *mesh.EdgeDelta) (requests int, ok bool) {
 		}
 	}
 	k := &e.ring.keys
-	outcomes(0, d.Requests)
+	outcomes(0, by)
 	requests = len(e.counts)
 	for i := range e.counts {
 		e.counts[i].failed = e.outcomes.list[e.counts[i].key].failed

@@ -147,7 +147,7 @@ func (f *fleet) scrapeAll(side mesh.Reporter, from, to float64) {
 		}
 		id := reporter.ID()
 		if batches[id] == nil {
-			batches[id] = &mesh.EdgeBatch{Target: id, Workload: reporter, At: after(to), Up: true, Interval: after(to).Sub(after(from))}
+			batches[id] = &mesh.EdgeBatch{Target: id + "/" + string(side), Workload: reporter, At: after(to), Up: true, Interval: after(to).Sub(after(from))}
 		}
 		src := key
 		src.Reporter, src.Security = mesh.FromSource, "unknown"
@@ -352,7 +352,7 @@ func TestViewsHaveNoNullLists(t *testing.T) {
 	e.Add(mesh.EdgeBatch{Target: "t", At: day, Up: true, Workload: workloadOf("a/b")})
 	for _, v := range []any{
 		e.View(Query{}, day), New(Options{}).View(Query{}, day), e.Timeline(time.Minute, day, nil),
-		Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}), Findings(View{}),
+		Namespaces(View{}), Services(View{}), ErrorEdges(View{}, 5), CoverageOf(View{}, nil, ""), Findings(View{}),
 	} {
 		body, err := json.Marshal(v)
 		if err != nil {

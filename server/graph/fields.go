@@ -49,6 +49,14 @@ const (
 	findHealth
 	findHealthy
 	findIdle
+	findHTTP
+	findGRPC
+	findTCP
+	findTCPIn
+	findTCPOut
+	findEjected
+	findGateway
+	findFolded
 )
 
 var findFields = []expr.Field{
@@ -66,7 +74,7 @@ var findFields = []expr.Field{
 	findRPS:         {Name: "rps", Aliases: []string{"traffic", "rate"}, Kind: expr.Number, Help: "requests a second; node: in, or out when nothing comes in"},
 	findRPSIn:       {Name: "rps_in", Aliases: []string{"httpin", "grpcin"}, Kind: expr.Number, Help: "node: requests a second that come in"},
 	findRPSOut:      {Name: "rps_out", Aliases: []string{"httpout", "grpcout"}, Kind: expr.Number, Help: "node: requests a second that go out"},
-	findErrors:      {Name: "errors", Aliases: []string{"error", "httperr", "grpcerr"}, Kind: expr.Number, Unit: expr.Ratio, Help: "share of failed requests"},
+	findErrors:      {Name: "errors", Aliases: []string{"error", "%error", "httperr", "%httperr", "grpcerr", "%grpcerr"}, Kind: expr.Number, Unit: expr.Ratio, Help: "share of failed requests"},
 	findP50:         {Name: "p50", Kind: expr.Number, Unit: expr.Millis, Help: "median latency"},
 	findP95:         {Name: "p95", Aliases: []string{"rt", "responsetime", "latency"}, Kind: expr.Number, Unit: expr.Millis, Help: "95th percentile of latency"},
 	findP99:         {Name: "p99", Kind: expr.Number, Unit: expr.Millis, Help: "99th percentile of latency"},
@@ -81,15 +89,23 @@ var findFields = []expr.Field{
 	findMTLS:        {Name: "mtls", Kind: expr.Number, Unit: expr.Ratio, Help: "edge: share of traffic under mutual TLS"},
 	findBytes:       {Name: "bytes", Aliases: []string{"throughput"}, Kind: expr.Number, Unit: expr.Bytes, Help: "bytes a second, both directions"},
 	findConnections: {Name: "connections", Kind: expr.Number, Help: "open TCP connections"},
-	findWeight:      {Name: "weight", Kind: expr.Number, Unit: expr.Ratio, Help: "edge: configured share of its split"},
+	findWeight:      {Name: "weight", Aliases: []string{"trafficshifting", "ts"}, Kind: expr.Number, Unit: expr.Ratio, Help: "edge: configured share of its split"},
 	findConfig:      {Name: "config", Help: "node: configuration state: synced, stale, rejected …"},
 	findRevision:    {Name: "revision", Aliases: []string{"rev"}, Kind: expr.Number, Help: "node: configuration revision that it runs"},
 	findBehind:      {Name: "behind", Kind: expr.Number, Help: "node: revisions that it lacks"},
-	findMeshed:      {Name: "meshed", Aliases: []string{"sidecar"}, Kind: expr.Bool, Help: "node: has a sidecar"},
-	findMirrored:    {Name: "mirrored", Kind: expr.Bool, Help: "edge: copies of requests"},
+	findMeshed:      {Name: "meshed", Aliases: []string{"sidecar", "sc"}, Kind: expr.Bool, Help: "node: has a sidecar"},
+	findMirrored:    {Name: "mirrored", Aliases: []string{"mirroring"}, Kind: expr.Bool, Help: "edge: copies of requests"},
 	findHealth:      {Name: "health", Help: "ok, warn, fail, idle or unknown; or the code of a reason: 5xx, config …"},
 	findHealthy:     {Name: "healthy", Kind: expr.Bool, Help: "neither warn, fail nor unknown"},
 	findIdle:        {Name: "idle", Kind: expr.Bool, Help: "no traffic in the window"},
+	findHTTP:        {Name: "http", Kind: expr.Number, Help: "edge: HTTP requests a second"},
+	findGRPC:        {Name: "grpc", Kind: expr.Number, Help: "edge: gRPC requests a second"},
+	findTCP:         {Name: "tcp", Kind: expr.Number, Unit: expr.Bytes, Help: "edge: bytes a second of plain TCP"},
+	findTCPIn:       {Name: "tcp_in", Aliases: []string{"tcpin"}, Kind: expr.Number, Unit: expr.Bytes, Help: "node: bytes a second that callers send and get, requests' included"},
+	findTCPOut:      {Name: "tcp_out", Aliases: []string{"tcpout"}, Kind: expr.Number, Unit: expr.Bytes, Help: "node: bytes a second that it sends and gets when it calls"},
+	findEjected:     {Name: "ejected", Aliases: []string{"circuitbreaker", "cb"}, Kind: expr.Bool, Help: "endpoints are ejected by outlier detection, or a limit of a pool is reached"},
+	findGateway:     {Name: "gateway", Kind: expr.Bool, Help: "node: a gateway"},
+	findFolded:      {Name: "folded", Kind: expr.Number, Help: "node: workloads that it stands for"},
 }
 
 // Schema declares the operands of find expressions over a graph.
@@ -102,6 +118,44 @@ func Schema() *expr.Schema {
 
 // ParseFind compiles a find expression. The error is an *expr.SyntaxError.
 func ParseFind(src string) (*expr.Expr, error) { return expr.Parse(src, Schema()) }
+
+// sift removes what hide matches and what filter does not, and the edges of
+// nodes that went.
+func sift(v *View, hide, filter *expr.Expr) {
+	nodes := make(map[string]*Node, len(v.Nodes))
+	for i := range v.Nodes {
+		nodes[v.Nodes[i].ID] = &v.Nodes[i]
+	}
+	gone := func(e *expr.Expr, n *Node) bool {
+		return e != nil && e.Match(func(f int) expr.Value { return nodeField(n, f) })
+	}
+	hidden := make(map[string]bool)
+	keep := make(map[string]bool) // by filter
+	for id, n := range nodes {
+		hidden[id] = gone(hide, n)
+		keep[id] = filter == nil || gone(filter, n)
+	}
+	edges := v.Edges[:0:0]
+	for i := range v.Edges {
+		e := &v.Edges[i]
+		source, target := nodes[e.Source], nodes[e.Target]
+		matches := func(x *expr.Expr) bool {
+			return x != nil && x.Match(func(f int) expr.Value { return edgeField(e, source, target, f) })
+		}
+		if hidden[e.Source] || hidden[e.Target] || matches(hide) || filter != nil && !matches(filter) {
+			continue
+		}
+		keep[e.Source], keep[e.Target] = true, true
+		edges = append(edges, *e)
+	}
+	v.Hidden = &Matched{Nodes: len(v.Nodes), Edges: len(v.Edges) - len(edges)}
+	v.Edges = slices.Clip(edges)
+	v.Nodes = slices.DeleteFunc(v.Nodes, func(n Node) bool { return hidden[n.ID] || !keep[n.ID] })
+	v.Hidden.Nodes -= len(v.Nodes)
+	if v.Edges == nil {
+		v.Edges = []Edge{}
+	}
+}
 
 // mark sets Match on what an expression matches, and counts it.
 func mark(v *View, find *expr.Expr) *Matched {
@@ -162,6 +216,17 @@ func nodeField(n *Node, f int) expr.Value {
 		return expr.Value{Num: n.In.ActiveConnections + n.Out.ActiveConnections}
 	case findMeshed:
 		return expr.Value{Bool: n.Meshed}
+	case findGateway:
+		return expr.Value{Bool: n.Gateway}
+	case findTCPIn:
+		return expr.Value{Num: n.In.SentBytesPerS + n.In.ReceivedBytesPerS}
+	case findTCPOut:
+		return expr.Value{Num: n.Out.SentBytesPerS + n.Out.ReceivedBytesPerS}
+	case findFolded:
+		if n.Folded != nil {
+			return expr.Value{Num: float64(n.Folded.Workloads)}
+		}
+		return expr.Value{}
 	case findConfig, findRevision, findBehind:
 		return configField(n.Config, f)
 	}
@@ -201,6 +266,8 @@ func commonField(rps, errors float64, latency [3]*float64, h *Health, f int) exp
 		return expr.Value{Bool: h.State == OK || h.State == Idle}
 	case findIdle:
 		return expr.Value{Bool: h.State == Idle}
+	case findEjected:
+		return expr.Value{Bool: slices.ContainsFunc(h.Reasons, func(r Reason) bool { return r.Code == reasonEjected || r.Code == reasonLimit })}
 	}
 	return expr.Value{}
 }
@@ -236,7 +303,7 @@ func edgeField(e *Edge, source, target *Node, f int) expr.Value {
 		return expr.Value{Bool: e.Mirrored}
 	case findCode, findStatus, findFlags, findAnsweredBy, findDetails, findObject:
 		return answerField(e, f)
-	case findAttempts, findChurn, findMTLS, findBytes, findConnections, findWeight:
+	case findAttempts, findChurn, findMTLS, findBytes, findConnections, findWeight, findHTTP, findGRPC, findTCP:
 		return expr.Value{Num: edgeNumber(e, f)}
 	}
 	return commonField(e.RPS, e.ErrorRatio, [3]*float64{e.P50MS, e.P95MS, e.P99MS}, &e.Health, f)
@@ -254,6 +321,14 @@ func edgeNumber(e *Edge, f int) float64 {
 		return e.SentBytesPerS + e.ReceivedBytesPerS
 	case findConnections:
 		return e.ActiveConnections
+	case findHTTP, findGRPC:
+		if e.Protocol == map[int]mesh.Protocol{findHTTP: mesh.HTTP, findGRPC: mesh.GRPC}[f] {
+			return e.RPS
+		}
+	case findTCP:
+		if e.Protocol == mesh.TCP {
+			return e.SentBytesPerS + e.ReceivedBytesPerS
+		}
 	case findWeight:
 		if e.Weight != nil {
 			return e.Weight.Configured

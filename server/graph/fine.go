@@ -5,137 +5,86 @@ import (
 	"slices"
 )
 
-// chunk is what one batch added to one series in one second. Its first
-// requests entries count requests by outcome.
-type chunk struct {
-	second   int64
-	off      uint32
-	n        uint16
-	requests uint16
+// record is what one batch added to one series: counts over the time that they
+// were made in. Its first requests entries count requests by outcome.
+type record struct {
+	span
+	off             uint32
+	n               uint16
+	requests        uint16
+	total, failures float32 // requests, and those of them that failed
 }
 
-// fine is one series' last seconds. Chunks lie as they came; a batch that
-// covers many seconds puts one into each.
+// fine is one series' last minute and a half: records as they came.
 type fine struct {
-	chunks  []chunk
+	records []record
 	entries []entry
-	totals  *[fineSlots]total // by second modulo fineSlots
 	tens    *[fineSlots / coarseSeconds]ten
 }
 
 // ten is the sum of ten seconds that a view asked for and that no longer
-// change: most of a window is read from these.
+// change: most of a window is read from these where scrapes are frequent.
 type ten struct {
 	start    int64 // 0 for none
-	entries  []entry
+	sums     []sum
 	requests float64
 }
 
-// total is what sparklines show of a second.
-type total struct{ requests, failed float32 }
+type sum struct {
+	key uint32
+	n   float64
+}
+
+// frequent is how many records make a series worth summing up by tens.
+const frequent = 24
 
 // entry64 is a count on its way into the ring.
 type entry64 struct {
 	key    uint32
 	failed bool // of a request
 	n      float64
-	given  float64 // so much of it is in the ring already
 }
 
-// add puts that part of the counts in which makes share of them given. Parts
-// are cut so that a float32 holds them exactly: what is read out later adds up
-// to what came in.
-func (f *fine) add(second int64, counts []entry64, requests int, share float64) {
-	// A scrape ends within a second and the next one begins there: most of what
-	// is put into a second is of a kind that its last chunk holds already.
-	held, end := len(f.entries), len(f.entries)
-	if last := len(f.chunks) - 1; last >= 0 && f.chunks[last].second == second {
-		held = int(f.chunks[last].off)
-	}
-	c := chunk{second: second, off: uint32(len(f.entries))}
-	var t total
-	for i := range counts {
-		part := cut(counts[i].n, share) - counts[i].given
-		if part == 0 {
-			continue
-		}
-		counts[i].given += part
-		n := float32(part)
+// add takes the counts of one batch.
+func (f *fine) add(at span, counts []entry64, requests int) {
+	rec := record{span: at, off: uint32(len(f.entries)), n: uint16(len(counts)), requests: uint16(requests)}
+	for i, c := range counts {
+		f.entries = append(f.entries, entry{c.key, float32(c.n)})
 		if i < requests {
-			t.requests += n
-			if counts[i].failed {
-				t.failed += n
+			rec.total += float32(c.n)
+			if c.failed {
+				rec.failures += float32(c.n)
 			}
 		}
-		for held < end && f.entries[held].key < counts[i].key { // both are sorted
-			held++
-		}
-		if held < end && f.entries[held].key == counts[i].key {
-			f.entries[held].n += n
-			continue
-		}
-		f.entries = append(f.entries, entry{counts[i].key, n})
-		c.n++
-		if i < requests {
-			c.requests++
-		}
 	}
-	if f.tens != nil {
-		f.ten(second).start = 0
-	}
-	if c.n > 0 {
-		f.chunks = append(f.chunks, c)
-	}
-	if t.requests == 0 {
+	f.records = append(f.records, rec)
+	if f.tens == nil {
 		return
 	}
-	if f.totals == nil {
-		f.totals = new([fineSlots]total)
-	}
-	slot := &f.totals[second%fineSlots]
-	slot.requests += t.requests
-	slot.failed += t.failed
-}
-
-// cut gives share of n, rounded to a fraction that adds without error.
-func cut(n, share float64) float64 {
-	switch {
-	case share >= 1:
-		return n
-	case n < 1<<14:
-		return math.Floor(n*share*1024) / 1024
-	case n < 1<<20:
-		return math.Floor(n*share*16) / 16
-	default:
-		return math.Floor(n * share)
-	}
-}
-
-// forget drops the seconds [from, to), which are the oldest.
-func (f *fine) forget(from, to int64) {
-	if f.totals != nil {
-		for s := from; s < to; s++ {
-			f.totals[s%fineSlots] = total{}
+	for start := floor10(int64(math.Floor(at.from))); float64(start) < at.to; start += coarseSeconds {
+		if t := f.ten(start); t.start == start {
+			t.start = 0
 		}
 	}
-	if f.tens != nil {
-		*f.ten(from) = ten{}
-	}
-	chunks, entries := f.chunks[:0], f.entries[:0]
-	for _, c := range f.chunks {
-		if c.second < to {
+}
+
+// forget drops what ended by a second.
+func (f *fine) forget(before int64) {
+	records, entries := f.records[:0], f.entries[:0]
+	for _, rec := range f.records {
+		if rec.to <= float64(before) {
 			continue
 		}
-		moved := f.entries[c.off : c.off+uint32(c.n)]
-		c.off = uint32(len(entries))
+		moved := f.entries[rec.off : rec.off+uint32(rec.n)]
+		rec.off = uint32(len(entries))
 		entries = append(entries, moved...) // never past what it reads
-		chunks = append(chunks, c)
+		records = append(records, rec)
 	}
-	if len(chunks) == 0 { // an idle edge holds nothing
+	if len(records) == 0 { // an idle edge holds nothing
 		*f = fine{}
 		return
 	}
-	f.chunks, f.entries = trim(chunks), trim(entries)
+	f.records, f.entries = trim(records), trim(entries)
 }
 
 // trim gives memory back when a burst has passed.
@@ -144,6 +93,19 @@ func trim[T any](s []T) []T {
 		return slices.Clone(s)
 	}
 	return s
+}
+
+// within gives the part of a record that lies in the seconds [from, to): what
+// was counted is taken to have come evenly.
+func (s span) within(from, to int64) float64 {
+	a, b := max(s.from, float64(from)), min(s.to, float64(to))
+	switch {
+	case b <= a:
+		return 0
+	case a == s.from && b == s.to:
+		return 1
+	}
+	return (b - a) / (s.to - s.from)
 }
 
 // add sums up what a series counted in the seconds [from, to), scaled, and
@@ -160,19 +122,27 @@ func (r *ring) add(into *sums, series uint32, from, to int64, scale float64) (re
 		return requests
 	}
 	f := &r.fine[series]
-	// What is settled is read by tens, the rest by seconds.
-	first := floor10(from + coarseSeconds - 1)
-	settled := min(floor10(to), floor10(r.head-unsettled))
-	for start := first; start < settled; start += coarseSeconds {
-		t := r.settle(f, start)
-		into.addAll(t.entries, 0, scale)
-		requests += t.requests * scale
+	// What is settled is read by tens, the rest by records.
+	first, settled := to, to
+	if len(f.records) >= frequent {
+		first = min(floor10(from+coarseSeconds-1), to)
+		settled = max(first, min(floor10(to), floor10(r.head-unsettled)))
+		for start := first; start < settled; start += coarseSeconds {
+			t := r.settle(f, start)
+			for _, s := range t.sums {
+				into.add(s.key, s.n*scale)
+			}
+			requests += t.requests * scale
+		}
 	}
-	settled = max(settled, first)
-	for i := range f.chunks {
-		c := &f.chunks[i]
-		if c.second >= from && c.second < to && (c.second < first || c.second >= settled) {
-			requests += into.addAll(f.entries[c.off:c.off+uint32(c.n)], int(c.requests), scale)
+	for i := range f.records {
+		rec := &f.records[i]
+		part := rec.within(from, first)
+		if settled < to {
+			part += rec.within(settled, to)
+		}
+		if part > 0 {
+			requests += into.addAll(f.entries[rec.off:rec.off+uint32(rec.n)], int(rec.requests), scale*part)
 		}
 	}
 	return requests
@@ -185,23 +155,21 @@ const unsettled = 3
 // settle gives the sum of ten whole seconds, from the last time if it holds.
 func (r *ring) settle(f *fine, start int64) *ten {
 	if f.tens == nil {
-		if len(f.chunks) == 0 {
-			return &ten{}
-		}
 		f.tens = new([fineSlots / coarseSeconds]ten)
 	}
 	t := f.ten(start)
 	if t.start == start {
 		return t
 	}
-	t.start, t.requests, t.entries = start, 0, t.entries[:0]
-	for i := range f.chunks {
-		if c := &f.chunks[i]; c.second >= start && c.second < start+coarseSeconds {
-			t.requests += r.tens.addAll(f.entries[c.off:c.off+uint32(c.n)], int(c.requests), 1)
+	t.start, t.requests, t.sums = start, 0, t.sums[:0]
+	for i := range f.records {
+		rec := &f.records[i]
+		if part := rec.within(start, start+coarseSeconds); part > 0 {
+			t.requests += r.tens.addAll(f.entries[rec.off:rec.off+uint32(rec.n)], int(rec.requests), part)
 		}
 	}
 	for _, key := range r.tens.touched {
-		t.entries = append(t.entries, entry{key, float32(r.tens.v[key])})
+		t.sums = append(t.sums, sum{key, r.tens.v[key]})
 	}
 	r.tens.reset()
 	return t
@@ -211,10 +179,25 @@ func (f *fine) ten(second int64) *ten {
 	return &f.tens[second/coarseSeconds%(fineSlots/coarseSeconds)]
 }
 
-// total gives what a series counted in a fine second.
-func (r *ring) total(series uint32, second int64) total {
-	if int(series) >= len(r.fine) || r.fine[series].totals == nil || second < r.base || second > r.head {
-		return total{}
+// follow adds a series' requests, and those that failed, to slots of a second
+// each, the first of which begins at from.
+func (r *ring) follow(series uint32, from int64, all, failed []float64) {
+	if int(series) >= len(r.fine) {
+		return
 	}
-	return r.fine[series].totals[second%fineSlots]
+	low, high := max(from, r.base), from+int64(len(all))
+	for i := range r.fine[series].records {
+		rec := &r.fine[series].records[i]
+		if rec.total == 0 {
+			continue
+		}
+		a, b := max(low, int64(math.Floor(rec.from))), min(high, int64(math.Ceil(rec.to)))
+		for second := a; second < b; second++ {
+			part := rec.within(second, second+1)
+			all[second-from] += float64(rec.total) * part
+			if rec.failures > 0 {
+				failed[second-from] += float64(rec.failures) * part
+			}
+		}
+	}
 }

@@ -16,7 +16,14 @@ type gathered struct {
 	source, target *gatheredNode
 	protocol       mesh.Protocol
 	pairs          []*pair
+	mirrored       bool
+	second         bool // from a service node to a workload
+	dropped        bool // from this view, see dropAccounted
+	*counted
+}
 
+// counted is what an edge came to. It is replaced, never changed.
+type counted struct {
 	client, server *figures // nil where that side does not report
 	lead           *figures // the one of them that the main figures come from, or a mix
 	service        mesh.Service
@@ -28,8 +35,12 @@ type gathered struct {
 	secured        float64
 	securable      float64
 	rps, failed    []float64
-	mirrored       bool
-	dropped        bool // see dropAccounted
+
+	reads   []reading // of its pairs
+	ruled   uint64    // the facts that it was judged by
+	lasting bool      // see lasts
+	shown   bool      // edge is made
+	edge    Edge
 }
 
 // figures are the sums of one side.
@@ -75,23 +86,34 @@ func (t *tally) errorRatio() float64 {
 	return t.of(classTCP)
 }
 
-// gather adds up an edge's pairs over the window.
+// gather adds up an edge's pairs over the window, of which v.reads has the
+// readings.
 func (v *viewing) gather(g *gathered) {
 	sc := &v.engine.scratch
+	g.counted = &v.counted.take(1)[0]
+	g.rps, g.failed = v.numbers.take(seriesSeconds), v.numbers.take(seriesSeconds)
+	g.reads, g.ruled = v.readings.take(len(v.reads)), v.engine.ruled
+	copy(g.reads, v.reads)
 	mixed, leadClient := false, false
 	var activeClient, activeServer, activeLead float64
 	busiest := -1.0
+	first := true
 	for i, p := range g.pairs {
-		r := v.clock.read(p, v.window, v.engine.ring.base)
+		r := g.reads[i]
 		if g.end == 0 || r.to < g.end {
 			g.end = r.to
 		}
+		g.note(p, r)
 		leads := r.client || !r.server && len(p.client) > 0
-		if i > 0 && leads != leadClient {
+		if g.namesake(p) {
+			v.side(p.server, r, sc.server, g, true)
+			activeServer += v.active(p.server)
+			continue
+		}
+		if !first && leads != leadClient {
 			mixed = true
 		}
-		leadClient = leads
-		g.note(p, r)
+		leadClient, first = leads, false
 		clientRate := v.side(p.client, r, sc.client, g, false)
 		serverRate := v.side(p.server, r, sc.server, g, true)
 		ac, as := v.active(p.client), v.active(p.server)
@@ -104,7 +126,9 @@ func (v *viewing) gather(g *gathered) {
 			activeLead += as
 		}
 		v.follow(p, leads, r.to, g)
-		v.splits.count(p, rate)
+		if !g.second {
+			v.splits.count(p, rate)
+		}
 		if rate > busiest && p.service.Host != "" {
 			busiest, g.service = rate, p.service
 		}
@@ -128,6 +152,21 @@ func (v *viewing) gather(g *gathered) {
 	}
 	sc.client.reset()
 	sc.server.reset()
+	roundAll(g.rps)
+	roundAll(g.failed)
+	g.lasting = v.lasts(g)
+}
+
+// namesake reports whether a pair is the other end of what a caller counts
+// under the name that it called: some proxies do not know on arrival what was
+// called. It is the server's side then, and nothing more.
+func (g *gathered) namesake(p *pair) bool {
+	if p.service.Host != "" || len(p.client) > 0 || len(g.pairs) == 1 {
+		return false
+	}
+	return slices.ContainsFunc(g.pairs, func(o *pair) bool {
+		return len(o.client) > 0 && o.source == p.source && o.target == p.target
+	})
 }
 
 // note remembers which sides report.
@@ -143,8 +182,11 @@ func (g *gathered) note(p *pair, r reading) {
 func (v *viewing) mix(g *gathered) *figures {
 	into := v.engine.scratch.lead
 	defer into.reset()
-	for _, p := range g.pairs {
-		r := v.clock.read(p, v.window, v.engine.ring.base)
+	for i, p := range g.pairs {
+		if g.namesake(p) {
+			continue
+		}
+		r := g.reads[i]
 		side := p.server
 		if r.client || !r.server && len(p.client) > 0 {
 			side = p.client
@@ -203,11 +245,7 @@ func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
 	list := v.engine.outcomes.list
 	from := end - seriesSeconds
 	for _, s := range side {
-		for second := max(from, ring.base); second < end; second++ {
-			t := ring.total(s.id, second)
-			g.rps[second-from] += float64(t.requests)
-			g.failed[second-from] += float64(t.failed)
-		}
+		ring.follow(s.id, from, g.rps, g.failed)
 		if from >= ring.base {
 			continue
 		}
@@ -273,7 +311,7 @@ func (t *tally) count(o *outcome, n float64, protocol mesh.Protocol) {
 	if o.failed {
 		t.failed += n
 	}
-	if protocol == mesh.GRPC {
+	if protocol == mesh.GRPC || o.GRPC != "" {
 		t.grpc += n
 	} else {
 		t.http += n

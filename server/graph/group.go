@@ -7,8 +7,10 @@ import (
 )
 
 // place is what a workload or service is in one grouping: the node of a view
-// that it belongs to.
+// that it belongs to. Places are shared by all pairs that end there.
 type place struct {
+	node      *gatheredNode // in the view of turn
+	turn      uint64
 	id        string
 	kind      Kind
 	cluster   string
@@ -20,8 +22,14 @@ type place struct {
 
 // ends are a pair's two places in one grouping.
 type ends struct {
-	source, target place
+	source, target *place
 	seq            uint64 // of what they were worked out from; 0 never
+}
+
+// places are those of one state of names and facts, by grouping and ID.
+type places struct {
+	seq  uint64
+	byID [groupCount]map[string]*place
 }
 
 // The groupings by number.
@@ -45,12 +53,29 @@ var nowhere = place{id: "unknown", kind: KindUnknown, name: mesh.Unknown}
 
 // endsOf places a pair. The answer holds until facts or names change.
 func (e *Engine) endsOf(p *pair, group int) *ends {
-	seq := 1 + e.factsSeq + e.edges.changed
+	seq := 1 + e.placing + e.edges.changed
 	at := &p.ends[group]
 	if at.seq != seq {
-		*at = ends{e.placeOf(p.source, group), e.placeTarget(p, group), seq}
+		*at = ends{e.shared(e.placeOf(p.source, group), group), e.shared(e.placeTarget(p, group), group), seq}
 	}
 	return at
+}
+
+// shared gives the one place with an ID.
+func (e *Engine) shared(at place, group int) *place {
+	if seq := 1 + e.placing + e.edges.changed; e.places.seq != seq {
+		e.places = places{seq: seq}
+	}
+	byID := e.places.byID[group]
+	if byID == nil {
+		byID = make(map[string]*place)
+		e.places.byID[group] = byID
+	}
+	if known := byID[at.id]; known != nil {
+		return known
+	}
+	byID[at.id] = &at
+	return &at
 }
 
 // placeTarget places what was called. A request that never reached a workload
@@ -121,7 +146,7 @@ func (e *Engine) placeService(s mesh.Service, group int) place {
 		s.Name = s.Host
 	}
 	switch {
-	case known && facts.External:
+	case known && facts.External, s.Name == "PassthroughCluster", s.Name == "BlackHoleCluster":
 		return place{id: "external:" + s.Host, kind: KindExternal, namespace: s.Namespace, name: s.Host}
 	case group == groupNamespace && s.Namespace != "":
 		return placeNamespace(s.Namespace)
@@ -167,13 +192,13 @@ type scratch struct {
 	client, server, lead *sums
 
 	byWorkload map[string]mesh.Service
-	factsSeq   uint64
+	placing    uint64
 	built      bool
 }
 
 func (s *scratch) serviceByWorkload(e *Engine) map[string]mesh.Service {
-	if !s.built || s.factsSeq != e.factsSeq {
-		s.byWorkload, s.factsSeq, s.built = servicesByWorkload(e.facts), e.factsSeq, true
+	if !s.built || s.placing != e.placing {
+		s.byWorkload, s.placing, s.built = servicesByWorkload(e.facts), e.placing, true
 	}
 	return s.byWorkload
 }

@@ -47,7 +47,7 @@ type Health struct {
 
 // Reason says in a plain sentence what is wrong.
 type Reason struct {
-	Code  string    `json:"code"` // 5xx, 4xx, no_response, grpc, tcp, config, no_data
+	Code  string    `json:"code"` // 5xx, 4xx, no_response, grpc, tcp, config, no_data, ejected, limit, latency, burn
 	Text  string    `json:"text"`
 	Since time.Time `json:"since,omitzero"`
 }
@@ -114,7 +114,7 @@ type judged struct {
 }
 
 // judge lists the broken rules, worst first.
-func (t *tally) judge() []judged {
+func (t *tally) judge(rules []rule) []judged {
 	var out []judged
 	for i := range rules {
 		ratio := t.of(rules[i].class)
@@ -141,14 +141,40 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 		return Health{Idle, []Reason{}}
 	}
 	h := Health{OK, []Reason{}}
-	for _, j := range g.lead.tally.judge() {
+	for _, j := range g.lead.tally.judge(v.engine.facts.rulesFor(g.service.Host)) {
 		text := fmt.Sprintf("%s of %s %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if most := mostOf(j.rule.class, list); most != "" {
 			text += ", mostly " + most
 		}
 		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, []*gathered{g}, leading)})
 	}
+	v.judgeOutliers(g, &h)
 	return h
+}
+
+// The codes of reasons that outliers give.
+const (
+	reasonEjected = "ejected"
+	reasonLimit   = "limit"
+)
+
+// judgeOutliers tells of endpoints that the caller's sidecars have taken out,
+// and of limits that they have reached, for what this edge calls.
+func (v *viewing) judgeOutliers(g *gathered, h *Health) {
+	for _, o := range v.engine.facts.Outliers {
+		if !slices.ContainsFunc(g.pairs, func(p *pair) bool { return p.service.Host == o.Host && p.source.id == o.Caller }) {
+			continue
+		}
+		of := o.Host
+		if o.Subset != "" {
+			of += " (" + o.Subset + ")"
+		}
+		if o.Breaker != "" {
+			h.add(Warn, Reason{Code: reasonLimit, Text: fmt.Sprintf("%s is at its limit of %s to %s", o.Node, o.Breaker, of)})
+		} else {
+			h.add(Warn, Reason{Code: reasonEjected, Text: fmt.Sprintf("%s keeps %d endpoints of %s out", o.Node, o.Ejected, of)})
+		}
+	}
 }
 
 func noData(text string) Health {
@@ -241,7 +267,7 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 			h.State = OK
 		}
 	}
-	for _, j := range all.judge() {
+	for _, j := range all.judge(v.engine.facts.rulesFor(oneHost(n.in))) {
 		text := fmt.Sprintf("%s of %s to it %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if worst := worstCaller(n.in, j.rule.class); worst != "" {
 			text += ", mostly from " + worst
@@ -249,15 +275,28 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, n.in, answering)})
 	}
 	for _, f := range n.facts {
-		if r, bad := configReason(f); bad {
+		if r, bad := configReason(f.WorkloadFacts); bad {
 			if len(n.facts) > 1 {
 				r.Text = f.Workload.Name + ": " + r.Text
 			}
 			h.add(Warn, r)
 		}
 	}
+	v.judgeObjective(n, &h)
 	v.judgeSources(n, live, &h)
 	return h
+}
+
+// oneHost gives the host that all edges call, "" when there are several.
+func oneHost(edges []*gathered) string {
+	host := ""
+	for i, g := range edges {
+		if i > 0 && g.service.Host != host {
+			return ""
+		}
+		host = g.service.Host
+	}
+	return host
 }
 
 // own gives an edge as the called workload counted it; what its callers'

@@ -264,7 +264,7 @@ traffic 0-40 web:1 source a/web > a/calm calm.a.svc.cluster.local http 200/-/ups
 	if d := cmp.Diff([]string{"pay fail", "calm unknown"}, services); d != "" {
 		t.Errorf("services (-want +got):\n%s", d)
 	}
-	if c := CoverageOf(v); c.Workloads != 4 || c.Meshed != 2 || !slices.Equal(c.Unmeshed, []string{"b/lone", "b/pay"}) {
+	if c := CoverageOf(v, nil, ""); c.Workloads != 4 || c.Meshed != 2 || !slices.Equal(c.Unmeshed, []string{"b/lone", "b/pay"}) {
 		t.Errorf("coverage %+v", c)
 	}
 	if edges := ErrorEdges(v, 5); len(edges) != 1 || edges[0].Target != "workload:b/pay" {

@@ -29,13 +29,13 @@ func (v *viewing) latencyOf(s *sums, keys []uint32) []bucketCount {
 func (v *viewing) quantilesOf(counts []bucketCount) quantiles {
 	b := v.engine.buckets
 	slices.SortFunc(counts, func(x, y bucketCount) int { return int(b.rank[x.id]) - int(b.rank[y.id]) })
-	h := mesh.Histogram{Buckets: v.sorted[:0]}
+	h := mesh.Histogram{Buckets: v.ordered[:0]}
 	for _, c := range counts {
 		if c.n > 0 {
 			h.Buckets = append(h.Buckets, mesh.Bucket{Lower: b.list[c.id].lower, Upper: b.list[c.id].upper, Count: c.n})
 		}
 	}
-	v.sorted = h.Buckets
+	v.ordered = h.Buckets
 	if len(h.Buckets) == 0 {
 		return quantiles{}
 	}

@@ -55,10 +55,12 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 func (e *Engine) spell(ids []uint32, c class, end int64) int64 {
 	r := &e.ring
 	var bad [fineSlots]bool
-	mark := func(second int64, entries []entry, requests int) {
-		at := second - r.base
-		for i := 0; i < len(entries) && !bad[at]; i++ {
-			bad[at] = e.isClass(&entries[i], i < requests, c)
+	mark := func(at span, entries []entry, requests int) {
+		if !e.anyClass(entries, requests, c) {
+			return
+		}
+		for s := max(int64(at.from), r.base); float64(s) < at.to && s-r.base < fineSlots; s++ {
+			bad[s-r.base] = true
 		}
 	}
 	for _, id := range ids {
@@ -92,15 +94,22 @@ func (e *Engine) anyOf(ids []uint32, c class, start int64) bool {
 	found := false
 	for _, id := range ids {
 		e.ring.eachCoarse(id, start, start+1, func(_ int64, entries []entry, requests int) {
-			for i := 0; i < len(entries) && !found; i++ {
-				found = e.isClass(&entries[i], i < requests, c)
-			}
+			found = found || e.anyClass(entries, requests, c)
 		})
 		if found {
 			break
 		}
 	}
 	return found
+}
+
+func (e *Engine) anyClass(entries []entry, requests int, c class) bool {
+	for i := range entries {
+		if e.isClass(&entries[i], i < requests, c) {
+			return true
+		}
+	}
+	return false
 }
 
 // isClass reports whether an entry counts answers of a class. TCP's are found

@@ -31,13 +31,6 @@ type ServiceSummary struct {
 	RPSSeries  []float64 `json:"rps_series"`
 }
 
-// Coverage says which workloads have no sidecar.
-type Coverage struct {
-	Workloads int      `json:"workloads"`
-	Meshed    int      `json:"meshed"`
-	Unmeshed  []string `json:"unmeshed"` // IDs
-}
-
 // Finding is one sentence about what is wrong.
 type Finding struct {
 	Severity HealthState `json:"severity"`
@@ -146,24 +139,6 @@ func ErrorEdges(workloads View, n int) []Edge {
 // requests.
 func errorRate(e *Edge) float64 {
 	return e.ErrorRatio * max(e.RPS, e.NewConnectionsPerS)
-}
-
-// CoverageOf counts the workloads of a workload view.
-func CoverageOf(workloads View) Coverage {
-	c := Coverage{Unmeshed: []string{}}
-	for i := range workloads.Nodes {
-		n := &workloads.Nodes[i]
-		if n.Kind != KindWorkload {
-			continue
-		}
-		c.Workloads++
-		if n.Meshed {
-			c.Meshed++
-		} else {
-			c.Unmeshed = append(c.Unmeshed, strings.TrimPrefix(n.ID, "workload:"))
-		}
-	}
-	return c
 }
 
 // Findings puts what is wrong with the traffic of a workload view into

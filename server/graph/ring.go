@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// The rings. The last minute and a half is kept by whole seconds, series by
-// series; what is older in coarse frames of ten seconds each, which hold what
-// all series counted. Entries lie without pointers in long slices: the garbage
-// collector has nothing to do with them, and a view reads them in order. Every
-// increment lies in exactly one place, so that sums over any span of time
-// count nothing twice.
+// The rings. The last minute and a half is kept as it came, a record a scrape,
+// series by series; what is older in coarse frames of ten seconds each, which
+// hold what all series counted. Entries lie without pointers in long slices:
+// the garbage collector has nothing to do with them, and a view reads them in
+// order. What a record counted is spread evenly over the time that it covers,
+// and each second of it is read from exactly one place, so that sums over any
+// span of time count nothing twice.
 const (
 	coarseSeconds = 10
-	fineKeep      = 100 // seconds that are fine at least
+	fineKeep      = 100 // seconds that are kept by records at least
 	fineSlots     = fineKeep + 2*coarseSeconds
 )
 
@@ -149,8 +150,8 @@ func (r *ring) reach(to float64) {
 
 func floor10(s int64) int64 { return s - (s%coarseSeconds+coarseSeconds)%coarseSeconds }
 
-// put spreads counts evenly over the seconds that they were made in. It
-// reports false when all of them are past.
+// put takes the counts of a span of time. It reports false when all of it is
+// past.
 func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 	r.reach(s.to)
 	s.from = max(s.from, float64(r.base))
@@ -160,17 +161,7 @@ func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 	if need := int(series) + 1; need > len(r.fine) {
 		r.fine = slices.Grow(r.fine, need-len(r.fine))[:need]
 	}
-	first, last := int64(math.Floor(s.from)), int64(math.Ceil(s.to))-1
-	for i := range counts {
-		counts[i].given = 0
-	}
-	for second := first; second <= last; second++ {
-		share := 1.0
-		if second < last {
-			share = (float64(second+1) - s.from) / (s.to - s.from)
-		}
-		r.fine[series].add(second, counts, requests, share)
-	}
+	r.fine[series].add(s, counts, requests)
 	return true
 }
 
@@ -180,15 +171,15 @@ func (r *ring) foldOldest() {
 	end := r.base + coarseSeconds
 	for id := range r.fine {
 		f := &r.fine[id]
-		if len(f.chunks) == 0 {
+		if len(f.records) == 0 {
 			continue
 		}
 		r.add(r.fold, uint32(id), r.base, end, 1)
 		if len(r.fold.touched) > 0 {
 			c.put(uint32(id), r.fold, r.keys, r.wide)
 			r.fold.reset()
-			f.forget(r.base, end)
 		}
+		f.forget(end)
 	}
 	r.base = end
 	if len(c.rows) > 0 {
@@ -223,20 +214,23 @@ func (c *coarseFrame) put(series uint32, s *sums, k keys, wide func(uint32) uint
 	c.rows = append(c.rows, out)
 }
 
-// each calls f with every run of entries of a series in the seconds [from,
-// to); the first requests of them count requests.
-func (r *ring) each(series uint32, from, to int64, f func(second int64, entries []entry, requests int)) {
+// each calls f with every run of entries of a series that has to do with the
+// seconds [from, to), and with the time that it covers, which may reach out of
+// them. The first requests entries count requests.
+func (r *ring) each(series uint32, from, to int64, f func(at span, entries []entry, requests int)) {
 	if from < r.base {
-		r.eachCoarse(series, floor10(from), min(to, r.base), f)
+		r.eachCoarse(series, floor10(from), min(to, r.base), func(start int64, entries []entry, requests int) {
+			f(span{float64(start), float64(start + coarseSeconds)}, entries, requests)
+		})
 		from = r.base
 	}
 	if int(series) >= len(r.fine) {
 		return
 	}
 	log := &r.fine[series]
-	for i := range log.chunks {
-		if c := &log.chunks[i]; c.second >= from && c.second < to {
-			f(c.second, log.entries[c.off:c.off+uint32(c.n)], int(c.requests))
+	for i := range log.records {
+		if rec := &log.records[i]; rec.to > float64(from) && rec.from < float64(to) {
+			f(rec.span, log.entries[rec.off:rec.off+uint32(rec.n)], int(rec.requests))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/expr"
 )
 
 var update = flag.Bool("update", false, "write the views into testdata")
@@ -39,7 +41,10 @@ func after(s float64) time.Time { return day.Add(time.Duration(math.Round(s * fl
 //	traffic FROM-TO ADDRESS source|destination ID > ID HOST PROTOCOL [mtls] ANSWER=RATE ... [latency=MS] [attempts=RATE] ...
 //	forget AT ADDRESS
 //	view NAME at=SECONDS [group=G] [window=30] [ns=A,B] [find=EXPR]
+//	sketch NAME at=SECONDS … [max=N] [expand=ID,ID] [focus=ID] [hops=N] [services] [hide=EXPR] [filter=EXPR]
 //	timeline NAME at=SECONDS window=60
+//
+// A sketch is a view in short: a line for each node and edge.
 //
 // ANSWER is CODE[/FLAGS[/upstream|proxy[/DETAILS[/OBJECT]]]], gRPC CODE as
 // 200:14. Each view or timeline is the archive's file of that name.
@@ -100,6 +105,7 @@ type ask struct {
 	name     string
 	at       float64
 	query    Query
+	short    bool
 	timeline time.Duration
 }
 
@@ -165,8 +171,8 @@ func (s *scenario) read(w []string) (err error) {
 		s.flows = append(s.flows, flowOf(w, opt))
 	case "forget":
 		s.forgets[w[2]] = float(w[1])
-	case "view", "timeline":
-		q := ask{name: w[1], at: float(opt["at"])}
+	case "view", "sketch", "timeline":
+		q := ask{name: w[1], at: float(opt["at"]), short: w[0] == "sketch"}
 		q.query.Group = Group(opt["group"])
 		if opt["window"] != "" {
 			q.query.Window = time.Duration(float(opt["window"]) * float64(time.Second))
@@ -180,9 +186,30 @@ func (s *scenario) read(w []string) (err error) {
 		if find := opt["find"]; find != "" {
 			q.query.Find, err = ParseFind(strings.ReplaceAll(find, "_", " "))
 		}
+		err = errors.Join(err, shapeOf(&q.query, w, opt))
 		s.asks = append(s.asks, q)
 	default:
 		return fmt.Errorf("no such statement")
+	}
+	return err
+}
+
+// shapeOf reads what a sketch asks for beyond a plain view.
+func shapeOf(q *Query, w []string, opt map[string]string) (err error) {
+	if opt["max"] != "" {
+		q.Most = int(float(opt["max"]))
+	}
+	if opt["expand"] != "" {
+		q.Expand = strings.Split(opt["expand"], ",")
+	}
+	if opt["hops"] != "" {
+		q.Hops = int(float(opt["hops"]))
+	}
+	q.Focus, q.ServiceNodes = opt["focus"], slices.Contains(w, "services")
+	for name, into := range map[string]**expr.Expr{"hide": &q.Hide, "filter": &q.Filter} {
+		if opt[name] != "" {
+			*into, err = ParseFind(strings.ReplaceAll(opt[name], "_", " "))
+		}
 	}
 	return err
 }
@@ -357,7 +384,30 @@ func (s *scenario) play(t *testing.T, q ask) []byte {
 	}
 	v := e.View(q.query, after(q.at))
 	v.Seq = 0
+	if q.short {
+		return sketch(v)
+	}
 	return byLine(t, v)
+}
+
+// sketch tells of a view what folding, focus and the like decide.
+func sketch(v View) []byte {
+	var b bytes.Buffer
+	for _, n := range v.Nodes {
+		fmt.Fprintf(&b, "%s: %s, in %g, out %g", n.ID, n.Health.State, n.In.RPS, n.Out.RPS)
+		if f := n.Folded; f != nil {
+			fmt.Fprintf(&b, ", folded %d namespaces, %d workloads, %d failing", f.Namespaces, f.Workloads, f.Failing)
+		}
+		b.WriteString("\n")
+	}
+	for _, e := range v.Edges {
+		fmt.Fprintf(&b, "%s: %g rps, %g errors\n", e.ID, e.RPS, e.ErrorRatio)
+	}
+	fmt.Fprintf(&b, "total %g rps; folded %+v", v.Totals.RPS, v.Folded)
+	if v.Hidden != nil {
+		fmt.Fprintf(&b, "; hidden %+v", *v.Hidden)
+	}
+	return append(b.Bytes(), '\n')
 }
 
 func encode(t *testing.T, v any) []byte {

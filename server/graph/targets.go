@@ -58,6 +58,7 @@ func (t *target) reason(at float64) string {
 // clock decides which second each edge of a view ends with, so that rates do
 // not dip because the newest scrapes have not come in.
 type clock struct {
+	time      time.Time
 	at        float64
 	intervals int
 	end       int64   // the newest second that all quick targets have completed
@@ -65,7 +66,7 @@ type clock struct {
 }
 
 func (e *Engine) clockAt(at time.Time) clock {
-	c := clock{at: seconds(at), intervals: e.opt.StaleAfter, quick: math.Inf(1)}
+	c := clock{time: at, at: seconds(at), intervals: e.opt.StaleAfter, quick: math.Inf(1)}
 	for _, t := range e.targets {
 		if !t.silent(c.at, c.intervals) {
 			c.quick = min(c.quick, 2*max(t.interval.Seconds(), 1))
@@ -81,6 +82,19 @@ func (e *Engine) clockAt(at time.Time) clock {
 	return c
 }
 
+// inStep is how often targets must be scraped at least, in seconds, for all
+// edges to end with the same second. Where that would hold everybody back by a
+// quarter of a minute, each edge ends with its own newest scrape.
+const inStep = 5
+
+// newest is the second that an edge ends with unless its targets are behind.
+func (c *clock) newest() float64 {
+	if c.quick > 2*inStep {
+		return c.at
+	}
+	return float64(c.end)
+}
+
 // reading is how one pair is read: which side leads, which seconds, and the
 // factor from counts to rates.
 type reading struct {
@@ -88,13 +102,17 @@ type reading struct {
 	scale          float64
 	client, server bool // that side has data
 	silent         *target
+
+	version uint64 // of the pair
+	inputs  int    // that give data
+	base    int64  // where the fine seconds begin, when it reaches there
 }
 
 // read decides it. Both sides of a pair are always read over the same seconds.
 func (c *clock) read(p *pair, window float64, earliest int64) reading {
-	end := float64(c.end)
+	end := c.newest()
 	since, lastUp := math.Inf(1), 0.0
-	r := reading{}
+	r := reading{version: p.version}
 	look := func(side []*series) bool {
 		live, gone, silent := false, false, false
 		for _, s := range side {
@@ -110,6 +128,7 @@ func (c *clock) read(p *pair, window float64, earliest int64) reading {
 					}
 				default:
 					live = true
+					r.inputs++
 					end = min(end, in.from.lastUp)
 				}
 			}
@@ -134,6 +153,9 @@ func (c *clock) read(p *pair, window float64, earliest int64) reading {
 		from = float64(floor10(int64(math.Floor(float64(r.to) - window))))
 	}
 	r.from = int64(math.Floor(from))
+	if min(r.from, r.to-seriesSeconds) < earliest {
+		r.base = earliest
+	}
 	r.scale = 1 / max(float64(r.to)-max(from, since), 1)
 	return r
 }

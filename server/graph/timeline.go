@@ -37,13 +37,18 @@ func (e *Engine) Timeline(window time.Duration, until time.Time, markers []Marke
 			side = p.server
 		}
 		for _, s := range side {
-			e.ring.each(s.id, from, to, func(second int64, entries []entry, requests int) {
-				at := (second - from) / step
+			e.ring.each(s.id, from, to, func(at span, entries []entry, requests int) {
+				var all, failed float64
 				for _, en := range entries[:requests] {
-					t.RPS[at] += float64(en.n)
+					all += float64(en.n)
 					if e.outcomes.list[en.key].failed {
-						t.ErrorsPerS[at] += float64(en.n)
+						failed += float64(en.n)
 					}
+				}
+				for i := max(0, (int64(at.from)-from)/step); i < int64(steps) && float64(from+i*step) < at.to; i++ {
+					part := at.within(from+i*step, from+(i+1)*step)
+					t.RPS[i] += all * part
+					t.ErrorsPerS[i] += failed * part
 				}
 			})
 		}

@@ -32,6 +32,7 @@ const (
 	KindNamespace Kind = "namespace"
 	KindExternal  Kind = "external"
 	KindUnknown   Kind = "unknown"
+	KindRest      Kind = "rest" // namespaces for which there was no room
 )
 
 // View is the graph at one time. Lists are never nil.
@@ -44,7 +45,9 @@ type View struct {
 	Nodes   []Node    `json:"nodes"` // by ID
 	Edges   []Edge    `json:"edges"` // by ID
 	Stale   []Stale   `json:"stale"`
+	Folded  Folded    `json:"folded,omitzero"`   // with folding only
 	Matched *Matched  `json:"matched,omitempty"` // with a find expression only
+	Hidden  *Matched  `json:"hidden,omitempty"`  // with hide or filter only
 	Totals  Totals    `json:"totals"`
 	Limits  Limits    `json:"limits"`
 }
@@ -57,7 +60,7 @@ type Stale struct {
 	Reason string    `json:"reason"`
 }
 
-// Matched counts what a find expression matched.
+// Matched counts what an expression matched.
 type Matched struct {
 	Nodes int `json:"nodes"`
 	Edges int `json:"edges"`
@@ -87,12 +90,16 @@ type Node struct {
 	App       string       `json:"app,omitempty"`
 	Version   string       `json:"version,omitempty"`
 	Meshed    bool         `json:"meshed"` // has a sidecar that reports
+	Gateway   bool         `json:"gateway,omitempty"`
+	Folded    *Folded      `json:"folded,omitempty"` // of a namespace, or of the rest
 	Config    *ConfigState `json:"config,omitempty"`
 	Health    Health       `json:"health"`
 	In        Traffic      `json:"in"`
 	Out       Traffic      `json:"out"`
 	RPSSeries []float64    `json:"rps_series"` // last 60 s, one value a second, oldest first: in, or out when nothing comes in
 	Match     bool         `json:"match,omitempty"`
+
+	written *written // without match; nil when it is not kept
 }
 
 // ConfigState is the worst configuration state among a node's sidecars.
@@ -151,6 +158,8 @@ type Edge struct {
 	RPSSeries   []float64 `json:"rps_series"` // last 60 s, one value a second, oldest first
 	ErrorSeries []float64 `json:"error_series"`
 	Match       bool      `json:"match,omitempty"`
+
+	written *written // without match; nil when it is not kept
 }
 
 // AnsweredBy splits an edge's requests, per second, by who decided the answer.
@@ -198,7 +207,7 @@ type Timeline struct {
 // Marker is an event on the time bar.
 type Marker struct {
 	At       time.Time   `json:"at"`
-	Kind     string      `json:"kind"` // config | start | stop | alert
+	Kind     string      `json:"kind"` // config | start | stop | breaker | alert
 	Text     string      `json:"text"`
 	Revision uint64      `json:"revision,omitempty"`
 	Severity HealthState `json:"severity,omitempty"`

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,9 +14,14 @@ import (
 // Check finds what is wrong between objects: names that lead nowhere and names
 // that are claimed twice. All of it is a warning: the objects may well arrive
 // in another order than they need each other, and each is good by itself.
-func Check(objects []*config.Object) []config.Problem {
-	c := &check{registry: Build(objects), rules: map[string][]*config.Object{}, claims: map[string]*config.Object{}}
+func Check(objects []*config.Object) []config.Problem { return CheckIn("", objects) }
+
+// CheckIn is Check where policies for the whole mesh stand in a namespace of
+// another name than "istio-system".
+func CheckIn(root string, objects []*config.Object) []config.Problem {
+	c := &check{root: cmp.Or(root, "istio-system"), registry: Build(objects), rules: map[string][]*config.Object{}, claims: map[string]*config.Object{}, known: map[config.Key]bool{}}
 	for _, o := range objects {
+		c.known[o.Key()] = true
 		if dr := o.DestinationRule(); dr != nil {
 			host := c.registry.Resolve(dr.Host, o.Namespace)
 			c.rules[host] = append(c.rules[host], o)
@@ -31,13 +37,17 @@ func Check(objects []*config.Object) []config.Problem {
 			c.serviceEntry(o, o.ServiceEntry())
 		}
 	}
+	c.routes(objects)
+	c.denied(objects)
 	return c.problems
 }
 
 type check struct {
 	registry *Registry
+	root     string                      // the namespace of what holds for the whole mesh
 	rules    map[string][]*config.Object // by host
 	claims   map[string]*config.Object   // who was first, by kind, host and namespace
+	known    map[config.Key]bool
 	problems []config.Problem
 }
 
@@ -57,18 +67,9 @@ func (c *check) claim(o *config.Object, what string) *config.Object {
 }
 
 func (c *check) virtualService(o *config.Object, vs *networking.VirtualService) {
-	for i, h := range vs.Hosts {
-		path := fmt.Sprintf("spec.hosts[%d]", i)
-		s, ok := c.registry.Lookup(h, o.Namespace)
-		if !ok {
-			c.warnf(o, config.CodeRouteNoService, path, "add a ServiceEntry, or correct the name",
-				"no service has the host %q: the routes take only requests for exactly this name", h)
-			continue
-		}
-		if first := c.claim(o, s.Host); first != nil && overlap(first, o) {
-			c.warnf(o, config.CodeHostClaimed, path, "put the routes into one VirtualService",
-				"%s routes %s too (%s:%d); only one of the two is heeded", first.Key(), s.Host, first.Source, first.Line)
-		}
+	c.gateways(o, vs)
+	if mesh := len(vs.Gateways) == 0 || slices.Contains(vs.Gateways, "mesh"); mesh {
+		c.routedHosts(o, vs)
 	}
 	for i, r := range vs.Http {
 		for j, d := range r.Route {
@@ -84,8 +85,56 @@ func (c *check) virtualService(o *config.Object, vs *networking.VirtualService) 
 		}
 	}
 	for i, r := range vs.Tcp {
-		for j, d := range r.Route {
-			c.destination(o, fmt.Sprintf("spec.tcp[%d].route[%d].destination", i, j), d.Destination)
+		c.l4Destinations(o, fmt.Sprintf("spec.tcp[%d]", i), r.Route)
+	}
+	for i, r := range vs.Tls {
+		c.l4Destinations(o, fmt.Sprintf("spec.tls[%d]", i), r.Route)
+	}
+}
+
+func (c *check) l4Destinations(o *config.Object, path string, routes []*networking.RouteDestination) {
+	for j, d := range routes {
+		c.destination(o, fmt.Sprintf("%s.route[%d].destination", path, j), d.Destination)
+	}
+}
+
+// routedHosts checks the hosts that sidecars route by the object.
+func (c *check) routedHosts(o *config.Object, vs *networking.VirtualService) {
+	for i, h := range vs.Hosts {
+		path := fmt.Sprintf("spec.hosts[%d]", i)
+		s, ok := c.registry.Lookup(h, o.Namespace)
+		if !ok && c.covers(h, o.Namespace) {
+			continue
+		}
+		if !ok {
+			c.warnf(o, config.CodeRouteNoService, path, "add a ServiceEntry, or correct the name",
+				"no service has the host %q: the routes take only requests for exactly this name", h)
+			continue
+		}
+		if first := c.claim(o, s.Host); first != nil && overlap(first, o) {
+			c.warnf(o, config.CodeHostClaimed, path, "put the routes into one VirtualService",
+				"%s routes %s too (%s:%d); only one of the two is heeded", first.Key(), s.Host, first.Source, first.Line)
+		}
+	}
+}
+
+// covers reports whether a host is a pattern that some service is of.
+func (c *check) covers(host, namespace string) bool {
+	return IsWild(host) && slices.ContainsFunc(c.registry.Services(), func(s *Service) bool {
+		return s.VisibleFrom(namespace) && Covers(canonical(host), s.Host)
+	})
+}
+
+// gateways finds names of gateways that no Gateway has.
+func (c *check) gateways(o *config.Object, vs *networking.VirtualService) {
+	for i, name := range vs.Gateways {
+		key := config.Key{Kind: config.KindGateway, Namespace: o.Namespace, Name: name}
+		if ns, rest, ok := strings.Cut(name, "/"); ok {
+			key.Namespace, key.Name = ns, rest
+		}
+		if name != "mesh" && !c.known[key] {
+			c.warnf(o, config.CodeNoGateway, fmt.Sprintf("spec.gateways[%d]", i), "add it, or correct the name",
+				"there is no Gateway %s/%s: the routes are not used there", key.Namespace, key.Name)
 		}
 	}
 }
@@ -96,23 +145,32 @@ func overlap(a, b *config.Object) bool {
 }
 
 func (c *check) destination(o *config.Object, path string, d *networking.Destination) {
+	c.leadsSomewhere(o, place{path + ".host", path + ".port.number", path + ".subset"}, "503", d)
+}
+
+// place is where the parts of a destination stand.
+type place struct{ host, port, subset string }
+
+// leadsSomewhere finds what is missing of a destination, without which requests
+// get a status from the sidecar.
+func (c *check) leadsSomewhere(o *config.Object, at place, status string, d *networking.Destination) {
 	s, ok := c.registry.Lookup(d.Host, o.Namespace)
 	if !ok {
 		hint := "add a ServiceEntry, or correct the name"
 		if near := c.similar(d.Host, o.Namespace); near != "" {
 			hint = "did you mean " + near + "?"
 		}
-		c.warnf(o, config.CodeNoHost, path+".host", hint, "no service has the host %q: requests sent there get 503", d.Host)
+		c.warnf(o, config.CodeNoHost, at.host, hint, "no service has the host %q: requests sent there get %s", d.Host, status)
 		return
 	}
 	if number := d.GetPort().GetNumber(); number != 0 {
 		if _, ok := s.Port(number); !ok {
-			c.warnf(o, config.CodeNoPort, path+".port.number", "its ports are "+portList(s),
-				"%s has no port %d: requests sent there get 503", s.Host, number)
+			c.warnf(o, config.CodeNoPort, at.port, "its ports are "+portList(s),
+				"%s has no port %d: requests sent there get %s", s.Host, number, status)
 		}
 	}
 	if d.Subset != "" && !c.hasSubset(s.Host, d.Subset, o.Namespace) {
-		c.warnf(o, config.CodeNoSubset, path+".subset", "add the subset to the DestinationRule of "+s.Host,
+		c.warnf(o, config.CodeNoSubset, at.subset, "add the subset to the DestinationRule of "+s.Host,
 			"no DestinationRule gives %s a subset %q: requests sent there get 503", s.Host, d.Subset)
 	}
 }
@@ -145,6 +203,9 @@ func (c *check) similar(host, namespace string) string {
 
 func (c *check) destinationRule(o *config.Object, dr *networking.DestinationRule) {
 	s, ok := c.registry.Lookup(dr.Host, o.Namespace)
+	if !ok && c.covers(dr.Host, o.Namespace) {
+		return
+	}
 	if !ok {
 		c.warnf(o, config.CodeRouteNoService, "spec.host", "add a ServiceEntry, or correct the name", "no service has the host %q", dr.Host)
 		return

@@ -38,8 +38,10 @@ type Service struct {
 	mesh.Service
 	External   bool // outside the mesh: no sidecar answers there
 	Resolution Resolution
+	OneAddress bool       // of a name's addresses a connection takes the first (DNS_ROUND_ROBIN)
 	Ports      []Port     // by number
 	Endpoints  []Endpoint // by address, then workload
+	Addresses  []string   // IP addresses that stand for the service, as given
 	ExportTo   []string   // namespaces that see it, as in Istio; empty means all
 	Object     config.Key // the ServiceEntry
 	// Objects are all objects that it was made of, the ServiceEntry first.
@@ -64,6 +66,10 @@ func (p Port) IsHTTP() bool {
 	}
 	return false
 }
+
+// IsTLS reports whether clients speak TLS of their own on the port, which says
+// which host they call.
+func (p Port) IsTLS() bool { return p.Protocol == "TLS" || p.Protocol == "HTTPS" }
 
 // IsHTTP2 reports whether the endpoints take HTTP/2 only.
 func (p Port) IsHTTP2() bool { return p.Protocol == "HTTP2" || p.Protocol == "GRPC" }
@@ -107,47 +113,102 @@ func exported(to []string, own, namespace string) bool {
 
 // Registry is all services of one state of the configuration. It is immutable.
 type Registry struct {
-	services []*Service            // by host, then namespace
-	byHost   map[string][]*Service // by namespace
+	services []*Service      // by host, then namespace
+	hosts    map[string]span // where those of a host are
+	entries  []*origin       // by key
+}
+
+// span is a part of a list: [from, to).
+type span struct{ from, to int }
+
+// origin is a ServiceEntry with what was made of it.
+type origin struct {
+	object    *config.Object
+	workloads []*config.Object // that its selector chose
+	services  []*Service       // one for each host that it got
 }
 
 // Build makes the registry of a set of objects. Objects of other kinds are
 // left out. Of two ServiceEntries of one namespace that claim the same host,
 // the first by name holds it; Check reports the other.
-func Build(objects []*config.Object) *Registry {
-	r := &Registry{byHost: map[string][]*Service{}}
+func Build(objects []*config.Object) *Registry { return (&Registry{}).build(objects) }
+
+// build reuses of r what is made of the same objects.
+func (r *Registry) build(objects []*config.Object) *Registry {
+	out := &Registry{hosts: map[string]span{}}
 	workloads := map[string][]*config.Object{} // by namespace
 	for _, o := range objects {
 		if o.WorkloadEntry() != nil {
 			workloads[o.Namespace] = append(workloads[o.Namespace], o)
 		}
 	}
-	sorted := slices.SortedFunc(slices.Values(objects), func(a, b *config.Object) int { return a.Key().Compare(b.Key()) })
+	claimed := map[[2]string]bool{}
+	sorted := objects
+	byKey := func(a, b *config.Object) int { return a.Key().Compare(b.Key()) }
+	if !slices.IsSortedFunc(objects, byKey) {
+		sorted = slices.SortedFunc(slices.Values(objects), byKey)
+	}
 	for _, o := range sorted {
-		se := o.ServiceEntry()
-		if se == nil {
+		if o.ServiceEntry() == nil {
 			continue
 		}
-		ports := servicePorts(se)
-		endpoints, from := serviceEndpoints(o, se, workloads[o.Namespace])
-		for _, host := range se.Hosts {
-			r.add(newService(canonical(host), o, se, ports, endpoints, from))
+		e := newOrigin(o, workloads[o.Namespace], r.entry(o.Key()))
+		for _, s := range e.services {
+			if id := [2]string{s.Host, s.Namespace}; !claimed[id] {
+				claimed[id] = true
+				out.services = append(out.services, s)
+			}
 		}
+		out.entries = append(out.entries, e)
 	}
-	slices.SortFunc(r.services, func(a, b *Service) int {
+	slices.SortFunc(out.services, func(a, b *Service) int {
 		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Namespace, b.Namespace))
 	})
-	return r
+	for i, s := range out.services {
+		at, ok := out.hosts[s.Host]
+		if !ok {
+			at.from = i
+		}
+		out.hosts[s.Host] = span{at.from, i + 1}
+	}
+	return out
 }
 
-func (r *Registry) add(s *Service) {
-	for _, other := range r.byHost[s.Host] {
-		if other.Namespace == s.Namespace {
-			return
-		}
+func newOrigin(o *config.Object, workloads []*config.Object, before *origin) *origin {
+	se := o.ServiceEntry()
+	endpoints, from := serviceEndpoints(o, se, workloads)
+	if before != nil && Same(before.object, o) && slices.EqualFunc(before.workloads, from, Same) {
+		return before
 	}
-	r.byHost[s.Host] = append(r.byHost[s.Host], s)
-	r.services = append(r.services, s)
+	e := &origin{object: o, workloads: from}
+	ports := servicePorts(se)
+	for _, host := range se.Hosts {
+		e.services = append(e.services, newService(canonical(host), o, se, ports, endpoints, from))
+	}
+	return e
+}
+
+// Same reports whether two objects say the same since the same revision: only
+// the place where they stand may differ.
+func Same(a, b *config.Object) bool {
+	return a == b || a.Hash == b.Hash && a.Revision == b.Revision && a.Key() == b.Key()
+}
+
+func (r *Registry) entry(key config.Key) *origin {
+	if i, ok := r.find(key); ok {
+		return r.entries[i]
+	}
+	return nil
+}
+
+func (r *Registry) find(key config.Key) (int, bool) {
+	return slices.BinarySearchFunc(r.entries, key, func(e *origin, key config.Key) int { return e.object.Key().Compare(key) })
+}
+
+// on lists the services of a host, by namespace.
+func (r *Registry) on(host string) []*Service {
+	at := r.hosts[host]
+	return r.services[at.from:at.to]
 }
 
 // Services lists all services, by host, then namespace.
@@ -170,7 +231,7 @@ func (r *Registry) Visible(namespace string) []*Service {
 
 func (r *Registry) pick(host, namespace string) *Service {
 	var first *Service
-	for _, s := range r.byHost[host] {
+	for _, s := range r.on(host) {
 		if !s.VisibleFrom(namespace) {
 			continue
 		}
@@ -183,6 +244,9 @@ func (r *Registry) pick(host, namespace string) *Service {
 	}
 	return first
 }
+
+// Sees reports whether a service is what a namespace finds under its host.
+func (r *Registry) Sees(namespace string, s *Service) bool { return r.pick(s.Host, namespace) == s }
 
 // Lookup resolves a host as an object in a namespace writes it. The first name
 // that a visible service has wins:
@@ -214,6 +278,16 @@ func (r *Registry) Resolve(host, namespace string) string {
 	return canonical(host)
 }
 
+// IsWild reports whether a host is a pattern: "*.example.com", or "*" for all.
+func IsWild(host string) bool { return strings.HasPrefix(host, "*") }
+
+// Covers reports whether a host, or every host of a pattern, is one of another
+// pattern's, or is it.
+func Covers(pattern, host string) bool {
+	suffix, wild := strings.CutPrefix(pattern, "*")
+	return pattern == host || wild && len(host) > len(suffix) && strings.HasSuffix(host, suffix)
+}
+
 // ShortNames lists the other names under which a namespace's workloads call a
 // host: the forms that DNS in a cluster would complete.
 func ShortNames(host, namespace string) []string {
@@ -236,14 +310,16 @@ func newService(host string, o *config.Object, se *networking.ServiceEntry, port
 		External:  se.Location == v1alpha3.ServiceEntry_MESH_EXTERNAL,
 		Ports:     ports,
 		Endpoints: endpoints,
+		Addresses: singleAddresses(se),
 		ExportTo:  se.ExportTo,
 		Object:    o.Key(),
 		Objects:   []string{o.Key().String()},
 		Revision:  o.Revision,
 	}
 	switch se.Resolution {
-	case v1alpha3.ServiceEntry_DNS:
+	case v1alpha3.ServiceEntry_DNS, v1alpha3.ServiceEntry_DNS_ROUND_ROBIN:
 		s.Resolution = DNS
+		s.OneAddress = se.Resolution == v1alpha3.ServiceEntry_DNS_ROUND_ROBIN
 	case v1alpha3.ServiceEntry_NONE:
 		s.Resolution = None
 	}
@@ -273,6 +349,11 @@ func servicePorts(se *networking.ServiceEntry) []Port {
 	}
 	slices.SortFunc(ports, func(a, b Port) int { return cmp.Compare(a.Number, b.Number) })
 	return ports
+}
+
+// singleAddresses leaves ranges out: a client dials one address.
+func singleAddresses(se *networking.ServiceEntry) []string {
+	return slices.DeleteFunc(slices.Clone(se.Addresses), func(a string) bool { return !isIP(a) })
 }
 
 // isIP reports whether an address needs no lookup.

@@ -10,7 +10,9 @@ import (
 // node is all that is known of one node.
 type node struct {
 	mesh.Node
-	known    time.Time // when it was first heard of
+	identity *mesh.Identity
+	lives    []mesh.Life // oldest first, the last is the one that is on or was last
+	known    time.Time   // when it was first heard of
 	lastSeen time.Time
 
 	streams        []stream // open now; the last one counts
@@ -21,12 +23,21 @@ type node struct {
 	nonces map[string][]ResourceRef // responses that wait for an answer
 	order  []string                 // their nonces, oldest first
 
-	resources map[key]*resource
-	pending   map[*resource]struct{} // those that are not synced
+	parts  []part  // the last Desired
+	proofs []proof // see part
+	tidied int     // how many there were when those not needed were dropped
 
-	given    []Resource // the last Desired, to see that nothing changed
-	prepared bool       // Desired was called
-	checked  uint64     // revision that it was called for
+	resources map[key]*resource      // those that do not run as desired, or of which there is more to say
+	pending   map[*resource]struct{} // of those, the ones that are not synced
+	lacking   int                    // how many others it does not run, see lacks
+	heard     place                  // the last of those that something was heard of
+	most      int                    // how many records there were at once, see compact
+
+	prepared bool   // Desired was called
+	first    uint64 // revision that it was first called for
+	checked  uint64 // revision that it was called for
+
+	held uint64 // revision that the roll-out keeps it at; 0: none
 
 	account  bool   // sends Applied
 	reported uint64 // revision of its last account
@@ -40,6 +51,7 @@ type node struct {
 
 type stream struct {
 	conn string
+	peer string // address of the other end
 	at   time.Time
 }
 
@@ -51,9 +63,11 @@ type connection struct {
 // push is the last revision that touched a node, with what it touched.
 type push struct {
 	revision             uint64
-	base                 time.Time // milliseconds count from here
-	late                 bool      // the node connected after the revision: not part of its spread
-	resources            []*resource
+	base                 time.Time   // milliseconds count from here
+	prepared             time.Time   // when the node's part was known
+	late                 bool        // the node connected after the revision: not part of its spread
+	resources            []*resource // that the node does not run yet
+	lacked               bool        // and all that it lacks without a record
 	sent, acked, applied time.Time
 }
 
@@ -115,6 +129,7 @@ func (n *node) describe(d mesh.Node) {
 
 func (n *node) restarted(at time.Time) {
 	n.whole, n.reported = false, 0
+	n.unshareAll()
 	for _, r := range n.resources {
 		r.runs("", at, at)
 		r.refused = refusal{}
@@ -134,6 +149,7 @@ func (n *node) settle(r *resource) {
 		delete(n.resources, r.key)
 	case r.synced():
 		delete(n.pending, r)
+		n.share(r)
 	default:
 		n.pending[r] = struct{}{}
 	}
@@ -171,10 +187,10 @@ func (n *node) runsRevision() uint64 {
 	if !n.prepared {
 		return n.reported
 	}
-	if len(n.pending) == 0 {
-		return n.checked
+	if !n.lagging() {
+		return n.upTo(n.checked)
 	}
-	first := n.checked
+	first := n.upTo(n.checked)
 	if !n.whole {
 		first = min(first, n.reported)
 	}
@@ -183,13 +199,26 @@ func (n *node) runsRevision() uint64 {
 			first = min(first, m[0].revision-1)
 		}
 	}
+	for p, i := range n.eachLacked {
+		if revision := n.lacked(p, i).revision; revision > 0 {
+			first = min(first, revision-1)
+		}
+	}
 	return first
+}
+
+// upTo is a revision, or the one that the node is held at when that is older.
+func (n *node) upTo(revision uint64) uint64 {
+	if n.held > 0 {
+		return min(revision, n.held)
+	}
+	return revision
 }
 
 // behind counts the revisions that changed something the node needs and that
 // it does not run, and dates the first.
 func (n *node) behind() (revisions int, since time.Time) {
-	if len(n.pending) == 0 {
+	if !n.lagging() {
 		return 0, time.Time{}
 	}
 	var distinct []uint64
@@ -203,29 +232,52 @@ func (n *node) behind() (revisions int, since time.Time) {
 			since = at
 		}
 	}
+	for p, i := range n.eachLacked {
+		w := n.lacked(p, i)
+		if !slices.Contains(distinct, w.revision) {
+			distinct = append(distinct, w.revision)
+		}
+		if since.IsZero() || w.at.Before(since) {
+			since = w.at
+		}
+	}
 	return len(distinct), since
 }
 
 // advance notes how far the last push got.
-func (n *node) advance(at time.Time) {
+func (n *node) advance(at time.Time, observe func(string, time.Duration)) {
 	p := &n.push
 	if p.revision == 0 || !p.applied.IsZero() {
 		return
 	}
-	sent, acked, applied := true, true, true
+	p.resources = slices.DeleteFunc(p.resources, func(r *resource) bool { return r.applied == r.desired().version })
+	if cap(p.resources) > 64+4*len(p.resources) {
+		p.resources = slices.Clone(p.resources)
+	}
+	lacking := p.lacked && n.lacking > 0
+	sent, acked, applied := true, true, len(p.resources) == 0 && !lacking
 	for _, r := range p.resources {
 		w := r.desired().version
-		run := r.applied == w
-		applied = applied && run
-		acked = acked && (run || !r.ackedAt.IsZero() && r.acked == w)
-		sent = sent && (run || !r.sentAt.IsZero() && r.sent == w)
+		acked = acked && !r.ackedAt.IsZero() && r.acked == w
+		sent = sent && !r.sentAt.IsZero() && r.sent == w
 	}
-	mark := func(stage *time.Time, reached bool) {
-		if reached && stage.IsZero() {
-			*stage = at
+	if lacking {
+		for part, i := range n.eachLacked {
+			seen := n.proofs[part.proof[i]-1]
+			if sent, acked = sent && seen.sent != 0, acked && seen.acked != 0; !sent && !acked {
+				break
+			}
 		}
 	}
-	mark(&p.sent, sent)
-	mark(&p.acked, acked)
-	mark(&p.applied, applied)
+	mark := func(stage *time.Time, reached bool, name string, from time.Time) {
+		if reached && stage.IsZero() {
+			*stage = at
+			if !from.IsZero() {
+				observe(name, max(at.Sub(from), 0))
+			}
+		}
+	}
+	mark(&p.sent, sent, StageQueue, p.prepared)
+	mark(&p.acked, acked, StageAck, p.sent)
+	mark(&p.applied, applied, StageApply, p.acked)
 }

@@ -120,6 +120,7 @@ type world struct {
 	oracles map[string]*oracle
 	desired map[string]Resource // of all nodes
 	waiting map[string][]waiting
+	told    map[string]map[string]string // by node, what its account said last
 	rev     uint64
 	serial  int
 }
@@ -157,15 +158,15 @@ func (w *world) prepare(id string) {
 		}
 		res = append(res, r)
 		if len(o.wanted[name]) == 0 || o.now(name) != r.Version {
-			delete(o.disputed, name)
 			if list := o.wanted[name]; o.applied[name] == o.now(name) && len(list) > remembered {
 				o.wanted[name] = list[len(list)-remembered:] // older ones have no name
 			}
 			o.wanted[name] = append(o.wanted[name], want{r.Version, r.Revision, w.now})
+			o.ran[name] = o.ran[name] || o.applied[name] == r.Version
 		}
 	}
 	o.checked = w.rev
-	w.tr.Desired(id, w.rev, res, w.now)
+	w.tr.Desired(id, w.rev, parts(res), w.now)
 }
 
 func (w *world) connect(id string) {
@@ -177,7 +178,7 @@ func (w *world) connect(id string) {
 	o.conn, o.connectedAt, o.everConnected = fmt.Sprint("c", w.serial), w.now, true
 	o.acked, o.disputed = map[string]string{}, map[string]time.Time{}
 	w.waiting[id] = nil
-	w.tr.Connected(mesh.Node{ID: id, Build: "1"}, o.conn, w.now)
+	w.tr.Connected(mesh.Node{ID: id, Build: "1"}, o.conn, "", w.now)
 }
 
 func (w *world) disconnect(id string) {
@@ -215,7 +216,9 @@ func (w *world) answer(id string, yes bool) {
 	for _, ref := range m.refs {
 		if yes {
 			o.acked[ref.Name] = ref.Version
-			delete(o.disputed, ref.Name)
+			if o.applied[ref.Name] == ref.Version {
+				delete(o.disputed, ref.Name)
+			}
 			if o.refused[ref.Name] == ref.Version {
 				delete(o.refused, ref.Name)
 			}
@@ -254,7 +257,25 @@ func (w *world) account(id string) {
 			res = append(res, AppliedResource{Type: "cluster", Name: name, Version: version})
 		}
 	}
-	w.tr.Applied(id, res, w.rev, w.now)
+	if told := w.told[id]; told != nil && w.rng.IntN(2) == 0 {
+		var changed []AppliedResource
+		for _, a := range res {
+			if told[a.Name] != a.Version {
+				changed = append(changed, a)
+			}
+			delete(told, a.Name)
+		}
+		for name := range told {
+			changed = append(changed, AppliedResource{Type: "cluster", Name: name})
+		}
+		w.tr.AppliedSince(id, changed, w.rev, w.now)
+	} else {
+		w.tr.Applied(id, res, w.rev, w.now)
+	}
+	w.told[id] = map[string]string{}
+	for _, a := range res {
+		w.told[id][a.Name] = a.Version
+	}
 }
 
 func (w *world) runs(o *oracle, name, version string) {
@@ -263,15 +284,16 @@ func (w *world) runs(o *oracle, name, version string) {
 			o.okUntil[name] = w.now
 		}
 		o.applied[name] = version
+		delete(o.disputed, name) // a node that moves begins anew
 		if version == o.now(name) {
 			o.ran[name] = true
 			delete(o.refused, name)
 		}
 	}
 	acked, said := o.acked[name]
-	if !said || acked != o.now(name) || version == acked {
+	if !said || version == acked || version == o.now(name) {
 		delete(o.disputed, name)
-	} else if _, ok := o.disputed[name]; !ok {
+	} else if _, ok := o.disputed[name]; !ok && acked == o.now(name) {
 		o.disputed[name] = w.now
 	}
 }
@@ -313,7 +335,7 @@ func TestTrackerAgainstOracle(t *testing.T) {
 	for seed := range uint64(1) { // any number of seeds holds; one is quick
 		w := &world{
 			t: t, rng: rand.New(rand.NewPCG(seed, 1)), tr: New(Options{}), now: time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC),
-			oracles: map[string]*oracle{}, desired: map[string]Resource{}, waiting: map[string][]waiting{},
+			oracles: map[string]*oracle{}, desired: map[string]Resource{}, waiting: map[string][]waiting{}, told: map[string]map[string]string{},
 		}
 		for i := range 500 {
 			id := fmt.Sprintf("n%03d", i)
@@ -367,7 +389,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		id := fmt.Sprintf("n%03d", i)
 		ids, conn[id] = append(ids, id), id+"-0"
 		l.connect(id, conn[id])
-		l.tr.Desired(id, 1, l.all(), l.now)
+		l.tr.Desired(id, 1, parts(l.all()), l.now)
 		l.push(id, conn[id])
 	}
 	for rev := uint64(2); rev < revisions+2; rev++ {
@@ -388,7 +410,7 @@ func TestNoFalseAlarm(t *testing.T) {
 			account := []AppliedResource{{Type: "route", Name: "outbound", Version: all[1].Version}, {Type: "cluster", Name: "c", Version: all[0].Version}}
 			at := l.now
 			events = append(events,
-				event{prepared, func() { l.tr.Desired(id, rev, all, at.Add(prepared)) }},
+				event{prepared, func() { l.tr.Desired(id, rev, parts(all), at.Add(prepared)) }},
 				event{sent, func() { l.tr.Sent(id, conn[id], nonce, refs, at.Add(sent)) }},
 				event{acked, func() { l.tr.Acked(id, conn[id], nonce, at.Add(acked)) }},
 				event{applied, func() { l.tr.Applied(id, account, rev, at.Add(applied)) }})
@@ -397,7 +419,7 @@ func TestNoFalseAlarm(t *testing.T) {
 				events = append(events, event{back, func() {
 					l.tr.Disconnected(id, conn[id], "server restarts", at.Add(back))
 					conn[id] = fmt.Sprint(id, "-", rev)
-					l.tr.Connected(mesh.Node{ID: id, Build: "1.0", StartedAt: l.start}, conn[id], at.Add(back))
+					l.tr.Connected(mesh.Node{ID: id, Build: "1.0", StartedAt: l.start}, conn[id], "", at.Add(back))
 					l.tr.Holds(id, conn[id], refs, at.Add(back))
 					l.tr.Applied(id, account, rev, at.Add(back))
 				}})
@@ -440,8 +462,8 @@ func BenchmarkView(b *testing.B) {
 	tr.Accepted(mesh.Revision{Number: 1, At: at})
 	for i := range 1000 {
 		id := fmt.Sprint("n", i)
-		tr.Connected(mesh.Node{ID: id, Build: "1"}, id, at)
-		tr.Desired(id, 1, res, at)
+		tr.Connected(mesh.Node{ID: id, Build: "1"}, id, "", at)
+		tr.Desired(id, 1, parts(res), at)
 		tr.Applied(id, applied, 1, at)
 	}
 	b.ReportAllocs()

@@ -39,7 +39,7 @@ type resource struct {
 	sentAt, ackedAt, appliedAt time.Time
 
 	refused  refusal
-	disputed time.Time // since when its account, newer than its ACK, says otherwise
+	disputed time.Time // since when its account says otherwise than its ACK
 	okUntil  time.Time // when it last stopped running what was desired
 	ran      bool      // ever ran a desired version
 }
@@ -92,11 +92,11 @@ func (r *resource) want(w want) {
 		r.wants = slices.Delete(r.wants, 0, over) // what it ran before is history
 	}
 	r.wants = append(r.wants, w)
+	r.ran = r.ran || r.applied != "" && r.synced() // what it ran already became what is desired
 	if len(r.wants) > maxWants {
 		// Keep the version it runs and the first that it lacks: they date the lag.
 		r.wants = slices.Delete(r.wants, 2, 3)
 	}
-	r.disputed = time.Time{}
 }
 
 // refusedNow reports whether the node said no to what is desired now.
@@ -122,7 +122,7 @@ func (r *resource) runs(version string, since, now time.Time) {
 	if r.synced() && len(r.wants) > 0 {
 		r.okUntil = now
 	}
-	r.applied, r.appliedAt = version, since
+	r.applied, r.appliedAt, r.disputed = version, since, time.Time{} // it moves: a dispute begins anew
 	if r.synced() {
 		r.ran = true
 		r.refused = refusal{}
@@ -130,14 +130,25 @@ func (r *resource) runs(version string, since, now time.Time) {
 }
 
 // dispute compares the node's account, heard now, with what it acknowledged.
+// What it disputes it goes on disputing while newer versions come: otherwise
+// each push would make a node that drifted look merely late.
 func (r *resource) dispute(now time.Time) {
-	acked := !r.ackedAt.IsZero() && r.acked == r.desired().version
 	switch {
-	case !acked || r.synced():
+	case r.ackedAt.IsZero(), r.synced(), r.applied == r.acked:
 		r.disputed = time.Time{}
-	case r.disputed.IsZero():
+	case r.disputed.IsZero() && r.acked == r.desired().version:
 		r.disputed = now
 	}
+}
+
+// ackedRevision is the revision of what the node acknowledged last.
+func (r *resource) ackedRevision() uint64 {
+	for _, w := range slices.Backward(r.wants) {
+		if w.version == r.acked {
+			return w.revision
+		}
+	}
+	return r.desired().revision
 }
 
 // missingSince dates the first want that the node lacks.

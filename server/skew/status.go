@@ -12,7 +12,15 @@ type verdict struct {
 	reason string
 	brief  string // for the history: without ages, so that it stays true
 	quiet  bool   // too short-lived and too common for the history
+	waits  string // on whom what is missing waits
 }
+
+// On whom a node's change waits. Which one is slow is the first question when a
+// change is late.
+const (
+	OnControlPlane = "control-plane" // it has not been compiled for the node, or not been sent
+	OnNode         = "node"          // it was sent, and not acknowledged or not applied
+)
 
 // judge decides a node's state. The order is the order in which an operator
 // would ask: is it there, was its configuration made, did it get it.
@@ -32,17 +40,20 @@ func (t *Tracker) judge(n *node, at time.Time) verdict {
 	case !n.prepared:
 		v = t.byAge(n.connectedAt, at)
 		v.reason = fmt.Sprintf("connected for %s; its configuration is not prepared yet", age(n.connectedAt, at))
-		v.brief = "configuration not prepared"
-	case len(n.pending) > 0:
+		v.brief, v.waits = "configuration not prepared", OnControlPlane
+	case n.lagging():
 		v = t.judgePending(n, at)
 	case t.newest != nil && n.checked < t.newest.Number:
 		v = t.judgeUnprepared(n, at)
 	default:
 		v = verdict{state: Synced, since: at}
-		v.reason = fmt.Sprintf("runs all that it needs of revision %d", n.checked)
+		v.reason = fmt.Sprintf("runs all that it needs of revision %d", n.upTo(n.checked))
+		if n.held > 0 && n.held < n.checked {
+			v.reason += fmt.Sprintf("; the roll-out holds revision %d back from it", n.checked)
+		}
 	}
-	if extra := len(n.streams) - 1; extra > 0 {
-		v.reason += fmt.Sprintf("; %d streams use this node ID, the newest counts", extra+1)
+	if twins := n.twins(); twins != "" {
+		v.reason += "; " + twins
 	}
 	return v
 }
@@ -76,7 +87,7 @@ func (t *Tracker) judgeUnprepared(n *node, at time.Time) verdict {
 	v.quiet = v.state == InFlight
 	v.reason = fmt.Sprintf("revision %d is not prepared for this node yet (%s); it runs all of revision %d",
 		t.newest.Number, age(since, at), n.checked)
-	v.brief = fmt.Sprintf("revision %d not prepared", t.newest.Number)
+	v.brief, v.waits = fmt.Sprintf("revision %d not prepared", t.newest.Number), OnControlPlane
 	return v
 }
 
@@ -97,7 +108,20 @@ func (t *Tracker) judgePending(n *node, at time.Time) verdict {
 			}
 		}
 	}
+	if n.lacking > 0 {
+		r, rv, many := t.judgeLacked(n, at)
+		switch c := rv.state.Severity() - v.state.Severity(); {
+		case worst == nil || c > 0:
+			worst, v, same = &r, rv, many
+		case c == 0:
+			same += many
+			if speaksBefore(&r, rv, worst, v) {
+				worst, v = &r, rv
+			}
+		}
+	}
 	v.reason, v.brief = t.explain(n, worst, v, at)
+	v.waits = worst.waitsOn()
 	if same > 1 && v.state != InFlight {
 		v.reason += fmt.Sprintf(" (and %d more resources)", same-1)
 	}
@@ -164,7 +188,7 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 		brief = fmt.Sprintf("%s %s %s: %s", verb, r.typ, r.name, r.refused.text)
 		return brief + "; " + runsOn(n), brief
 	case v.state == Drifted:
-		brief = fmt.Sprintf("acknowledged revision %d but %s", w.revision, r.stillRuns())
+		brief = fmt.Sprintf("acknowledged revision %d but %s", r.ackedRevision(), r.stillRuns())
 		return fmt.Sprintf("%s (%s)", brief, age(r.ackedAt, at)), brief
 	case !r.ackedAt.IsZero() && r.acked == w.version && n.account:
 		brief = fmt.Sprintf("acknowledged revision %d but %s", w.revision, r.stillRuns())
@@ -187,7 +211,20 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 			age(r.sentAt, at), r.typ, r.name, w.revision), brief
 	}
 	brief = fmt.Sprintf("revision %d has not been sent", w.revision)
-	return fmt.Sprintf("%s for %s; the stream is up", brief, age(latest(r.waitingSince(), n.connectedAt), at)), brief
+	return fmt.Sprintf("%s for %s: it waits in the control plane", brief, age(latest(r.waitingSince(), n.connectedAt), at)), brief
+}
+
+// waitsOn tells on whom a resource waits that is not synced: what was never
+// sent, on the control plane, unless the node owes an answer to what came
+// before. A refusal waits on somebody who changes the object.
+func (r *resource) waitsOn() string {
+	switch {
+	case r.refusedNow():
+		return ""
+	case !r.sentAt.IsZero() && r.sent == r.desired().version, r.unanswered():
+		return OnNode
+	}
+	return OnControlPlane
 }
 
 // unanswered reports whether the newest version that was sent was neither
@@ -203,7 +240,7 @@ func (r *resource) stillRuns() string {
 		return "does not run " + what
 	}
 	if i := r.running(); i >= 0 && r.wants[i].revision > 0 && r.wants[i].version != "" {
-		return fmt.Sprintf("still runs %d of %s", r.wants[i].revision, what)
+		return fmt.Sprintf("still runs revision %d of %s", r.wants[i].revision, what)
 	}
 	return "runs another version of " + what
 }

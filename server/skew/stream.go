@@ -1,24 +1,26 @@
 package skew
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-// Connected tells that a node opened its configuration stream. conn names the
-// stream and is unique in the tracker's life. When the node has another stream
-// already, the newest counts and this is noted.
-func (t *Tracker) Connected(desc mesh.Node, conn string, at time.Time) {
+// Connected tells that a node opened its configuration stream, from the address
+// peer. conn names the stream and is unique in the tracker's life. When the node
+// has another stream already, the newest counts and this is noted.
+func (t *Tracker) Connected(desc mesh.Node, conn, peer string, at time.Time) {
 	t.change(desc.ID, at, func(n *node) {
 		n.describe(desc)
 		n.seen(at)
 		if slices.ContainsFunc(n.streams, func(s stream) bool { return s.conn == conn }) {
 			return
 		}
-		n.streams = append(n.streams, stream{conn, at})
-		n.connections = append(n.connections, connection{conn, Connection{ConnectedAt: at}})
+		n.streams = append(n.streams, stream{conn, peer, at})
+		n.connections = append(n.connections, connection{conn, Connection{ConnectedAt: at, Peer: peer}})
 		if over := len(n.connections) - t.opt.Connections; over > 0 {
 			n.connections = slices.Delete(n.connections, 0, over)
 		}
@@ -33,7 +35,13 @@ func (n *node) startStream(at time.Time) {
 	clear(n.nonces)
 	n.order = nil
 	if n.push.applied.IsZero() {
-		n.push.base, n.push.late = at, true
+		n.push.base, n.push.prepared, n.push.late = at, at, true
+	}
+	for i := range n.proofs {
+		n.proofs[i].sent, n.proofs[i].acked = 0, 0
+	}
+	if !n.reports() {
+		n.unshareAll()
 	}
 	for _, r := range n.resources {
 		r.newStream()
@@ -74,64 +82,27 @@ func (t *Tracker) Disconnected(nodeID, conn, reason string, at time.Time) {
 	t.record(n, at)
 }
 
-// Desired sets all that a node should run at a revision. The caller calls it
-// for every known node after every accepted revision, also when nothing
-// changed for that node (the same slice costs nothing): only so is it known
-// that the node needs nothing of that revision. It may come before Connected.
-func (t *Tracker) Desired(nodeID string, revision uint64, res []Resource, at time.Time) {
-	t.change(nodeID, at, func(n *node) {
-		same := n.prepared && len(res) == len(n.given) && (len(res) == 0 || &res[0] == &n.given[0])
-		n.checked, n.prepared = revision, true
-		if same {
-			return
+// twins names what is odd about several streams of one node ID: another process
+// that uses it, or a stream of the node's own past that nobody closed.
+func (n *node) twins() string {
+	if len(n.streams) < 2 {
+		return ""
+	}
+	newest := n.streams[len(n.streams)-1]
+	for _, s := range n.streams[:len(n.streams)-1] {
+		if host(s.peer) != host(newest.peer) {
+			return fmt.Sprintf("duplicate: %d streams use this node ID, from %s and %s; the newest counts", len(n.streams), s.peer, newest.peer)
 		}
-		n.given = res
-		changed, newest := t.want(n, revision, res, at)
-		if len(changed) == 0 {
-			return
-		}
-		if n.push.revision != newest {
-			accepted := t.acceptedAt(newest, at)
-			n.push = push{revision: newest, base: latest(accepted, n.connectedAt), late: n.connectedAt.After(accepted)}
-		}
-		n.push.resources = append(n.push.resources, changed...)
-		n.push.sent, n.push.acked, n.push.applied = time.Time{}, time.Time{}, time.Time{}
-	})
+	}
+	return fmt.Sprintf("zombie: %d streams use this node ID, all but the newest are of its past or of a second process on the same host", len(n.streams))
 }
 
-// want compares res with what was wanted. It gives the resources that differ
-// and the newest revision that made one differ.
-func (t *Tracker) want(n *node, revision uint64, res []Resource, at time.Time) (changed []*resource, newest uint64) {
-	set := func(r *resource, version string, by uint64) {
-		r.want(want{version, by, latest(t.acceptedAt(by, at), n.known)})
-		newest = max(newest, by)
-		changed = append(changed, r)
-		n.settle(r)
+// host is an address without its port.
+func host(address string) string {
+	if i := strings.LastIndexByte(address, ':'); i >= 0 {
+		return address[:i]
 	}
-	wanted := make(map[key]struct{}, len(res))
-	for i := range res {
-		k := key{res[i].Type, res[i].Name}
-		wanted[k] = struct{}{}
-		r := n.resources[k]
-		if r == nil {
-			r = &resource{key: k}
-			n.resources[k] = r
-		}
-		r.objects = res[i].Objects
-		if len(r.wants) == 0 || r.desired().version != res[i].Version {
-			by := res[i].Revision
-			if by == 0 {
-				by = revision
-			}
-			set(r, res[i].Version, by)
-		}
-	}
-	for k, r := range n.resources {
-		if _, ok := wanted[k]; !ok && (len(r.wants) == 0 || r.desired().version != "") {
-			set(r, "", revision)
-		}
-	}
-	return changed, newest
+	return address
 }
 
 // Holds tells what a node said on connecting that it has already
@@ -140,7 +111,13 @@ func (t *Tracker) Holds(nodeID, conn string, refs []ResourceRef, at time.Time) {
 	t.heard(nodeID, conn, at, func(n *node) {
 		n.seen(at)
 		for _, ref := range refs {
-			r := n.resources[key{ref.Type, ref.Name}]
+			if n.hears(ref, func(seen *proof) {
+				seen.sent = stamp(at)
+				n.acks(seen, at)
+			}) {
+				continue
+			}
+			r := n.record(key{ref.Type, ref.Name})
 			if r == nil {
 				r = n.unwanted(key{ref.Type, ref.Name}, at)
 			}
@@ -158,7 +135,7 @@ func (n *node) unwanted(k key, at time.Time) *resource {
 	if n.prepared {
 		r.wants = []want{{"", n.checked, at}}
 	}
-	n.resources[k] = r
+	n.keep(r)
 	return r
 }
 
@@ -168,7 +145,10 @@ func (t *Tracker) Sent(nodeID, conn, nonce string, refs []ResourceRef, at time.T
 	t.heard(nodeID, conn, at, func(n *node) {
 		n.wait(nonce, refs)
 		for _, ref := range refs {
-			if r := n.resources[key{ref.Type, ref.Name}]; r != nil {
+			if n.hears(ref, func(seen *proof) { seen.sent = stamp(at) }) {
+				continue
+			}
+			if r := n.record(key{ref.Type, ref.Name}); r != nil {
 				r.sent, r.sentAt = ref.Version, at
 				if r.refused.held && r.refused.version == ref.Version {
 					r.refused = refusal{} // it gets another try
@@ -184,7 +164,10 @@ func (t *Tracker) Acked(nodeID, conn, nonce string, at time.Time) {
 		n.seen(at)
 		refs, _ := n.answered(nonce)
 		for _, ref := range refs {
-			if r := n.resources[key{ref.Type, ref.Name}]; r != nil {
+			if n.hears(ref, func(seen *proof) { n.acks(seen, at) }) {
+				continue
+			}
+			if r := n.record(key{ref.Type, ref.Name}); r != nil {
 				n.ack(r, ref.Version, at)
 				n.settle(r)
 			}
@@ -193,7 +176,10 @@ func (t *Tracker) Acked(nodeID, conn, nonce string, at time.Time) {
 }
 
 func (n *node) ack(r *resource, version string, at time.Time) {
-	r.acked, r.ackedAt, r.disputed = version, at, time.Time{}
+	r.acked, r.ackedAt = version, at
+	if r.applied == version {
+		r.disputed = time.Time{}
+	}
 	if r.refused.version == version {
 		r.refused = refusal{}
 	}
@@ -211,7 +197,7 @@ func (t *Tracker) Nacked(nodeID, conn, nonce, message string, at time.Time) {
 		refs, _ := n.answered(nonce)
 		reasons := readRefusal(message, refs)
 		for _, ref := range refs {
-			r := n.resources[key{ref.Type, ref.Name}]
+			r := n.record(key{ref.Type, ref.Name})
 			if r == nil {
 				continue
 			}
@@ -235,10 +221,37 @@ func (t *Tracker) Applied(nodeID string, res []AppliedResource, revision uint64,
 	t.change(nodeID, at, func(n *node) {
 		n.seen(at)
 		n.account, n.reported = true, revision
-		told := make(map[key]struct{}, len(res))
+		told := make(map[key]int, len(res))
 		for i := range res {
+			told[key{res[i].Type, res[i].Name}] = i
+		}
+		known := make([]bool, len(res)) // nothing new is told of it
+		for i := range n.parts {
+			p := &n.parts[i]
+			for j, proof := range p.proof {
+				if proof == 0 {
+					continue
+				}
+				k, ok := told[p.given[j].key()]
+				seen := n.proofs[proof-1]
+				switch asDesired := ok && res[k].Version == p.given[j].Version && res[k].Error == ""; {
+				case asDesired && seen.lacked:
+					seen.lacked, seen.applied = false, stamp(res[k].since(at))
+					if known[k] = n.moves(p, j, seen); !known[k] {
+						n.unshare(p, j)
+					}
+				case asDesired:
+					known[k] = true
+				case ok || !seen.lacked || seen.acked != 0:
+					n.unshare(p, j)
+				}
+			}
+		}
+		for i := range res {
+			if known[i] {
+				continue
+			}
 			k := key{res[i].Type, res[i].Name}
-			told[k] = struct{}{}
 			r := n.resources[k]
 			if r == nil {
 				r = n.unwanted(k, at)
@@ -253,16 +266,50 @@ func (t *Tracker) Applied(nodeID string, res []AppliedResource, revision uint64,
 	})
 }
 
+// AppliedSince takes what a node's account tells otherwise than before. A
+// resource without version runs no more.
+func (t *Tracker) AppliedSince(nodeID string, changed []AppliedResource, revision uint64, at time.Time) {
+	t.change(nodeID, at, func(n *node) {
+		n.seen(at)
+		n.account, n.reported = true, revision
+		for i := range changed {
+			k := key{changed[i].Type, changed[i].Name}
+			if changed[i].Error == "" && n.hears(ResourceRef{k.typ, k.name, changed[i].Version}, func(seen *proof) {
+				seen.lacked, seen.applied = false, stamp(changed[i].since(at))
+			}) {
+				continue
+			}
+			r := n.record(k)
+			if r == nil && changed[i].Version == "" && changed[i].Error == "" {
+				continue
+			}
+			if r == nil {
+				r = n.unwanted(k, at)
+			}
+			n.tell(r, &changed[i], at)
+		}
+		// Time alone may have made a dispute of what it still runs.
+		n.disputeLacked()
+		for _, r := range n.resources {
+			r.dispute(at)
+		}
+	})
+}
+
 // tell takes one line of a node's account.
 func (n *node) tell(r *resource, a *AppliedResource, at time.Time) {
-	since := a.At
-	if since.IsZero() {
-		since = at
-	}
-	r.runs(a.Version, since, at)
+	r.runs(a.Version, a.since(at), at)
 	if a.Error != "" && a.ErrorVersion != a.Version {
 		r.refuse(refusal{version: a.ErrorVersion, text: words(a.Error), at: at})
 	}
 	r.dispute(at)
 	n.settle(r)
+}
+
+// since is since when the node runs what it tells of; at is when that was heard.
+func (a *AppliedResource) since(at time.Time) time.Time {
+	if a.At.IsZero() {
+		return at
+	}
+	return a.At
 }

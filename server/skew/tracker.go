@@ -21,7 +21,21 @@ type Options struct {
 	Transitions int           // and at most this many per node; 240
 	Connections int           // connections kept per node; 32
 	Retention   time.Duration // a node without a stream is forgotten after this; 7 days
+
+	// Observe hears how long a push stayed in a stage, once per node, push and
+	// stage, and StageConverged once per revision. It is called with the tracker
+	// locked: it must not call back, nor block. nil: nobody hears.
+	Observe func(stage string, took time.Duration)
 }
+
+// The stages of a push that the tracker sees. A control plane that is slow
+// shows in the queue, a node that is slow in ack and apply.
+const (
+	StageQueue     = "queue"     // prepared for the node, until sent
+	StageAck       = "ack"       // sent, until acknowledged
+	StageApply     = "apply"     // acknowledged, until the node says that it runs it
+	StageConverged = "converged" // a revision accepted, until all connected nodes run it
+)
 
 func (o Options) withDefaults() Options {
 	orDefault(&o.InFlight, 2*time.Second)
@@ -31,6 +45,9 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Transitions, 240)
 	orDefault(&o.Connections, 32)
 	orDefault(&o.Retention, 7*24*time.Hour)
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration) {}
+	}
 	return o
 }
 
@@ -76,6 +93,10 @@ type Tracker struct {
 	nodes    map[string]*node
 	newest   *mesh.Revision
 	accepted []acceptance // by number, ascending, bounded
+	open     []acceptance // those that not every connected node runs yet
+
+	lists       map[*Resource]*list   // what nodes should run, by where they begin
+	differences map[lists]*difference // since the newest revision came
 }
 
 type acceptance struct {
@@ -88,7 +109,7 @@ const maxAccepted = 4096
 
 // New makes an empty tracker.
 func New(opt Options) *Tracker {
-	return &Tracker{opt: opt.withDefaults(), nodes: make(map[string]*node)}
+	return &Tracker{opt: opt.withDefaults(), nodes: make(map[string]*node), lists: map[*Resource]*list{}, differences: map[lists]*difference{}}
 }
 
 // Accepted tells of a new revision of the desired configuration.
@@ -100,7 +121,9 @@ func (t *Tracker) Accepted(rev mesh.Revision) {
 		return
 	}
 	t.newest = &rev
+	clear(t.differences)
 	t.accepted = append(t.accepted, acceptance{rev.Number, rev.At})
+	t.opened(acceptance{rev.Number, rev.At})
 	if len(t.accepted) > maxAccepted {
 		t.accepted = append(t.accepted[:0:0], t.accepted[len(t.accepted)-maxAccepted/2:]...)
 	}
@@ -127,8 +150,9 @@ func (t *Tracker) change(nodeID string, at time.Time, f func(*node)) {
 		t.nodes[nodeID] = n
 	}
 	f(n)
-	n.whole = n.whole || n.prepared && len(n.pending) == 0
-	n.advance(at)
+	n.whole = n.whole || n.prepared && !n.lagging()
+	n.advance(at, t.opt.Observe)
+	n.compact()
 	t.record(n, at)
 }
 
@@ -143,8 +167,9 @@ func (t *Tracker) heard(nodeID, conn string, at time.Time, f func(*node)) {
 	}
 	t.seq++
 	f(n)
-	n.whole = n.whole || n.prepared && len(n.pending) == 0
-	n.advance(at)
+	n.whole = n.whole || n.prepared && !n.lagging()
+	n.advance(at, t.opt.Observe)
+	n.compact()
 	t.record(n, at)
 }
 
@@ -156,6 +181,40 @@ func (t *Tracker) Expected(desc mesh.Node, at time.Time) {
 			n.describe(desc)
 		}
 	})
+}
+
+// Identified tells which certificate a node uses. The last one told is kept when
+// the node goes.
+func (t *Tracker) Identified(nodeID string, id mesh.Identity, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[nodeID]; n != nil {
+		n.identity = &id
+		n.seen(at)
+	}
+}
+
+// Lived tells how far a node's sidecar and its application have come, or in which
+// order they left.
+func (t *Tracker) Lived(nodeID string, life mesh.Life, at time.Time) {
+	t.change(nodeID, at, func(n *node) {
+		n.seen(at)
+		n.lived(life)
+	})
+}
+
+// Hold tells that a roll-out keeps a node at a revision; 0 lets it go. What it
+// should run is then what that revision gives it: a held node is not behind.
+func (t *Tracker) Hold(nodeID string, revision uint64, at time.Time) {
+	t.mu.Lock()
+	held := uint64(0)
+	if n := t.nodes[nodeID]; n != nil {
+		held = n.held
+	}
+	t.mu.Unlock()
+	if held != revision {
+		t.change(nodeID, at, func(n *node) { n.held = revision })
+	}
 }
 
 // Described adds what a node's agent stream says about it (build, address,
@@ -189,12 +248,12 @@ func (t *Tracker) Tick(at time.Time) {
 func (t *Tracker) tick(at time.Time) {
 	for id, n := range t.nodes {
 		if !n.connected() && at.Sub(latest(n.known, n.lastSeen, n.disconnectedAt)) > t.opt.Retention {
-			delete(t.nodes, id)
-			t.seq++
+			t.drop(id)
 			continue
 		}
 		t.record(n, at)
 	}
+	t.converge()
 }
 
 // Forget drops a node. It reports whether there was one.
@@ -203,8 +262,7 @@ func (t *Tracker) Forget(nodeID string) bool {
 	defer t.mu.Unlock()
 	_, ok := t.nodes[nodeID]
 	if ok {
-		t.seq++
-		delete(t.nodes, nodeID)
+		t.drop(nodeID)
 	}
 	return ok
 }

@@ -49,7 +49,7 @@ func (l *lab) revise(number uint64, change map[string]string, nodes ...string) {
 		l.res[name] = Resource{Type: typ, Name: name, Version: version, Revision: number, Objects: []string{"VirtualService cinema/" + name}}
 	}
 	for _, n := range nodes {
-		l.tr.Desired(n, number, l.all(), l.now)
+		l.tr.Desired(n, number, parts(l.all()), l.now)
 	}
 }
 
@@ -66,8 +66,18 @@ func (l *lab) all() []Resource {
 	return out
 }
 
+// parts gives resources as lists of one type each.
+func parts(all []Resource) [][]Resource {
+	out := make([][]Resource, 4)
+	for _, r := range all {
+		i := slices.Index([]string{mesh.TypeCluster, mesh.TypeEndpoint, mesh.TypeListener, mesh.TypeRoute}, r.Type)
+		out[max(i, 0)] = append(out[max(i, 0)], r)
+	}
+	return out
+}
+
 func (l *lab) connect(id, conn string) {
-	l.tr.Connected(mesh.Node{ID: id, Build: "1.0", StartedAt: l.start}, conn, l.now)
+	l.tr.Connected(mesh.Node{ID: id, Build: "1.0", StartedAt: l.start}, conn, "", l.now)
 }
 
 // send hands all desired resources to a stream and gives the nonce.
@@ -151,7 +161,9 @@ func TestStates(t *testing.T) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.send(n, c)
 			l.pass(3 * time.Second)
-			l.want(n, Slow, "no acknowledgement for revision 42 for 3 s; the stream is up")
+			if s := l.want(n, Slow, "no acknowledgement for revision 42 for 3 s; the stream is up"); s.WaitsOn != OnNode {
+				l.Errorf("waits on %q, want the node", s.WaitsOn)
+			}
 			l.pass(22 * time.Second)
 			s := l.want(n, Stale, "no acknowledgement for revision 42 for 25 s; the stream is up")
 			if s.LagS != 25 {
@@ -172,15 +184,17 @@ func TestStates(t *testing.T) {
 		"never sent": func(l *lab) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.pass(12 * time.Second)
-			l.want(n, Stale, "revision 42 has not been sent for 12 s; the stream is up")
+			if s := l.want(n, Stale, "revision 42 has not been sent for 12 s: it waits in the control plane"); s.WaitsOn != OnControlPlane {
+				l.Errorf("waits on %q, want the control plane", s.WaitsOn)
+			}
 		},
 		"acknowledged, no account after": func(l *lab) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.ack(n, c)
 			l.pass(6 * time.Second)
-			l.want(n, Slow, "acknowledged revision 42 but still runs 41 of route outbound (6 s)")
+			l.want(n, Slow, "acknowledged revision 42 but still runs revision 41 of route outbound (6 s)")
 			l.pass(5 * time.Second)
-			l.want(n, Stale, "acknowledged revision 42 but still runs 41 of route outbound (11 s)")
+			l.want(n, Stale, "acknowledged revision 42 but still runs revision 41 of route outbound (11 s)")
 		},
 		"account after the ACK disagrees": func(l *lab) {
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
@@ -189,7 +203,7 @@ func TestStates(t *testing.T) {
 			l.pass(1500 * time.Millisecond)
 			l.want(n, InFlight, "")
 			l.pass(4500 * time.Millisecond)
-			l.want(n, Drifted, "acknowledged revision 42 but still runs 41 of route outbound (6 s)")
+			l.want(n, Drifted, "acknowledged revision 42 but still runs revision 41 of route outbound (6 s)")
 			l.apply(n, 42)
 			l.want(n, Synced, "")
 		},
@@ -266,7 +280,7 @@ func TestStates(t *testing.T) {
 			if s.Revision != 41 {
 				l.Errorf("runs %d, want 41", s.Revision)
 			}
-			l.tr.Desired(n, 42, l.all(), l.now)
+			l.tr.Desired(n, 42, parts(l.all()), l.now)
 			if s := l.want(n, Synced, "revision 42"); s.Revision != 42 || s.Push.AppliedMS == nil {
 				l.Errorf("got %+v", s)
 			}
@@ -318,7 +332,7 @@ func TestStates(t *testing.T) {
 		},
 		"a new process runs nothing until it says so": func(l *lab) {
 			l.tr.Disconnected(n, c, "EOF", l.now)
-			l.tr.Connected(mesh.Node{ID: n, Build: "1.1", StartedAt: l.now.Add(time.Second)}, "c2", l.now)
+			l.tr.Connected(mesh.Node{ID: n, Build: "1.1", StartedAt: l.now.Add(time.Second)}, "c2", "", l.now)
 			if s := l.want(n, InFlight, ""); s.Revision != 0 {
 				l.Errorf("runs %d, want 0", s.Revision)
 			}
@@ -328,7 +342,7 @@ func TestStates(t *testing.T) {
 		"two streams with one ID": func(l *lab) {
 			l.connect(n, "c2")
 			l.push(n, "c2")
-			l.want(n, Synced, "2 streams use this node ID, the newest counts")
+			l.want(n, Synced, "2 streams use this node ID")
 			l.revise(42, map[string]string{"route outbound": "r2"}, n)
 			l.ack(n, c) // the older one's answer does not count
 			l.want(n, InFlight, "about to be sent")
@@ -349,7 +363,7 @@ func TestStates(t *testing.T) {
 			l.want("seats-1", InFlight, "its configuration is not prepared yet")
 		},
 		"prepared before it connects": func(l *lab) {
-			l.tr.Desired("seats-1", 41, l.all(), l.now)
+			l.tr.Desired("seats-1", 41, parts(l.all()), l.now)
 			l.connect("seats-1", "s1")
 			if h := l.want("seats-1", InFlight, "").History; len(h) != 1 {
 				l.Errorf("a state that took no time is in the history: %v", h)
@@ -374,7 +388,7 @@ func TestStates(t *testing.T) {
 			l := newLab(t)
 			l.revise(41, map[string]string{"route outbound": "r1", "listener inbound_127.0.0.1:15006": "l1"})
 			l.connect(n, c)
-			l.tr.Desired(n, 41, l.all(), l.now)
+			l.tr.Desired(n, 41, parts(l.all()), l.now)
 			l.push(n, c)
 			f(l)
 		})
@@ -385,8 +399,8 @@ func TestStates(t *testing.T) {
 func TestWithoutAgentAnACKCounts(t *testing.T) {
 	l := newLab(t)
 	l.revise(1, map[string]string{"route outbound": "r1"})
-	l.tr.Connected(mesh.Node{ID: "envoy"}, "c", l.now)
-	l.tr.Desired("envoy", 1, l.all(), l.now)
+	l.tr.Connected(mesh.Node{ID: "envoy"}, "c", "", l.now)
+	l.tr.Desired("envoy", 1, parts(l.all()), l.now)
 	l.ack("envoy", "c")
 	l.want("envoy", Synced, "")
 }
@@ -395,7 +409,7 @@ func TestHistoryKeepsExactTimes(t *testing.T) {
 	l := newLab(t)
 	l.revise(1, map[string]string{"route outbound": "r1"})
 	l.connect("a", "c")
-	l.tr.Desired("a", 1, l.all(), l.now)
+	l.tr.Desired("a", 1, parts(l.all()), l.now)
 	l.push("a", "c")
 	l.pass(time.Minute)
 	accepted := l.now
@@ -418,7 +432,7 @@ func TestHistoryIsBoundedAndKeepsTrouble(t *testing.T) {
 	l := newLab(t)
 	l.revise(1, map[string]string{"route outbound": "r0"})
 	l.connect("a", "c")
-	l.tr.Desired("a", 1, l.all(), l.now)
+	l.tr.Desired("a", 1, parts(l.all()), l.now)
 	l.push("a", "c")
 	for i := range 2000 {
 		l.revise(uint64(i+2), map[string]string{"route outbound": fmt.Sprint("r", i+1)}, "a")
@@ -447,7 +461,7 @@ func TestViewSortsAndCounts(t *testing.T) {
 	l.revise(1, map[string]string{"route outbound": "r1"})
 	for _, id := range []string{"a", "b", "c", "d"} {
 		l.connect(id, id)
-		l.tr.Desired(id, 1, l.all(), l.now)
+		l.tr.Desired(id, 1, parts(l.all()), l.now)
 		l.push(id, id)
 	}
 	l.pass(time.Second)
@@ -485,7 +499,7 @@ func TestViewSortsAndCounts(t *testing.T) {
 
 func TestEmptyViewHasNoNulls(t *testing.T) {
 	tr := New(Options{})
-	tr.Connected(mesh.Node{ID: "a"}, "c", time.Unix(0, 0))
+	tr.Connected(mesh.Node{ID: "a"}, "c", "", time.Unix(0, 0))
 	body, err := json.Marshal(tr.View(time.Unix(1, 0)))
 	if err != nil {
 		t.Fatal(err)
@@ -495,7 +509,7 @@ func TestEmptyViewHasNoNulls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, field := range []string{`"desired":null`, `"sent_ms":null`, `"acked_ms":null`, `"applied_ms":null`} {
+	for _, field := range []string{`"desired":null`, `"sent_ms":null`, `"acked_ms":null`, `"applied_ms":null`, `"identity":null`} {
 		body = []byte(strings.ReplaceAll(string(body), field, "")) // may be null by contract
 		more = []byte(strings.ReplaceAll(string(more), field, ""))
 	}

@@ -12,9 +12,15 @@ type NodesView struct {
 	Epoch   string         `json:"epoch"`
 	Seq     uint64         `json:"seq"` // grows with every event that the tracker took
 	Desired *mesh.Revision `json:"desired"`
-	Summary Summary        `json:"summary"`
-	Spread  Spread         `json:"spread"`
-	Nodes   []NodeStatus   `json:"nodes"` // worst first, then by ID
+	// UnconvergedSince is when the oldest revision was accepted that not every
+	// connected node runs; absent when all run all.
+	UnconvergedSince time.Time `json:"unconverged_since,omitzero"`
+	Summary          Summary   `json:"summary"`
+	Spread           Spread    `json:"spread"`
+	// Traffic is what the nodes at each revision handle, newest first; filled by
+	// who knows traffic.
+	Traffic []RevisionTraffic `json:"traffic,omitempty"`
+	Nodes   []NodeStatus      `json:"nodes"` // worst first, then by ID
 }
 
 // Summary counts nodes.
@@ -54,12 +60,22 @@ type NodeStatus struct {
 	State  State     `json:"state"`
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"` // one plain sentence
+	// WaitsOn says on whom a change waits that the node lacks: control-plane or
+	// node; absent when it lacks none, or is not there to take it.
+	WaitsOn string `json:"waits_on,omitempty"`
 
 	Connected      bool      `json:"connected"`
 	ConnectedAt    time.Time `json:"connected_at,omitzero"`
 	DisconnectedAt time.Time `json:"disconnected_at,omitzero"`
 	LastSeen       time.Time `json:"last_seen,omitzero"`
 	StartedAt      time.Time `json:"started_at,omitzero"`
+
+	// Disorder says what was wrong with the order in which its sidecar and its
+	// application last came or went, for ten minutes.
+	Disorder string `json:"disorder,omitempty"`
+
+	// Duplicate says that several streams use this node ID, and whose they are.
+	Duplicate string `json:"duplicate,omitempty"`
 
 	Revision uint64  `json:"revision"` // newest revision that it wholly runs; 0 none
 	Behind   int     `json:"behind"`   // revisions that changed something it needs and that it does not run
@@ -88,6 +104,8 @@ type Transition struct {
 // NodeDetail is a node with its resources and connections.
 type NodeDetail struct {
 	NodeStatus
+	Identity    *mesh.Identity   `json:"identity"`    // its certificate; null when it has none
+	Lives       []Life           `json:"lives"`       // its starts and stops, newest first, bounded
 	Resources   []ResourceStatus `json:"resources"`   // worst first, then by type and name
 	Connections []Connection     `json:"connections"` // oldest first, bounded
 }
@@ -96,6 +114,7 @@ type NodeDetail struct {
 type Connection struct {
 	ConnectedAt    time.Time `json:"connected_at"`
 	DisconnectedAt time.Time `json:"disconnected_at,omitzero"`
+	Peer           string    `json:"peer,omitempty"` // address of the other end
 	Reason         string    `json:"reason,omitempty"`
 }
 

@@ -15,7 +15,7 @@ func (t *Tracker) View(at time.Time) NodesView {
 	defer t.mu.Unlock()
 	t.tick(at)
 	v := NodesView{
-		At: at, Epoch: t.opt.Epoch, Seq: t.seq,
+		At: at, Epoch: t.opt.Epoch, Seq: t.seq, UnconvergedSince: t.unconverged(),
 		Summary: Summary{Nodes: len(t.nodes), ByState: make(map[State]int)},
 		Nodes:   make([]NodeStatus, 0, len(t.nodes)),
 	}
@@ -45,10 +45,12 @@ func (t *Tracker) Node(nodeID string, at time.Time) (NodeDetail, bool) {
 	t.record(n, at)
 	d := NodeDetail{
 		NodeStatus:  t.status(n, at),
-		Resources:   make([]ResourceStatus, 0, len(n.resources)),
+		Identity:    n.identity,
+		Lives:       n.livesView(),
+		Resources:   make([]ResourceStatus, 0, n.count()),
 		Connections: make([]Connection, 0, len(n.connections)),
 	}
-	for _, r := range n.resources {
+	for r := range n.each {
 		d.Resources = append(d.Resources, t.resourceStatus(n, r, at))
 	}
 	slices.SortFunc(d.Resources, func(a, b ResourceStatus) int {
@@ -70,9 +72,9 @@ func (t *Tracker) status(n *node, at time.Time) NodeStatus {
 	behind, missing := n.behind()
 	s := NodeStatus{
 		ID: n.ID, Workload: n.Workload, Kind: n.Kind, Build: n.Build, Address: n.Address,
-		State: v.state, Since: since, Reason: v.reason,
+		State: v.state, Since: since, Reason: v.reason, WaitsOn: v.waits,
 		Connected: n.connected(), ConnectedAt: n.connectedAt, DisconnectedAt: n.disconnectedAt,
-		LastSeen: n.lastSeen, StartedAt: n.StartedAt,
+		LastSeen: n.lastSeen, StartedAt: n.StartedAt, Duplicate: n.twins(), Disorder: n.disorder(at),
 		Revision: n.runsRevision(), Behind: behind,
 		Push: n.push.times(), History: n.historySince(at.Add(-t.opt.History)),
 	}

@@ -5,9 +5,12 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -45,11 +48,16 @@ type Agents interface {
 
 // Request asks for a session.
 type Request struct {
-	User      string // who looks, for the audit log and the limit per user
-	Filter    string // expression over the fields of mesh/expr's tap schema; "" matches all
-	LimitPerS int    // events a second over the whole mesh; 0 = DefaultEventsPerS
-	Headers   bool   // with header fields, redacted by the sidecar
-	TTL       time.Duration
+	User string // who looks, for the audit log and the limit per user
+	// Namespaces are those whose sidecars may be asked; nil: all. The filter of
+	// the session says so, too.
+	Namespaces []string
+	Filter     string // expression over the fields of mesh/expr's tap schema; "" matches all
+	LimitPerS  int    // events a second over the whole mesh; 0 = DefaultEventsPerS
+	Headers    bool   // with header fields, redacted by the sidecar
+	TTL        time.Duration
+
+	matcher *expr.Expr // of Filter
 }
 
 // Stats are totals since the hub was made, and what is open now.
@@ -63,6 +71,7 @@ type Stats struct {
 type Hub struct {
 	agents Agents
 	log    *slog.Logger
+	open   atomic.Int64 // sessions
 
 	mu        sync.Mutex
 	running   bool
@@ -72,12 +81,23 @@ type Hub struct {
 	starts    uint64         // sidecar starts so far, makes tokens distinct
 	pastEvent uint64         // of sessions that ended
 	pastLost  uint64
+	past      []Record // the newest last, at most recordsMax
+}
+
+// Options configure a Hub. Agents is required.
+type Options struct {
+	Agents Agents
+	Logger *slog.Logger // nil: silent
 }
 
 // New makes a hub and registers it with the sidecars' streams.
-func New(agents Agents, log *slog.Logger) *Hub {
+func New(opts Options) *Hub {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	agents := opts.Agents
 	h := &Hub{
-		agents: agents, log: log,
+		agents: agents, log: opts.Logger,
 		sidecars: map[string]int{}, sessions: map[string]*session{}, viewers: map[string]int{},
 	}
 	agents.OnHello(func(n mesh.Node) { h.hello(n.ID) })
@@ -164,9 +184,15 @@ func (r *Request) normalize() error {
 		return fmt.Errorf("tap filter is %d bytes long, at most %d are taken: %w", len(r.Filter), MaxFilterBytes, mesh.ErrInvalid)
 	}
 	r.Filter = strings.TrimSpace(r.Filter)
-	if _, err := expr.Parse(r.Filter, expr.TapSchema()); err != nil {
+	matcher, err := expr.Parse(r.Filter, expr.TapSchema())
+	if err == nil && r.Namespaces != nil {
+		r.Filter = within(r.Filter, r.Namespaces)
+		matcher, err = expr.Parse(r.Filter, expr.TapSchema())
+	}
+	if err != nil {
 		return fmt.Errorf("tap filter: %w: %w", err, mesh.ErrInvalid)
 	}
+	r.matcher = matcher
 	if r.LimitPerS == 0 {
 		r.LimitPerS = DefaultEventsPerS
 	}
@@ -182,6 +208,19 @@ func (r *Request) normalize() error {
 	return nil
 }
 
+// within narrows a filter to what the sidecars of some namespaces see.
+func within(filter string, namespaces []string) string {
+	own := make([]string, len(namespaces))
+	for i, ns := range namespaces {
+		own[i] = fmt.Sprintf("seen_by ^= %q", ns+"/")
+	}
+	narrow := strings.Join(own, " or ")
+	if filter == "" {
+		return narrow
+	}
+	return "(" + narrow + ") and (" + filter + ")"
+}
+
 // sharedSession finds a session that already asks the sidecars for the same
 // and whose life at the sidecars covers the request.
 func (h *Hub) sharedSession(req Request, now time.Time) *session {
@@ -194,37 +233,35 @@ func (h *Hub) sharedSession(req Request, now time.Time) *session {
 }
 
 func (h *Hub) startSession(req Request, now time.Time) *session {
-	s := newSession(rand.Text()[:12], req, now)
+	s := newSession(newID(), req, now)
 	h.sessions[s.id] = s
+	h.open.Add(1)
 	for id := range h.sidecars {
 		h.start(s, id, now)
 	}
 	return s
 }
 
+func newID() string { return rand.Text()[:12] }
+
 // start asks one sidecar to take part in s. Each start has a token of its own,
 // so that totals of a sidecar's earlier stream are never mixed with this one's.
 func (h *Hub) start(s *session, nodeID string, now time.Time) {
 	h.starts++
-	token := s.id + "." + strconv.FormatUint(h.starts, 10)
-	s.addFeed(nodeID, token)
-	sent := h.agents.Send(nodeID, &meshv1.ServerMessage{Message: &meshv1.ServerMessage_TapStart{TapStart: &meshv1.TapStart{
-		Session: token, Filter: s.filter, Headers: s.headers,
-		MaxPerSecond: share(s.limit, len(h.sidecars)),
-		TtlSeconds:   uint32(s.dies.Sub(now)/time.Second) + 1,
-	}}})
-	if !sent { // it is going, or does not read: viewers must not count on it
+	token, granted := s.id+"."+strconv.FormatUint(h.starts, 10), share(s.limit, len(h.sidecars))
+	s.addFeed(nodeID, token, granted)
+	if !h.sendStart(s, nodeID, token, granted, now) { // it is going, or does not read: viewers must not count on it
 		s.dropFeed(nodeID)
 	}
 }
 
-// share splits a session's limit over n sidecars. What matches is mostly seen
-// by few of them, so that an even split would throw away events while the
-// limit is far: nobody gets less than ten, and the session's own limiter cuts
-// the sum.
-func share(limit, n int) uint32 {
-	even := (limit + max(n, 1) - 1) / max(n, 1)
-	return uint32(min(max(even, 10), limit))
+// sendStart starts a session at a sidecar or, with a token that runs there,
+// changes what it may send.
+func (h *Hub) sendStart(s *session, nodeID, token string, granted uint32, now time.Time) bool {
+	return h.agents.Send(nodeID, &meshv1.ServerMessage{Message: &meshv1.ServerMessage_TapStart{TapStart: &meshv1.TapStart{
+		Session: token, Filter: s.filter, Headers: s.headers, MaxPerSecond: granted,
+		TtlSeconds: uint32(max(0, s.dies.Sub(now))/time.Second) + 1,
+	}}})
 }
 
 func (h *Hub) hello(nodeID string) {
@@ -270,6 +307,26 @@ func (h *Hub) flush(now time.Time) {
 		for _, v := range s.flush(now) {
 			v.end(ReasonTTL)
 		}
+		for _, g := range s.rebalance(now) {
+			h.sendStart(s, g.node, g.token, g.perSecond, now)
+		}
+	}
+}
+
+// Wanted tells whether any session is open. It is cheap.
+func (h *Hub) Wanted() bool { return h.open.Load() > 0 }
+
+// Observe takes an event that a proxy reported by itself, as Envoys do by
+// their access log. Its paths are not redacted yet.
+func (h *Hub) Observe(ev *mesh.TapEvent) {
+	if !h.Wanted() {
+		return
+	}
+	h.mu.Lock()
+	open := slices.Collect(maps.Values(h.sessions))
+	h.mu.Unlock()
+	for _, s := range open {
+		s.observe(ev)
 	}
 }
 
@@ -297,6 +354,7 @@ func (h *Hub) left(v *Viewer) {
 		return
 	}
 	delete(h.sessions, v.session.id)
+	h.open.Add(-1)
 	events, lost := v.session.totals()
 	h.pastEvent += events
 	h.pastLost += lost

@@ -91,7 +91,7 @@ func run(t *testing.T, f func(t *testing.T, h *Hub, a *agents, log *bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		a := &agents{}
-		h := New(a, slog.New(slog.NewTextHandler(&log, nil)))
+		h := New(Options{Agents: a, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { h.Run(ctx) })
@@ -328,7 +328,7 @@ func TestHeartbeat(t *testing.T) {
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &agents{}
-		h := New(a, slog.New(slog.DiscardHandler))
+		h := New(Options{Agents: a})
 		ctx, cancel := context.WithCancel(t.Context())
 		if _, err := h.Open(Request{User: "ann"}); !errors.Is(err, mesh.ErrUnavailable) {
 			t.Errorf("open before run: %v", err)

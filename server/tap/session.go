@@ -1,11 +1,15 @@
 package tap
 
 import (
+	"cmp"
 	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/expr"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 
@@ -18,6 +22,7 @@ const intakeMax = 4096
 type session struct {
 	id      string
 	filter  string
+	matcher *expr.Expr // of filter, for what arrives without a sidecar's decision
 	limit   int
 	headers bool
 	dies    time.Time // when the sidecars end it by themselves
@@ -33,32 +38,36 @@ type session struct {
 	matched, sampled, lostSidecar, lostServer, lostViewer uint64
 	arrived                                               uint64
 
-	allowance float64 // events that the limit has left, refilled by time
-	refilled  time.Time
+	allowance  float64 // events that the limit has left, refilled by time
+	refilled   time.Time
+	rebalanced time.Time
 }
 
 // feed is one sidecar's part in a session, as far as it has reported.
 type feed struct {
 	token                              string
 	matched, sampled, dropped, arrived uint64
+
+	granted uint32 // events a second that it may send
+	before  uint64 // matched, when grants were last shared out
 }
 
 func newSession(id string, req Request, now time.Time) *session {
 	return &session{
-		id: id, filter: req.Filter, limit: req.LimitPerS, headers: req.Headers,
+		id: id, filter: req.Filter, matcher: req.matcher, limit: req.LimitPerS, headers: req.Headers,
 		// A backstop only, for sidecars that never hear TapStop. Viewers have
 		// their own, earlier ends.
 		dies:  now.Add(MaxTTL + time.Minute),
 		feeds: map[string]*feed{}, viewers: map[*Viewer]struct{}{},
-		allowance: float64(req.LimitPerS), refilled: now,
+		allowance: float64(req.LimitPerS), refilled: now, rebalanced: now,
 	}
 }
 
-func (s *session) addFeed(nodeID, token string) {
+func (s *session) addFeed(nodeID, token string, granted uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closeFeed(nodeID)
-	s.feeds[nodeID] = &feed{token: token}
+	s.feeds[nodeID] = &feed{token: token, granted: granted}
 }
 
 func (s *session) dropFeed(nodeID string) {
@@ -106,29 +115,77 @@ func (s *session) take(nodeID string, b *meshv1.TapBatch, now time.Time) {
 	s.lostSidecar += grow(&f.dropped, b.GetDropped())
 	f.arrived += arrived
 
-	s.refill(now)
 	for _, e := range b.GetEvents() {
-		switch {
-		case s.allowance < 1:
-			s.sampled++
-		case len(s.intake) >= intakeMax:
-			s.lostServer++
-		default:
-			s.allowance--
-			s.intake = append(s.intake, s.event(nodeID, e))
-		}
+		ev := e.Mesh()
+		ev.Node = nodeID
+		s.add(&ev)
 	}
 }
 
-func (s *session) event(nodeID string, e *meshv1.TapEvent) *mesh.TapEvent {
-	ev := e.Mesh()
-	s.seq++
-	s.arrived++
-	ev.Seq, ev.Node = s.seq, nodeID
+// observe takes an event of a proxy that does not decide by itself whether it
+// matches. ev belongs to the session if it does.
+func (s *session) observe(ev *mesh.TapEvent) {
+	if !s.matcher.Match(func(i int) expr.Value { return expr.TapValue(ev, i) }) {
+		return
+	}
+	own := *ev // other sessions have theirs
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.matched++
+	s.add(&own)
+}
+
+func (s *session) add(ev *mesh.TapEvent) {
+	if len(s.intake) >= intakeMax {
+		s.lostServer++
+		return
+	}
 	if !s.headers {
 		ev.RequestHeaders, ev.ResponseHeaders = nil, nil
 	}
-	return &ev
+	s.intake = append(s.intake, ev)
+}
+
+// chosen takes what the limit lets through of what arrived since the last
+// flush: failures first, then each of the others with the same chance, in the
+// order in which they came.
+func (s *session) chosen(now time.Time) []*mesh.TapEvent {
+	s.refill(now)
+	events := s.intake
+	s.intake = nil
+	if n := int(s.allowance); len(events) > n {
+		s.sampled += uint64(len(events) - n)
+		events = sample(events, n)
+	}
+	s.allowance -= float64(len(events))
+	for _, ev := range events {
+		s.seq++
+		ev.Seq = s.seq
+	}
+	s.arrived += uint64(len(events))
+	return events
+}
+
+// sample keeps n of the events.
+func sample(events []*mesh.TapEvent, n int) []*mesh.TapEvent {
+	order := rand.Perm(len(events))
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Compare(usual(events[a]), usual(events[b]))
+	})
+	order = order[:n]
+	slices.Sort(order)
+	kept := make([]*mesh.TapEvent, n)
+	for i, at := range order {
+		kept[i] = events[at]
+	}
+	return kept
+}
+
+func usual(ev *mesh.TapEvent) int {
+	if expr.TapFailed(ev) {
+		return 0
+	}
+	return 1
 }
 
 func (s *session) refill(now time.Time) {
@@ -141,13 +198,13 @@ func (s *session) refill(now time.Time) {
 func (s *session) flush(now time.Time) (ended []*Viewer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	events := s.chosen(now)
 	for v := range s.viewers {
-		v.put(s.intake, now)
+		v.put(events, now)
 		if !now.Before(v.ends) {
 			ended = append(ended, v)
 		}
 	}
-	s.intake = nil
 	return ended
 }
 
@@ -172,7 +229,7 @@ func (s *session) join(h *Hub, req Request, now time.Time) *Viewer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := &Viewer{
-		hub: h, session: s, user: req.User, opened: now, ends: now.Add(req.TTL),
+		hub: h, id: newID(), session: s, user: req.User, opened: now, ends: now.Add(req.TTL),
 		ready: make(chan struct{}, 1), done: make(chan struct{}),
 		// What is under way will still reach this viewer, so that it counts.
 		base: mesh.TapLedger{

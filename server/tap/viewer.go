@@ -11,7 +11,8 @@ import (
 const (
 	ReasonTTL      = "ttl"
 	ReasonStopping = "server stopping"
-	ReasonClosed   = "closed" // by the viewer itself
+	ReasonClosed   = "closed"      // by the viewer itself
+	ReasonStopped  = "stopped by " // whom Hub.Stop names
 )
 
 // queueMax bounds what waits for one viewer; more is counted as DroppedSocket.
@@ -20,6 +21,7 @@ const queueMax = 4096
 // Viewer is one reader of a session. Wait for Ready or Done, then Take.
 type Viewer struct {
 	hub     *Hub
+	id      string
 	session *session
 	user    string
 	opened  time.Time
@@ -81,6 +83,7 @@ func (v *Viewer) end(reason string) {
 		v.reason = reason
 		ledger := v.ledger()
 		v.session.mu.Unlock()
+		v.hub.remember(v, time.Now())
 		v.hub.log.Info("tap session closed", "session", v.session.id, "user", v.user, "filter", v.session.filter,
 			"reason", reason, "duration_s", time.Since(v.opened).Seconds(), "matched", ledger.Matched,
 			"delivered", ledger.Delivered, "lost", ledger.Lost())

@@ -11,8 +11,9 @@ import (
 // problemsMax bounds how many problems are told one by one.
 const problemsMax = 20
 
-// Analyze gives t with its spans in pre-order, their depth and self time, the
-// critical path, and what is wrong with the trace. Clocks that disagree are
+// Analyze gives t with its spans in pre-order, their depth, role and self time,
+// the critical path, the gaps on it, where errors began, who called whom, and
+// what is wrong with the trace itself. Clocks that disagree are
 // corrected, and each correction is told in Problems. t itself is not changed.
 func Analyze(t traces.Trace) traces.Trace {
 	t.Spans = slices.Clone(t.Spans)
@@ -23,10 +24,15 @@ func Analyze(t traces.Trace) traces.Trace {
 	for _, n := range a.nodes {
 		n.span.SelfUS = n.selfTime()
 	}
+	a.setRoles()
+	a.setHops()
 	a.noteMissingAnswers()
 	a.noteOrphanedWork()
 
 	t.CriticalPath = a.criticalPath()
+	t.Origins = a.origins()
+	t.Gaps = a.gaps(t.CriticalPath, int64(t.DurationMS*1000))
+	t.Calls = a.calls()
 	t.Spans = a.preOrder()
 	t.Services = services(t.Spans)
 	t.Problems = a.told(t.Problems)

@@ -61,7 +61,7 @@ func read(t *testing.T, text string) traces.Trace {
 			t.Fatalf("times in line %q: %v %v", line, err1, err2)
 		}
 		s := traces.Span{
-			SpanID: f[0], ParentID: strings.TrimPrefix(f[1], "-"), Service: f[2], Workload: f[3], Kind: f[4],
+			SpanID: f[0], ParentID: strings.TrimPrefix(f[1], "-"), Service: f[2], Workload: strings.TrimPrefix(f[3], "-"), Kind: f[4],
 			StartUS: start, DurationUS: dur, Status: f[7],
 			Events: []traces.Event{{AtUS: start, Name: "begin"}},
 		}
@@ -87,8 +87,24 @@ func show(t traces.Trace) string {
 		if slices.Contains(t.CriticalPath, s.SpanID) {
 			mark = "*"
 		}
-		fmt.Fprintf(&b, "%s %s%s %s %s at %d for %d self %d event at %d\n", mark, strings.Repeat("  ", s.Depth),
+		fmt.Fprintf(&b, "%s %s%s %s %s at %d for %d self %d event at %d", mark, strings.Repeat("  ", s.Depth),
 			s.SpanID, s.Service, s.Operation, s.StartUS, s.DurationUS, s.SelfUS, s.Events[0].AtUS)
+		if s.Role != "" {
+			fmt.Fprintf(&b, " %s", s.Role)
+		}
+		if s.Hop != s.SpanID {
+			fmt.Fprintf(&b, " in hop %s", s.Hop)
+		}
+		b.WriteByte('\n')
+	}
+	for _, id := range t.Origins {
+		fmt.Fprintf(&b, "error began at %s\n", id)
+	}
+	for _, g := range t.Gaps {
+		fmt.Fprintf(&b, "gap in %s at %d for %d\n", g.SpanID, g.FromUS, g.DurationUS)
+	}
+	for _, c := range t.Calls {
+		fmt.Fprintf(&b, "%s -> %s: %d calls, %d failed, %d\n", c.Source, c.Target, c.Calls, c.Errors, c.DurationUS)
 	}
 	for _, p := range t.Problems {
 		fmt.Fprintf(&b, "! %s\n", p)

@@ -99,11 +99,20 @@ func (a *analysis) sort() {
 // preOrder gives the spans, parents before children, and sets their depth.
 func (a *analysis) preOrder() []traces.Span {
 	a.sort() // corrected clocks may have changed the order
+	spans := make([]traces.Span, 0, len(a.nodes))
+	a.walk(func(n *node, depth int) {
+		n.span.Depth = depth
+		spans = append(spans, *n.span)
+	})
+	return spans
+}
+
+// walk visits every node, parents before children.
+func (a *analysis) walk(visit func(n *node, depth int)) {
 	type step struct {
 		n     *node
 		depth int
 	}
-	spans := make([]traces.Span, 0, len(a.nodes))
 	stack := make([]step, 0, len(a.roots))
 	for _, r := range slices.Backward(a.roots) {
 		stack = append(stack, step{r, 0})
@@ -111,13 +120,11 @@ func (a *analysis) preOrder() []traces.Span {
 	for len(stack) > 0 {
 		top := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
-		top.n.span.Depth = top.depth
-		spans = append(spans, *top.n.span)
+		visit(top.n, top.depth)
 		for _, c := range slices.Backward(top.n.children) {
 			stack = append(stack, step{c, top.depth + 1})
 		}
 	}
-	return spans
 }
 
 // rebase makes the earliest span start at 0 again, and gives the trace's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type Agents struct {
 	hello   func(mesh.Node)
 	gone    func(nodeID string)
 	tap     func(nodeID string, batch *meshv1.TapBatch)
+	ejected func(mesh.Node, *meshv1.Ejection)
 
 	targets   []*targetWatch
 	notifying sync.Mutex // keeps target lists in order
@@ -62,7 +64,7 @@ type Target struct {
 func newAgents(opts Options, m *metrics) *Agents {
 	return &Agents{
 		opts: opts, metrics: m, done: make(chan struct{}), streams: map[string]*agent{},
-		hello: func(mesh.Node) {}, gone: func(string) {}, tap: func(string, *meshv1.TapBatch) {},
+		hello: func(mesh.Node) {}, gone: func(string) {}, tap: func(string, *meshv1.TapBatch) {}, ejected: func(mesh.Node, *meshv1.Ejection) {},
 	}
 }
 
@@ -77,6 +79,10 @@ func (a *Agents) OnGone(fn func(nodeID string)) { a.set(func() { a.gone = fn }) 
 
 // OnTap sets what is called with each tap batch, on the stream's goroutine.
 func (a *Agents) OnTap(fn func(nodeID string, batch *meshv1.TapBatch)) { a.set(func() { a.tap = fn }) }
+
+// OnEjection sets what is called when a sidecar has taken an endpoint out, or let
+// it back in.
+func (a *Agents) OnEjection(fn func(mesh.Node, *meshv1.Ejection)) { a.set(func() { a.ejected = fn }) }
 
 func (a *Agents) set(f func()) {
 	a.mu.Lock()
@@ -238,8 +244,8 @@ func (a *Agents) read(str grpc.BidiStreamingServer[meshv1.AgentMessage, meshv1.S
 	for {
 		m, err := str.Recv()
 		if err != nil {
-			if errors.Is(err, context.Canceled) {
-				return nil
+			if errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) {
+				return nil // a sidecar that leaves says all that it has to say first
 			}
 			return err
 		}
@@ -288,9 +294,19 @@ func (a *Agents) take(st *agent, m *meshv1.AgentMessage) {
 	now := a.opts.Now()
 	switch v := m.GetMessage().(type) {
 	case *meshv1.AgentMessage_Applied:
-		a.opts.Tracker.Applied(st.node.ID, applied(v.Applied), v.Applied.GetRevision(), now)
+		account := a.opts.Tracker.Applied
+		if v.Applied.GetPartial() {
+			account = a.opts.Tracker.AppliedSince
+		}
+		account(st.node.ID, applied(v.Applied), v.Applied.GetRevision(), now)
 	case *meshv1.AgentMessage_Tap:
 		a.tap(st.node.ID, v.Tap)
+	case *meshv1.AgentMessage_Ejection:
+		a.ejected(st.node, v.Ejection)
+	case *meshv1.AgentMessage_Identity:
+		a.opts.Tracker.Identified(st.node.ID, v.Identity.Mesh(), now)
+	case *meshv1.AgentMessage_Life:
+		a.opts.Tracker.Lived(st.node.ID, v.Life.Mesh(), now)
 	case *meshv1.AgentMessage_Heartbeat:
 		a.opts.Tracker.Seen(st.node.ID, now)
 	}

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -161,7 +162,7 @@ func (c *client) next(short string) *discoveryv3.DeltaDiscoveryResponse {
 		return r
 	case err := <-c.err:
 		c.t.Fatalf("stream ended: %v", err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		c.t.Fatalf("no %s response", short)
 	}
 	return nil
@@ -243,12 +244,13 @@ type recorder struct {
 	mu      sync.Mutex
 	events  []string
 	desired map[string][]skew.Resource
+	parts   map[string][][]skew.Resource
 	applied map[string][]skew.AppliedResource
 	changed chan struct{}
 }
 
 func newRecorder() *recorder {
-	return &recorder{desired: map[string][]skew.Resource{}, applied: map[string][]skew.AppliedResource{}, changed: make(chan struct{}, 1)}
+	return &recorder{desired: map[string][]skew.Resource{}, parts: map[string][][]skew.Resource{}, applied: map[string][]skew.AppliedResource{}, changed: make(chan struct{}, 1)}
 }
 
 func (r *recorder) note(words ...string) {
@@ -293,18 +295,32 @@ func (r *recorder) wait(t testing.TB, event string) {
 	}
 }
 
-func (r *recorder) Accepted(mesh.Revision) {}
-func (r *recorder) Desired(node string, _ uint64, res []skew.Resource, _ time.Time) {
+func (r *recorder) Accepted(mesh.Revision)         {}
+func (r *recorder) Hold(string, uint64, time.Time) {}
+
+func (r *recorder) Desired(node string, _ uint64, parts [][]skew.Resource, _ time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.desired[node] = res
+	same := func(a, b []skew.Resource) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+	if old := r.parts[node]; !slices.EqualFunc(old, parts, same) { // the lists are what tells a change
+		r.desired[node], r.parts[node] = slices.Concat(parts...), parts
+	}
 }
-func (r *recorder) Connected(n mesh.Node, _ string, _ time.Time) { r.note("connected", n.ID) }
-func (r *recorder) Disconnected(id, _, _ string, _ time.Time)    { r.note("disconnected", id) }
-func (r *recorder) Acked(id, _, nonce string, _ time.Time)       { r.note("acked", id, nonce) }
+func (r *recorder) Connected(n mesh.Node, _, _ string, _ time.Time) { r.note("connected", n.ID) }
+func (r *recorder) Disconnected(id, _, _ string, _ time.Time)       { r.note("disconnected", id) }
+func (r *recorder) Acked(id, _, nonce string, _ time.Time)          { r.note("acked", id, nonce) }
 func (r *recorder) Nacked(id, _, nonce, message string, _ time.Time) {
 	r.note("nacked", id, nonce, message)
 }
+
+func (r *recorder) Lived(id string, l mesh.Life, _ time.Time) {
+	r.note("lived", id, fmt.Sprint(!l.EndedAt.IsZero()))
+}
+
+func (r *recorder) Identified(id string, c mesh.Identity, _ time.Time) {
+	r.note("identified", id, c.Principal)
+}
+
 func (r *recorder) Described(n mesh.Node, _ time.Time) { r.note("described", n.ID) }
 func (r *recorder) Seen(id string, _ time.Time)        { r.note("seen", id) }
 func (r *recorder) Holds(id, _ string, refs []skew.ResourceRef, _ time.Time) {
@@ -317,6 +333,13 @@ func (r *recorder) Sent(id, _, nonce string, refs []skew.ResourceRef, _ time.Tim
 	for _, ref := range refs {
 		r.note("sent", id, nonce, ref.Type, ref.Name)
 	}
+}
+
+func (r *recorder) AppliedSince(id string, res []skew.AppliedResource, _ uint64, _ time.Time) {
+	r.mu.Lock()
+	r.applied[id] = append(r.applied[id], res...)
+	r.mu.Unlock()
+	r.note("applied-since", id)
 }
 
 func (r *recorder) Applied(id string, res []skew.AppliedResource, _ uint64, _ time.Time) {

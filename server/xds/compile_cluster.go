@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,14 +51,17 @@ func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRul
 		ConnectTimeout: durationpb.New(connectTimeout),
 		Metadata:       clusterMetadata(of),
 	}
-	policy := effective(rule.GetTrafficPolicy(), subset.GetTrafficPolicy())
+	policy := effective(rule.GetTrafficPolicy(), subset.GetTrafficPolicy(), port.Number)
 	balance(c, policy.GetLoadBalancer())
-	connectionPool(c, policy.GetConnectionPool())
+	connectionPool(c, policy.GetConnectionPool(), policy.GetRetryBudget())
 	outlierDetection(c, policy.GetOutlierDetection())
-	if options := httpOptions(port.IsHTTP2(), policy.GetConnectionPool().GetHttp()); options != nil {
+	originateTLS(c, policy.GetTls(), s.Host)
+	if options := httpOptions(port.IsHTTP2(), port.IsHTTP() && autoSNI(policy.GetTls(), s.Host), policy.GetConnectionPool().GetHttp()); options != nil {
 		c.TypedExtensionProtocolOptions = map[string]*anypb.Any{httpOptionsKey: options}
 	}
+	w.transportSockets(c, s, port, subset, policy.GetTls())
 	load, loadObjects := w.loadAssignment(s, port, subset, name)
+	prioritise(load, of.where, policy)
 	objects := []string{s.Object.String()}
 	if of.rule != nil {
 		objects = append(objects, of.rule.Key().String())
@@ -68,15 +72,31 @@ func (w *world) clusterResources(of serviceRule, rule *networking.DestinationRul
 		loadObjects = append(loadObjects, objects[:1]...)
 		if subset != nil {
 			loadObjects = append(loadObjects, objects[1:]...) // the subset's labels choose
+		} else if of.where != (registry.Locality{}) {
+			loadObjects = append(loadObjects, objects[1:]...) // the policy says what is near
+		}
+		if c.TransportSocket != nil || c.TransportSocketMatches != nil {
+			objects = append(slices.Clone(objects), loadObjects...) // their service accounts are in it
 		}
 		return []typed{
 			{clusterType, newResource(clusterType, name, c, objects...)},
 			{endpointType, newResource(endpointType, name, load, loadObjects...)},
 		}
 	}
+	if s.Resolution == registry.None && registry.IsWild(s.Host) {
+		// Nobody could look a pattern up: requests say which host it is, bytes
+		// where they were going.
+		if byHost(c); !port.IsHTTP() {
+			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST}
+		}
+		return []typed{{clusterType, newResource(clusterType, name, c, objects...)}}
+	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	if s.Resolution != registry.Static {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		if s.OneAddress {
+			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
+		}
 		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED
 	}
 	c.LoadAssignment = load
@@ -154,9 +174,16 @@ func (w *world) endpoint(e registry.Endpoint, port registry.Port) *endpointv3.Lb
 	if e.Weight > 0 {
 		lb.LoadBalancingWeight = wrapperspb.UInt32(e.Weight)
 	}
+	metadata := map[string]map[string]any{}
 	if wl := e.Workload; wl.Name != "" {
 		text := strings.Join([]string{wl.Name, wl.Namespace, wl.App, wl.Version, cmp.Or(wl.Cluster, w.cluster)}, ";")
-		lb.Metadata = metadataOf(map[string]map[string]any{"istio": {"workload": text}})
+		metadata["istio"] = map[string]any{"workload": text}
+	}
+	if takesTLS(e) {
+		metadata["envoy.transport_socket_match"] = map[string]any{"tlsMode": tlsModeIstio}
+	}
+	if len(metadata) > 0 {
+		lb.Metadata = metadataOf(metadata)
 	}
 	return lb
 }

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
-	"strconv"
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -23,33 +21,42 @@ import (
 	"github.com/sidelight-mesh/sidelight/server/registry"
 )
 
-// The names of filters, as Envoy documents them.
+// The names of network filters, as Envoy documents them.
 const (
-	httpFilter   = "envoy.filters.network.http_connection_manager"
-	tcpFilter    = "envoy.filters.network.tcp_proxy"
-	routerFilter = "envoy.filters.http.router"
+	httpFilter = "envoy.filters.network.http_connection_manager"
+	tcpFilter  = "envoy.filters.network.tcp_proxy"
 )
 
 // node compiles what one node alone has: its listeners and the clusters of its
 // app's ports.
 func (w *world) node(p *proxy) *set {
 	out := newSet()
+	if p.capture != nil {
+		w.capturedNode(p, out)
+	}
+	if p.grpc {
+		w.proxyless(w.sharing(p), out)
+	}
+	if p.node.Kind == kindGateway {
+		w.gatewayNode(p, out)
+	}
 	if p.outbound != "" {
-		hcm := connectionManager(outboundRoute)
-		hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
-			ConfigSource: overADS(), RouteConfigName: outboundRoute,
-		}}
-		l := listener(outboundRoute, p.outbound, corev3.TrafficDirection_OUTBOUND, httpFilter, hcm)
-		out.add(listenerType, newResource(listenerType, l.Name, l))
+		out.add(listenerType, routedListener(w.outboundListener(outboundRoute, p.outbound, w.scope(w.sharing(p)))))
 	}
 	for _, in := range p.inbound {
 		cluster, objects := w.inboundCluster(p, in)
-		l := inboundListener(in, cluster.Name)
-		out.add(listenerType, newResource(listenerType, l.Name, l))
+		limited, from := w.limits(objects)
+		l := inboundListener(in, cluster.Name, limited)
+		from = append(from, w.secured(p, in, l)...)
+		if p.capture != nil {
+			l = unbound(l)
+		}
+		out.add(listenerType, newResource(listenerType, l.Name, l, from...))
 		out.add(clusterType, newResource(clusterType, cluster.Name, cluster, objects...))
 	}
 	for _, port := range p.tcp {
-		out.add(listenerType, w.tcpListener(p, port))
+		name := fmt.Sprintf("outbound_tcp_%s_%d", w.registry.Resolve(port.host, p.node.Workload.Namespace), port.port)
+		out.add(listenerType, w.tcpListener(p, port, name))
 	}
 	return out
 }
@@ -57,45 +64,68 @@ func (w *world) node(p *proxy) *set {
 func listener(name, addr string, direction corev3.TrafficDirection, filter string, typed proto.Message) *listenerv3.Listener {
 	return &listenerv3.Listener{
 		Name: name, Address: socketAddress(addr), TrafficDirection: direction,
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name: filter, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(typed)},
-		}}}},
+		FilterChains: []*listenerv3.FilterChain{{Filters: filterOf(filter, typed)}},
 	}
 }
 
+func filterOf(name string, typed proto.Message) []*listenerv3.Filter {
+	return []*listenerv3.Filter{{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(typed)}}}
+}
+
+// outboundListener takes the app's HTTP requests, by the namespace's routes.
+func (w *world) outboundListener(name, addr string, sc *scope) *listenerv3.Listener {
+	hcm := connectionManager(outboundRoute, w.outboundFilters(sc)...)
+	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+		ConfigSource: overADS(), RouteConfigName: outboundRoute,
+	}}
+	return listener(name, addr, corev3.TrafficDirection_OUTBOUND, httpFilter, hcm)
+}
+
+func routedListener(l *listenerv3.Listener) *Resource {
+	r := newResource(listenerType, l.Name, l)
+	r.routed = true
+	return r
+}
+
 // connectionManager takes HTTP/1.1 and HTTP/2 without TLS on the same port.
-func connectionManager(statPrefix string) *hcmv3.HttpConnectionManager {
+func connectionManager(statPrefix string, filters ...*hcmv3.HttpFilter) *hcmv3.HttpConnectionManager {
 	return &hcmv3.HttpConnectionManager{
-		StatPrefix: statPrefix,
-		CodecType:  hcmv3.HttpConnectionManager_AUTO,
-		HttpFilters: []*hcmv3.HttpFilter{{
-			Name: routerFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(&routerv3.Router{})},
-		}},
+		StatPrefix:     statPrefix,
+		CodecType:      hcmv3.HttpConnectionManager_AUTO,
+		HttpFilters:    filters,
 		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 	}
 }
 
 func inboundName(in inboundPort) string { return fmt.Sprintf("inbound|%d||", in.servicePort) }
 
-func inboundListener(in inboundPort, cluster string) *listenerv3.Listener {
+// inboundListener takes requests for the app. Limited is the service whose
+// requests have a rate limit, nil for none.
+func inboundListener(in inboundPort, cluster string, limited *config.Object) *listenerv3.Listener {
 	name := "inbound_" + in.address
 	if in.protocol == "tcp" {
 		return listener(name, in.address, corev3.TrafficDirection_INBOUND, tcpFilter, tcpProxy(cluster, cluster))
 	}
-	hcm := connectionManager(name)
-	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
-		Name: cluster,
-		VirtualHosts: []*routev3.VirtualHost{{
-			Name: fmt.Sprintf("inbound|http|%d", in.servicePort), Domains: []string{"*"},
-			Routes: []*routev3.Route{{
-				Name:  "default",
-				Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-				Action: &routev3.Route_Route{Route: &routev3.RouteAction{
-					ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
-					Timeout:          durationpb.New(0), // the caller's sidecar has the timeout
-				}},
+	filters := []*hcmv3.HttpFilter{httpFilterOf(routerFilter, &routerv3.Router{})}
+	host := &routev3.VirtualHost{
+		Name: fmt.Sprintf("inbound|http|%d", in.servicePort), Domains: []string{"*"},
+		Routes: []*routev3.Route{{
+			Name:  "default",
+			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+			Action: &routev3.Route_Route{Route: &routev3.RouteAction{
+				ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
+				Timeout:          durationpb.New(0), // the caller's sidecar has the timeout
 			}},
 		}},
+	}
+	if limited != nil {
+		filters = append([]*hcmv3.HttpFilter{rateLimitStage()}, filters...)
+		host.TypedPerFilterConfig = hostRateLimit(limited)
+		host.Routes[0].Metadata = metadataOf(map[string]map[string]any{"istio": {"config": objectPath(limited)}})
+	}
+	hcm := connectionManager(name, filters...)
+	hcm.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
+		Name: cluster, VirtualHosts: []*routev3.VirtualHost{host},
 	}}
 	return listener(name, in.address, corev3.TrafficDirection_INBOUND, httpFilter, hcm)
 }
@@ -133,13 +163,9 @@ func (w *world) inboundCluster(p *proxy, in inboundPort) (*clusterv3.Cluster, []
 // with an endpoint at the very address; else, for a sidecar that listens on
 // every address, those with an endpoint of the node's workload on that port.
 func (w *world) inboundServices(p *proxy, in inboundPort) (*corev3.Metadata, []string) {
-	found := w.servicesWhere(func(e registry.Endpoint, port registry.Port) bool {
-		return net.JoinHostPort(e.Address, strconv.Itoa(int(e.Port(port)))) == in.address
-	})
+	found := w.servicesWhere(in.at())
 	if len(found) == 0 {
-		found = w.servicesWhere(func(e registry.Endpoint, port registry.Port) bool {
-			return port.Number == in.servicePort && e.Workload.Name == p.node.Workload.Name && e.Workload.Namespace == p.node.Workload.Namespace
-		})
+		found = w.servicesWhere(p.byWorkload(in))
 	}
 	if len(found) == 0 {
 		return nil, nil
@@ -158,12 +184,7 @@ func (w *world) inboundServices(p *proxy, in inboundPort) (*corev3.Metadata, []s
 func (w *world) servicesWhere(match func(registry.Endpoint, registry.Port) bool) []*registry.Service {
 	var found []*registry.Service
 	for _, s := range w.registry.Services() {
-		if s.External {
-			continue
-		}
-		if slices.ContainsFunc(s.Endpoints, func(e registry.Endpoint) bool {
-			return slices.ContainsFunc(s.Ports, func(port registry.Port) bool { return match(e, port) })
-		}) {
+		if !s.External && hasEndpoint(s, match) {
 			found = append(found, s)
 		}
 	}
@@ -172,10 +193,9 @@ func (w *world) servicesWhere(match func(registry.Endpoint, registry.Port) bool)
 
 // tcpListener leads a node's port to a TCP service, by the VirtualService's tcp
 // routes where it has some.
-func (w *world) tcpListener(p *proxy, port outboundPort) *Resource {
+func (w *world) tcpListener(p *proxy, port outboundPort, name string) *Resource {
 	ns := p.node.Workload.Namespace
 	host := w.registry.Resolve(port.host, ns)
-	name := fmt.Sprintf("outbound_tcp_%s_%d", host, port.port)
 	cluster := clusterName(port.port, "", host)
 	serviceNamespace := ns
 	var objects []string
@@ -183,30 +203,34 @@ func (w *world) tcpListener(p *proxy, port outboundPort) *Resource {
 		serviceNamespace = s.Namespace
 		objects = append(objects, s.Object.String())
 	}
-	virtual := choose(w.routing[host], ns, serviceNamespace, func(o *config.Object) bool {
-		return len(o.VirtualService().Tcp) > 0
+	virtual := chooseFor(host, w.routing, w.wildRoutes, ns, serviceNamespace, func(o *config.Object) bool {
+		return len(o.VirtualService().Tcp) > 0 && (o.Port == 0 || o.Port == port.port)
 	})
 	l := listener(name, port.address, corev3.TrafficDirection_OUTBOUND, tcpFilter, tcpProxy(cluster, cluster))
 	if virtual != nil {
-		if to, ok := w.tcpDestination(virtual, ns, port.port); ok {
-			objects = append(objects, virtual.Key().String())
-			l = listener(name, port.address, corev3.TrafficDirection_OUTBOUND, tcpFilter, tcpProxy(to, to))
-			l.Metadata = metadataOf(map[string]map[string]any{"istio": {"config": objectPath(virtual)}})
+		if to, ok := w.tcpDestination(virtual, ns, p.node.Labels, port.port); ok {
+			by := origins(virtual)[0] // of bytes, one object alone is
+			objects = append(objects, by.Key().String())
+			l = listener(name, port.address, corev3.TrafficDirection_OUTBOUND, tcpFilter, to)
+			l.Metadata = metadataOf(map[string]map[string]any{"istio": {"config": objectPath(by)}})
 		}
+	}
+	if p.capture != nil {
+		l = unbound(l)
 	}
 	return newResource(listenerType, name, l, objects...)
 }
 
-// tcpDestination gives the cluster of the first tcp route that takes a port.
-func (w *world) tcpDestination(virtual *config.Object, ns string, port uint32) (string, bool) {
+// tcpDestination gives where the first tcp route leads that takes a port.
+func (w *world) tcpDestination(virtual *config.Object, ns string, labels map[string]string, port uint32) (*tcpv3.TcpProxy, bool) {
 	for _, r := range virtual.VirtualService().Tcp {
 		takes := len(r.Match) == 0
 		for _, m := range r.Match {
-			takes = takes || (m.Port == 0 || m.Port == port) && (m.SourceNamespace == "" || m.SourceNamespace == ns)
+			takes = takes || (m.Port == 0 || m.Port == port) && (m.SourceNamespace == "" || m.SourceNamespace == ns) && matchLabels(m.SourceLabels, labels) && takesGateway(m.Gateways, virtual, nil)
 		}
 		if takes {
-			return w.destination(r.Route[0].Destination, virtual.Namespace, port), true
+			return w.tcpTo(r.Route, virtual, port), true
 		}
 	}
-	return "", false
+	return nil, false
 }

@@ -58,6 +58,13 @@ func routeMatch(m *networking.HTTPMatchRequest) *routev3.RouteMatch {
 	return out
 }
 
+// wholeSegments makes of a prefix of the path one that ends where a segment does.
+func wholeSegments(m *routev3.RouteMatch) {
+	if p, ok := m.PathSpecifier.(*routev3.RouteMatch_Prefix); ok && p.Prefix != "/" {
+		m.PathSpecifier = &routev3.RouteMatch_PathSeparatedPrefix{PathSeparatedPrefix: p.Prefix}
+	}
+}
+
 func headerMatch(name string, m *networking.StringMatch) *routev3.HeaderMatcher {
 	h := &routev3.HeaderMatcher{Name: name}
 	if s := stringMatcher(m); s != nil {
@@ -151,7 +158,7 @@ func retryOn(conditions string) (string, []uint32) {
 	return strings.Join(names, ","), codes
 }
 
-func redirect(r *networking.HTTPRedirect) *routev3.RedirectAction {
+func redirect(r *networking.HTTPRedirect, called uint32) *routev3.RedirectAction {
 	out := &routev3.RedirectAction{HostRedirect: r.Authority}
 	switch {
 	case r.PrefixRewrite != "":
@@ -166,13 +173,15 @@ func redirect(r *networking.HTTPRedirect) *routev3.RedirectAction {
 	case *v1alpha3.HTTPRedirect_Port:
 		out.PortRedirect = p.Port
 	case *v1alpha3.HTTPRedirect_DerivePort:
-		// Envoy keeps the request's port; the protocol's own is 80, or 443 after
+		// Envoy keeps the request's port with its host; the protocol's own is 80, or 443 after
 		// a change to https, as in Istio.
 		if p.DerivePort == v1alpha3.HTTPRedirect_FROM_PROTOCOL_DEFAULT {
 			out.PortRedirect = 80
 			if r.Scheme == "https" {
 				out.PortRedirect = 443
 			}
+		} else if r.Authority != "" && called != 80 {
+			out.PortRedirect = called
 		}
 	}
 	switch r.RedirectCode {

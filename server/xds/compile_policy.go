@@ -15,10 +15,12 @@ import (
 )
 
 // effective lays a subset's policy over its host's: a block that the subset has
-// replaces the host's whole, as in Istio.
-func effective(host, subset *networking.TrafficPolicy) *networking.TrafficPolicy {
+// replaces the host's whole, as in Istio. What a policy says of the port replaces
+// all of it but the retry budget.
+func effective(host, subset *networking.TrafficPolicy, port uint32) *networking.TrafficPolicy {
 	out := &networking.TrafficPolicy{
 		LoadBalancer: host.GetLoadBalancer(), ConnectionPool: host.GetConnectionPool(), OutlierDetection: host.GetOutlierDetection(),
+		RetryBudget: host.GetRetryBudget(), Tls: host.GetTls(), PortLevelSettings: host.GetPortLevelSettings(),
 	}
 	if p := subset.GetLoadBalancer(); p != nil {
 		out.LoadBalancer = p
@@ -28,6 +30,20 @@ func effective(host, subset *networking.TrafficPolicy) *networking.TrafficPolicy
 	}
 	if p := subset.GetOutlierDetection(); p != nil {
 		out.OutlierDetection = p
+	}
+	if p := subset.GetRetryBudget(); p != nil {
+		out.RetryBudget = p
+	}
+	if p := subset.GetTls(); p != nil {
+		out.Tls = p
+	}
+	if p := subset.GetPortLevelSettings(); p != nil {
+		out.PortLevelSettings = p
+	}
+	for _, p := range out.PortLevelSettings {
+		if p.GetPort().GetNumber() == port {
+			out.LoadBalancer, out.ConnectionPool, out.OutlierDetection, out.Tls = p.LoadBalancer, p.ConnectionPool, p.OutlierDetection, p.Tls
+		}
 	}
 	return out
 }
@@ -40,6 +56,8 @@ const minimumRingSize = 1024
 func balance(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
 	c.LbPolicy = clusterv3.Cluster_LEAST_REQUEST
 	switch p := lb.GetLbPolicy().(type) {
+	case nil:
+		warmUp(c, lb)
 	case *v1alpha3.LoadBalancerSettings_Simple:
 		switch p.Simple {
 		case v1alpha3.LoadBalancerSettings_ROUND_ROBIN:
@@ -47,6 +65,7 @@ func balance(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
 		case v1alpha3.LoadBalancerSettings_RANDOM:
 			c.LbPolicy = clusterv3.Cluster_RANDOM
 		}
+		warmUp(c, lb)
 	case *v1alpha3.LoadBalancerSettings_ConsistentHash:
 		h := p.ConsistentHash
 		if table := h.GetMaglev(); table != nil {
@@ -66,8 +85,34 @@ func balance(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
 	}
 }
 
+// warmUp gives endpoints that come a smaller share at first, where the policy has
+// shares.
+func warmUp(c *clusterv3.Cluster, lb *networking.LoadBalancerSettings) {
+	w := lb.GetWarmup()
+	if w == nil {
+		old := lb.GetWarmupDurationSecs()
+		if old == nil {
+			return
+		}
+		w = &networking.WarmupConfiguration{Duration: old}
+	}
+	s := &clusterv3.Cluster_SlowStartConfig{SlowStartWindow: w.Duration}
+	if w.Aggression != nil {
+		s.Aggression = &corev3.RuntimeDouble{DefaultValue: w.Aggression.GetValue(), RuntimeKey: "slow_start"}
+	}
+	if w.MinimumPercent != nil {
+		s.MinWeightPercent = &typev3.Percent{Value: w.MinimumPercent.GetValue()}
+	}
+	switch c.LbPolicy {
+	case clusterv3.Cluster_ROUND_ROBIN:
+		c.LbConfig = &clusterv3.Cluster_RoundRobinLbConfig_{RoundRobinLbConfig: &clusterv3.Cluster_RoundRobinLbConfig{SlowStartConfig: s}}
+	case clusterv3.Cluster_LEAST_REQUEST:
+		c.LbConfig = &clusterv3.Cluster_LeastRequestLbConfig_{LeastRequestLbConfig: &clusterv3.Cluster_LeastRequestLbConfig{SlowStartConfig: s}}
+	}
+}
+
 // connectionPool sets the limits that are given; 0 is none, as in Istio.
-func connectionPool(c *clusterv3.Cluster, p *networking.ConnectionPoolSettings) {
+func connectionPool(c *clusterv3.Cluster, p *networking.ConnectionPoolSettings, budget *networking.TrafficPolicy_RetryBudget) {
 	if t := p.GetTcp().GetConnectTimeout(); t != nil {
 		c.ConnectTimeout = t
 	}
@@ -77,9 +122,24 @@ func connectionPool(c *clusterv3.Cluster, p *networking.ConnectionPoolSettings) 
 		MaxRequests:        limit(p.GetHttp().GetHttp2MaxRequests()),
 		MaxRetries:         limit(p.GetHttp().GetMaxRetries()),
 	}
-	if th.MaxConnections != nil || th.MaxPendingRequests != nil || th.MaxRequests != nil || th.MaxRetries != nil {
+	if budget != nil {
+		th.RetryBudget = retryBudget(budget)
+	}
+	if th.RetryBudget != nil || th.MaxConnections != nil || th.MaxPendingRequests != nil || th.MaxRequests != nil || th.MaxRetries != nil {
 		c.CircuitBreakers = &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{th}}
 	}
+}
+
+// retryBudget bounds retries by a share of the requests under way, which goes
+// before a fixed number of them.
+func retryBudget(b *networking.TrafficPolicy_RetryBudget) *clusterv3.CircuitBreakers_Thresholds_RetryBudget {
+	out := &clusterv3.CircuitBreakers_Thresholds_RetryBudget{
+		BudgetPercent: &typev3.Percent{Value: 20}, MinRetryConcurrency: wrapperspb.UInt32(cmp.Or(b.MinRetryConcurrency, 3)),
+	}
+	if b.Percent != nil {
+		out.BudgetPercent.Value = b.Percent.GetValue()
+	}
+	return out
 }
 
 func limit(n int32) *wrapperspb.UInt32Value {
@@ -91,8 +151,8 @@ func limit(n int32) *wrapperspb.UInt32Value {
 
 // httpOptions says how to speak to the endpoints; nil when nothing differs from
 // the usual.
-func httpOptions(http2 bool, p *networking.ConnectionPoolSettings_HTTPSettings) *anypb.Any {
-	if !http2 && p.GetIdleTimeout() == nil && p.GetMaxRequestsPerConnection() <= 0 {
+func httpOptions(http2, autoSNI bool, p *networking.ConnectionPoolSettings_HTTPSettings) *anypb.Any {
+	if !http2 && !autoSNI && p.GetIdleTimeout() == nil && p.GetMaxRequestsPerConnection() <= 0 {
 		return nil
 	}
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
@@ -109,10 +169,13 @@ func httpOptions(http2 bool, p *networking.ConnectionPoolSettings_HTTPSettings) 
 			IdleTimeout: p.GetIdleTimeout(), MaxRequestsPerConnection: limit(p.GetMaxRequestsPerConnection()),
 		}
 	}
+	if autoSNI {
+		options.UpstreamHttpProtocolOptions = &corev3.UpstreamHttpProtocolOptions{AutoSni: true, AutoSanValidation: true}
+	}
 	return pack(options)
 }
 
-func http2Options() *anypb.Any { return httpOptions(true, nil) }
+func http2Options() *anypb.Any { return httpOptions(true, false, nil) }
 
 // outlierDetection watches answers only: errors in a row, never a statistic of
 // them. What is not given is Envoy's; but panic, which would send requests to

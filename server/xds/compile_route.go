@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -24,39 +22,31 @@ import (
 // leaves by one port, so hosts alone tell services apart.
 const outboundRoute = "outbound"
 
-// outboundRoutes compiles the route configuration of a namespace: a virtual
-// host for each HTTP port of each service, then hosts that only a
-// VirtualService knows, then the refusal of everything else.
-func (w *world) outboundRoutes(ns string, services []*registry.Service) *Resource {
-	c := &routing{world: w, ns: ns, taken: map[string]bool{}, objects: map[string]bool{}}
+// outboundRoutes compiles the route configuration of a scope: a virtual host for
+// each HTTP port of each service, then hosts that only a VirtualService knows,
+// then what becomes of everything else.
+func (w *world) outboundRoutes(sc *scope, services []*registry.Service) *Resource {
+	c := &routing{world: w, ns: sc.namespace, scope: sc, labels: sc.labels, taken: map[string]bool{}, objects: map[string]bool{}}
 	c.hosts(services)
 	for _, h := range c.order {
 		c.virtualHosts = append(c.virtualHosts, c.virtualHost(h))
 	}
-	c.virtualHosts = append(c.virtualHosts, blockAll())
+	c.virtualHosts = append(c.virtualHosts, sc.unknownHost())
 	rc := &routev3.RouteConfiguration{Name: outboundRoute, VirtualHosts: c.virtualHosts}
-	objects := make([]string, 0, len(c.objects))
+	objects := sc.objects()
 	for o := range c.objects {
 		objects = append(objects, o)
 	}
 	return newResource(routeType, outboundRoute, rc, objects...)
 }
 
-// blockAll answers requests for hosts that nobody has, as Istio's REGISTRY_ONLY
-// does: with an explicit port there is no original destination to pass them to.
-func blockAll() *routev3.VirtualHost {
-	return &routev3.VirtualHost{Name: "block_all", Domains: []string{"*"}, Routes: []*routev3.Route{{
-		Name:   "block_all",
-		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
-		Action: &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 502}},
-	}}}
-}
-
 // routing compiles one namespace's routes.
 type routing struct {
 	world        *world
 	ns           string
-	taken        map[string]bool // domains: Envoy refuses one that is given twice
+	scope        *scope            // nil: everything that the namespace sees
+	labels       map[string]string // of the callers
+	taken        map[string]bool   // domains: Envoy refuses one that is given twice
 	order        []*virtualHost
 	virtualHosts []*routev3.VirtualHost
 	objects      map[string]bool
@@ -69,19 +59,31 @@ type virtualHost struct {
 	bare    bool              // takes the host without a port too
 	service *registry.Service // nil: a host that only its VirtualService knows
 	virtual *config.Object    // nil: no VirtualService
+	gateway *config.Object    // the Gateway it is for; nil: sidecars
 	domains []string
+}
+
+// takes reports whether a match that names gateways is for this virtual host.
+// One that names none is for all that its VirtualService is for.
+func (h *virtualHost) takes(gateways []string) bool {
+	if h.gateway == nil || len(gateways) == 0 {
+		return forMesh(gateways)
+	}
+	return slices.ContainsFunc(gateways, func(name string) bool {
+		return gatewayKey(name, h.virtual.Namespace) == h.gateway.Key().String()
+	})
 }
 
 // hosts finds the virtual hosts and shares the domains out: names as written
 // before short forms, which may be somebody's name as well.
 func (c *routing) hosts(services []*registry.Service) {
 	for _, s := range services {
-		virtual := c.virtualService(s.Host, s.Namespace)
 		first := firstHTTP(s)
 		for _, p := range s.Ports {
 			if !p.IsHTTP() {
 				continue
 			}
+			virtual := c.virtualService(s.Host, s.Namespace, p.Number)
 			c.order = append(c.order, &virtualHost{host: s.Host, port: p.Number, bare: p.Number == first, service: s, virtual: virtual})
 		}
 	}
@@ -93,7 +95,7 @@ func (c *routing) hosts(services []*registry.Service) {
 		if known[host] {
 			continue
 		}
-		if virtual := c.virtualService(host, c.ns); virtual != nil {
+		if virtual := c.virtualService(host, c.ns, 80); virtual != nil {
 			c.order = append(c.order, &virtualHost{host: host, port: 80, bare: true, virtual: virtual})
 		}
 	}
@@ -132,10 +134,21 @@ func (c *routing) claim(h *virtualHost, names ...string) {
 	}
 }
 
-func (c *routing) virtualService(host, namespace string) *config.Object {
-	return choose(c.world.routing[host], c.ns, namespace, func(o *config.Object) bool {
-		return len(o.VirtualService().Http) > 0
+// virtualService finds what routes a host's requests on a port. Routes for the
+// port alone go before those for all ports.
+func (c *routing) virtualService(host, namespace string, port uint32) *config.Object {
+	best := chooseFor(host, c.world.routing, c.world.wildRoutes, c.ns, namespace, func(o *config.Object) bool {
+		return len(o.VirtualService().Http) > 0 && (o.Port == 0 || o.Port == port) && c.scope.imports(o.Namespace, host)
 	})
+	if best == nil || best.Rules == nil || best.Port != 0 {
+		return best
+	}
+	for _, o := range c.world.routing[host] {
+		if o.Namespace == best.Namespace && o.Port == port {
+			return o
+		}
+	}
+	return best
 }
 
 func (c *routing) virtualHost(h *virtualHost) *routev3.VirtualHost {
@@ -145,10 +158,13 @@ func (c *routing) virtualHost(h *virtualHost) *routev3.VirtualHost {
 	}
 	if h.virtual == nil {
 		out.Routes = []*routev3.Route{defaultRoute(clusterName(h.port, "", h.host))}
-		c.hashing(out.Routes[0].GetRoute(), &networking.Destination{Host: h.host}, c.ns)
+		c.hashing(out.Routes[0].GetRoute(), &networking.Destination{Host: h.host}, c.ns, h.port)
 		return out
 	}
-	c.objects[h.virtual.Key().String()] = true
+	for _, o := range origins(h.virtual) {
+		c.objects[o.Key().String()] = true
+	}
+	out.TypedPerFilterConfig = hostRateLimit(h.virtual)
 	for i, r := range h.virtual.VirtualService().Http {
 		out.Routes = append(out.Routes, c.routes(h, i, r)...)
 	}
@@ -162,6 +178,7 @@ func defaultRoute(cluster string) *routev3.Route {
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: cluster},
 			Timeout:          durationpb.New(0),
+			MaxGrpcTimeout:   durationpb.New(0), //nolint:staticcheck // as in forward
 			RetryPolicy:      retryPolicy(nil),
 		}},
 	}
@@ -174,33 +191,68 @@ func (c *routing) routes(h *virtualHost, index int, r *networking.HTTPRoute) []*
 		matches = []*networking.HTTPMatchRequest{{}}
 	}
 	var out []*routev3.Route
-	for _, m := range matches {
-		if m.Port != 0 && m.Port != h.port || m.SourceNamespace != "" && m.SourceNamespace != c.ns {
+	for i, m := range matches {
+		if !h.takes(m.Gateways) || m.Port != 0 && m.Port != h.port || m.SourceNamespace != "" && m.SourceNamespace != c.ns || !matchLabels(m.SourceLabels, c.labels) {
 			continue
 		}
-		name := r.Name
-		if name == "" {
-			// Istio leaves it empty; in a trace that says nothing.
-			name = fmt.Sprintf("%s[%d]", h.virtual.Name, index)
-		}
-		if m.Name != "" {
-			name += "." + m.Name
-		}
-		out = append(out, c.route(h, name, m, r))
+		out = append(out, c.route(h, originOf(h.virtual, index, i), m, r))
 	}
 	return out
 }
 
-func (c *routing) route(h *virtualHost, name string, m *networking.HTTPMatchRequest, r *networking.HTTPRoute) *routev3.Route {
+// originOf tells where a match of an http route of a VirtualService is from.
+func originOf(virtual *config.Object, index, match int) config.Rule {
+	if virtual.Rules != nil {
+		return virtual.Rules[index]
+	}
+	r := virtual.VirtualService().Http[index]
+	// Istio leaves the name empty; in a trace that says nothing.
+	from := config.Rule{
+		Object: virtual, Path: fmt.Sprintf("spec.http[%d]", index), Name: cmp.Or(r.Name, fmt.Sprintf("%s[%d]", virtual.Name, index)),
+	}
+	if len(r.Match) > 0 {
+		from.Path += fmt.Sprintf(".match[%d]", match)
+		if name := r.Match[match].Name; name != "" {
+			from.Name += "." + name
+		}
+	}
+	return from
+}
+
+// origins lists the objects that a VirtualService is or stands for.
+func origins(virtual *config.Object) []*config.Object {
+	if virtual.Rules == nil {
+		return []*config.Object{virtual}
+	}
+	var out []*config.Object
+	for _, r := range virtual.Rules {
+		if !slices.Contains(out, r.Object) {
+			out = append(out, r.Object)
+		}
+	}
+	return out
+}
+
+// ofGatewayAPI reports whether a VirtualService stands for routes of the Gateway
+// API, whose rules then hold.
+func ofGatewayAPI(virtual *config.Object) bool {
+	return virtual.Rules != nil && virtual.Rules[0].Object.TrafficSplit() == nil
+}
+
+func (c *routing) route(h *virtualHost, from config.Rule, m *networking.HTTPMatchRequest, r *networking.HTTPRoute) *routev3.Route {
 	out := &routev3.Route{
-		Name:     name,
-		Match:    routeMatch(m),
-		Metadata: metadataOf(map[string]map[string]any{"istio": {"config": objectPath(h.virtual)}}),
+		Name:  from.Name,
+		Match: routeMatch(m),
+		// The object that it came from, in Istio's words, and the place in it, in ours.
+		Metadata: metadataOf(map[string]map[string]any{"istio": {"config": objectPath(from.Object)}, "sidelight": {"path": from.Path}}),
+	}
+	if ofGatewayAPI(h.virtual) {
+		wholeSegments(out.Match)
 	}
 	ops := newHeaderOps(r.Headers)
 	switch {
 	case r.Redirect != nil:
-		out.Action = &routev3.Route_Redirect{Redirect: redirect(r.Redirect)}
+		out.Action = &routev3.Route_Redirect{Redirect: redirect(r.Redirect, h.port)}
 	case r.DirectResponse != nil:
 		out.Action = &routev3.Route_DirectResponse{DirectResponse: directResponse(r.DirectResponse)}
 	default:
@@ -213,6 +265,7 @@ func (c *routing) route(h *virtualHost, name string, m *networking.HTTPMatchRequ
 		}
 		out.Action = &routev3.Route_Route{Route: action}
 	}
+	out.TypedPerFilterConfig = routeFilters(h.virtual, r)
 	out.RequestHeadersToAdd, out.RequestHeadersToRemove = ops.request.add, ops.request.remove
 	out.ResponseHeadersToAdd, out.ResponseHeadersToRemove = ops.response.add, ops.response.remove
 	return out
@@ -223,6 +276,7 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 	if action.Timeout == nil {
 		action.Timeout = durationpb.New(0) // Envoy's own default would be 15 s
 	}
+	action.MaxGrpcTimeout = action.Timeout //nolint:staticcheck // Istio's way, too: clients' deadlines hold up to the timeout
 	if rw := r.Rewrite; rw != nil {
 		action.PrefixRewrite = rw.Uri
 		if re := rw.UriRegexRewrite; re != nil {
@@ -232,8 +286,12 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 			action.HostRewriteSpecifier = &routev3.RouteAction_HostRewriteLiteral{HostRewriteLiteral: rw.Authority}
 		}
 	}
+	if ofGatewayAPI(h.virtual) {
+		// A backend that is not there is the route's fault, says the Gateway API.
+		action.ClusterNotFoundResponseCode = routev3.RouteAction_INTERNAL_SERVER_ERROR
+	}
 	for _, d := range r.Route {
-		c.hashing(action, d.Destination, h.virtual.Namespace)
+		c.hashing(action, d.Destination, h.virtual.Namespace, h.port)
 	}
 	action.RequestMirrorPolicies = c.mirrors(h, r)
 	if len(r.Route) == 1 {
@@ -261,7 +319,7 @@ func (c *routing) forward(h *virtualHost, r *networking.HTTPRoute) *routev3.Rout
 
 // hashing chooses endpoints by what the destination's load balancer says. A
 // retry then may not avoid the endpoint that the request belongs to.
-func (c *routing) hashing(action *routev3.RouteAction, d *networking.Destination, ns string) {
+func (c *routing) hashing(action *routev3.RouteAction, d *networking.Destination, ns string, called uint32) {
 	s, ok := c.world.registry.Lookup(d.Host, ns)
 	if !ok {
 		return
@@ -277,7 +335,7 @@ func (c *routing) hashing(action *routev3.RouteAction, d *networking.Destination
 			subset = candidate
 		}
 	}
-	policy := hashPolicy(effective(spec.GetTrafficPolicy(), subset.GetTrafficPolicy()).GetLoadBalancer())
+	policy := hashPolicy(effective(spec.GetTrafficPolicy(), subset.GetTrafficPolicy(), c.world.destinationPort(d, ns, called)).GetLoadBalancer())
 	if policy == nil {
 		return
 	}
@@ -299,11 +357,9 @@ func (c *routing) mirrors(h *virtualHost, r *networking.HTTPRoute) []*routev3.Ro
 			return
 		}
 		out = append(out, &routev3.RouteAction_RequestMirrorPolicy{
-			Cluster: c.world.destination(d, h.virtual.Namespace, h.port),
-			RuntimeFraction: &corev3.RuntimeFractionalPercent{DefaultValue: &typev3.FractionalPercent{
-				Numerator: uint32(math.Round(percent * 10_000)), Denominator: typev3.FractionalPercent_MILLION,
-			}},
-			TraceSampled: wrapperspb.Bool(false),
+			Cluster:         c.world.destination(d, h.virtual.Namespace, h.port),
+			RuntimeFraction: runtimeFraction(percent),
+			TraceSampled:    wrapperspb.Bool(false),
 		})
 	}
 	if r.Mirror != nil {
@@ -330,16 +386,19 @@ func (c *routing) mirrors(h *virtualHost, r *networking.HTTPRoute) []*routev3.Ro
 // given; else the one that was called, when the service has it; else the
 // service's first.
 func (w *world) destination(d *networking.Destination, ns string, called uint32) string {
-	port := called
+	return clusterName(w.destinationPort(d, ns, called), d.Subset, w.registry.Resolve(d.Host, ns))
+}
+
+func (w *world) destinationPort(d *networking.Destination, ns string, called uint32) uint32 {
+	if d.Port != nil {
+		return d.Port.Number
+	}
 	if s, ok := w.registry.Lookup(d.Host, ns); ok && len(s.Ports) > 0 {
 		if _, has := s.Port(called); !has {
-			port = cmp.Or(firstHTTP(s), s.Ports[0].Number)
+			return cmp.Or(firstHTTP(s), s.Ports[0].Number)
 		}
 	}
-	if d.Port != nil {
-		port = d.Port.Number
-	}
-	return clusterName(port, d.Subset, w.registry.Resolve(d.Host, ns))
+	return called
 }
 
 // headerOps are changes of headers in Envoy's form.

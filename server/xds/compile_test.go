@@ -83,8 +83,8 @@ func compileScenario(t *testing.T, objects, nodeYAML []byte) []txtar.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(store.Snapshot(), "demo")
-	v := newView(1, w.namespace(p.node.Workload.Namespace), w.node(p), nil)
+	w := newWorld(store.Snapshot(), "demo", Security{})
+	v := newView(1, w.share(w.sharing(p), nil), w.node(p), nil)
 	out := []txtar.File{{Name: "problems", Data: problems.Bytes()}}
 	for ty := range typeCount {
 		out = append(out, txtar.File{Name: typeName(ty) + ".yaml", Data: printResources(t, v, ty)})
@@ -160,14 +160,14 @@ func TestNoRoutesWithoutOutbound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(store.Snapshot(), "demo")
-	shared := w.namespace("cinema")
+	w := newWorld(store.Snapshot(), "demo", Security{})
+	shared := w.share(sharing{namespace: "cinema"}, nil)
 	for outbound, want := range map[string]int{"": 0, "127.0.0.1:15001": 1} {
 		own := w.node(&proxy{outbound: outbound})
 		v := newView(1, shared, own, nil)
 		again := newView(2, shared, own, v)
 		routes := 0
-		for _, r := range v.desired {
+		for _, r := range slices.Concat(v.desired...) {
 			if r.Type == typeName(routeType) {
 				routes++
 			}
@@ -201,7 +201,7 @@ spec:
 	if _, err := store.Apply(t.Context(), []byte(objects), "test"); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(store.Snapshot(), "demo")
+	w := newWorld(store.Snapshot(), "demo", Security{})
 	for _, tt := range []struct {
 		workload, address string
 		port              uint32

@@ -2,7 +2,7 @@
 // per node, and delivers them over delta ADS; it also serves the agent stream
 // on which sidecars report what they really run.
 //
-//	config.Snapshot -> registry -> compile (per namespace, per node) -> cache -> delta ADS
+//	config.Snapshot -> registry -> compile (per namespace, per node) -> view -> ADS, delta or whole
 //	agent stream    -> Applied -> tracker; tap batches -> server/tap
 //
 // The package owns the compiled resources, their content hashes and the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/registry"
 )
 
 // Limits of what a node may ask for by its metadata.
@@ -24,7 +26,12 @@ const (
 // ports it listens.
 type proxy struct {
 	node     mesh.Node
-	outbound string // host:port, "" = none
+	where    registry.Locality
+	identity bool     // it has a certificate, or will
+	grpc     bool     // a gRPC client that speaks xDS itself
+	outbound string   // host:port, "" = none
+	gateway  string   // IP address on which a node at the edge listens
+	capture  *capture // nil: explicit ports
 	inbound  []inboundPort
 	tcp      []outboundPort
 }
@@ -44,6 +51,10 @@ type outboundPort struct {
 	port    uint32
 }
 
+// selective reports whether the node asks for single things by name, so that
+// what it does not ask for is not missing.
+func (p *proxy) selective() bool { return p.grpc }
+
 // readProxy reads a node's metadata, in Istio's keys and in SIDELIGHT_*.
 func readProxy(n *corev3.Node) (*proxy, error) {
 	if n.GetId() == "" || len(n.GetId()) > maxNodeID {
@@ -61,7 +72,19 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 			Version:   cmp.Or(labels["service.istio.io/canonical-revision"], labels["version"]),
 		},
 	}}
+	if m.text("GENERATOR") == "grpc" || strings.HasPrefix(n.GetUserAgentName(), "gRPC") {
+		p.grpc, p.node.Kind = true, "proxyless"
+		p.node.Workload.Name = cmp.Or(p.node.Workload.Name, n.GetCluster())
+	}
+	if l := n.GetLocality(); l != nil {
+		p.where = registry.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
+	}
 	p.outbound = m.optionalAddress("SIDELIGHT_OUTBOUND")
+	p.identity = m.fields["SIDELIGHT_IDENTITY"].GetBoolValue()
+	p.gateway = cmp.Or(m.text("SIDELIGHT_GATEWAY_ADDRESS"), "127.0.0.1")
+	if _, err := netip.ParseAddr(p.gateway); err != nil {
+		m.failf("SIDELIGHT_GATEWAY_ADDRESS: %q is not an IP address", p.gateway)
+	}
 	for i, e := range m.list("SIDELIGHT_INBOUND", maxInbound) {
 		in := inboundPort{
 			address: e.address("address"), app: e.address("app"),
@@ -81,6 +104,7 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 		m.adopt(fmt.Sprintf("SIDELIGHT_TCP_OUTBOUND[%d]", i), e)
 		p.tcp = append(p.tcp, out)
 	}
+	p.capture = readCapture(&m)
 	if m.err != nil {
 		return nil, fmt.Errorf("node.metadata: %w", m.err)
 	}
@@ -136,7 +160,10 @@ func (m *metadata) optionalAddress(key string) string {
 }
 
 func (m *metadata) address(key string) string {
-	text := m.text(key)
+	return m.checkAddress(key, m.text(key))
+}
+
+func (m *metadata) checkAddress(key, text string) string {
 	host, port, err := net.SplitHostPort(text)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)

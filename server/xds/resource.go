@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -26,7 +25,8 @@ type Resource struct {
 	// Revision is the configuration revision that last changed the content.
 	Revision uint64
 
-	wire *discoveryv3.Resource
+	routed bool // a listener that names a route configuration
+	wire   *discoveryv3.Resource
 }
 
 // The resource types in the order in which they are offered: what is named by a
@@ -81,25 +81,18 @@ func newResource(t int, name string, m proto.Message, objects ...string) *Resour
 	return r
 }
 
-// resources are those of one type, by name. A set that did not change keeps the
-// same pointer from revision to revision, so that it need not be compared again.
-type resources struct {
-	byName  map[string]*Resource
-	desired []skew.Resource // see list
-}
-
 // set is resources by type.
 type set [typeCount]*resources
 
 func newSet() *set {
 	var s set
 	for t := range s {
-		s[t] = &resources{byName: map[string]*Resource{}}
+		s[t] = newResources()
 	}
 	return &s
 }
 
-func (s *set) add(t int, r *Resource) { s[t].byName[r.Name] = r }
+func (s *set) add(t int, r *Resource) { s[t].add(r) }
 
 // settle gives each resource the revision that last changed it, by comparison
 // with the set before, and keeps of that set what did not change. With no set
@@ -107,28 +100,32 @@ func (s *set) add(t int, r *Resource) { s[t].byName[r.Name] = r }
 // them.
 func (s *set) settle(before *set, revision uint64, newest func(objects []string) uint64) {
 	for t := range s {
-		same := before != nil && len(before[t].byName) == len(s[t].byName)
-		for name, r := range s[t].byName {
-			if r.Revision != 0 {
-				same = false // shared with a namespace that was settled first
-				continue
+		same := before != nil && before[t].len() == s[t].len()
+		for r := range s[t].each {
+			var old *Resource
+			if before != nil {
+				old = before[t].get(r.Name)
 			}
-			if before == nil {
-				r.Revision = newest(r.Objects)
-				continue
-			}
-			old := before[t].byName[name]
 			switch {
+			case r.Revision != 0: // shared with a namespace that was settled first, or as it was
+				same = same && old == r
+			case before == nil:
+				r.Revision = newest(r.Objects)
 			case old == nil || old.Version != r.Version:
 				r.Revision, same = revision, false
 			case slices.Equal(old.Objects, r.Objects):
-				s[t].byName[name] = old
+				s[t].add(old)
 			default:
 				r.Revision, same = old.Revision, false
 			}
 		}
-		if same {
+		switch {
+		case same:
 			s[t] = before[t]
+		case before != nil:
+			s[t].settle(before[t])
+		default:
+			s[t].settle(nil)
 		}
 	}
 }
@@ -139,19 +136,16 @@ type view struct {
 	revision uint64
 	shared   *set
 	own      *set
-	desired  []skew.Resource
+	desired  [][]skew.Resource // lists that nodes share, see skew.Tracker.Desired
 }
 
 func (v *view) get(t int, name string) *Resource {
-	if r := v.own[t].byName[name]; r != nil {
-		return r
-	}
-	return v.shared[t].byName[name]
+	return v.pair(t).get(name)
 }
 
 func (v *view) each(t int, yield func(*Resource) bool) {
 	for _, s := range []*set{v.shared, v.own} {
-		for _, r := range s[t].byName {
+		for r := range s[t].each {
 			if !yield(r) {
 				return
 			}
@@ -159,11 +153,14 @@ func (v *view) each(t int, yield func(*Resource) bool) {
 	}
 }
 
-// newView makes a view. A node without an outbound listener asks for no routes:
-// what is never asked for must not count as missing. The list for the tracker is before's own when nothing
-// differs, which costs the tracker nothing.
+// newView makes a view. A node none of whose listeners names routes asks for
+// none: what is never asked for must not count as missing.
 func newView(revision uint64, shared, own *set, before *view) *view {
-	if own[listenerType].byName[outboundRoute] == nil {
+	routed := false
+	for r := range own[listenerType].each {
+		routed = routed || r.routed
+	}
+	if !routed {
 		without := *shared
 		without[routeType] = own[routeType] // no node has routes of its own, so this is none
 		shared = &without
@@ -173,29 +170,13 @@ func newView(revision uint64, shared, own *set, before *view) *view {
 		v.desired = before.desired
 		return v
 	}
-	size := 0
 	for t := range typeCount {
-		size += len(shared[t].byName) + len(own[t].byName)
-	}
-	v.desired = make([]skew.Resource, 0, size)
-	for t := range typeCount {
-		v.desired = append(v.desired, shared[t].list()...)
-		v.desired = append(v.desired, own[t].list()...)
+		v.desired = own[t].lists(shared[t].lists(v.desired))
 	}
 	return v
 }
 
-// list gives the resources as the tracker wants them, by name. It is made once
-// for all nodes that share them.
-func (r *resources) list() []skew.Resource {
-	if r.desired == nil && len(r.byName) > 0 {
-		r.desired = make([]skew.Resource, 0, len(r.byName))
-		for _, name := range slices.Sorted(maps.Keys(r.byName)) {
-			res := r.byName[name]
-			r.desired = append(r.desired, skew.Resource{
-				Type: res.Type, Name: res.Name, Version: res.Version, Objects: res.Objects, Revision: res.Revision,
-			})
-		}
-	}
-	return r.desired
+// listed is a resource as the tracker wants it.
+func (r *Resource) listed() skew.Resource {
+	return skew.Resource{Type: r.Type, Name: r.Name, Version: r.Version, Objects: r.Objects, Revision: r.Revision}
 }

@@ -144,8 +144,8 @@ func TestNodesAreRemembered(t *testing.T) {
 	if _, err := s.Resources("a"); err == nil {
 		t.Error("a forgotten node has resources")
 	}
-	if len(s.namespaces) > 0 {
-		t.Errorf("namespaces of nobody: %v", fmt.Sprint(len(s.namespaces)))
+	if len(s.shared) > 0 {
+		t.Errorf("shared by nobody: %v", fmt.Sprint(len(s.shared)))
 	}
 }
 

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
 
+	alsv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	deltaserver "github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+	statusv3 "github.com/envoyproxy/go-control-plane/envoy/service/status/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -34,15 +36,19 @@ type Store interface {
 // it must not call back.
 type Tracker interface {
 	Accepted(rev mesh.Revision)
-	Desired(nodeID string, revision uint64, res []skew.Resource, at time.Time)
-	Connected(node mesh.Node, conn string, at time.Time)
+	Hold(nodeID string, revision uint64, at time.Time)
+	Desired(nodeID string, revision uint64, parts [][]skew.Resource, at time.Time)
+	Connected(node mesh.Node, conn, peer string, at time.Time)
 	Disconnected(nodeID, conn, reason string, at time.Time)
 	Holds(nodeID, conn string, refs []skew.ResourceRef, at time.Time)
 	Sent(nodeID, conn, nonce string, refs []skew.ResourceRef, at time.Time)
 	Acked(nodeID, conn, nonce string, at time.Time)
 	Nacked(nodeID, conn, nonce, message string, at time.Time)
 	Applied(nodeID string, res []skew.AppliedResource, revision uint64, at time.Time)
+	AppliedSince(nodeID string, changed []skew.AppliedResource, revision uint64, at time.Time)
 	Described(node mesh.Node, at time.Time)
+	Identified(nodeID string, id mesh.Identity, at time.Time)
+	Lived(nodeID string, life mesh.Life, at time.Time)
 	Seen(nodeID string, at time.Time)
 }
 
@@ -50,8 +56,17 @@ type Tracker interface {
 type Options struct {
 	Store   Store
 	Tracker Tracker
+	// Stages holds nodes back while a revision is rolled out; nil: nobody is.
+	Stages Stages
+	// Content gives the objects of an earlier revision, to hold nodes at it over
+	// a restart; nil: none are kept.
+	Content func(revision uint64) ([]*config.Object, error)
+	// Status is what client status (CSDS) is served from; nil: it is not served.
+	Status Status
 	// Cluster names the mesh cluster that endpoints are said to be in.
 	Cluster string
+	// Security names the mesh's trust domain and root namespace.
+	Security Security
 	// MaxStreams bounds the configuration streams, and the agent streams; 0
 	// means 20,000.
 	MaxStreams int
@@ -60,12 +75,20 @@ type Options struct {
 	Remember   time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
-	Now        func() time.Time      // nil: time.Now
+	// Observe hears how long StageCompile and StageSend took; nil: nobody.
+	Observe func(stage string, took time.Duration)
+	Now     func() time.Time // nil: time.Now
+	// AccessLog hears what Envoys log; nil: their logs are not taken.
+	AccessLog AccessLog
+	Fault     Fault
 }
 
 func (o *Options) setDefaults() error {
 	if o.Store == nil || o.Tracker == nil {
 		return fmt.Errorf("xds server needs a store and a tracker: %w", mesh.ErrInvalid)
+	}
+	if o.Stages == nil {
+		o.Stages = everybody{}
 	}
 	o.MaxStreams = cmp.Or(o.MaxStreams, 20_000)
 	o.Remember = cmp.Or(o.Remember, time.Hour)
@@ -78,33 +101,43 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// Server serves delta ADS and the agent stream. It is safe for concurrent use.
+// Server serves ADS, both forms, client status and the agent stream. It is safe for concurrent use.
 type Server struct {
 	opts    Options
 	metrics *metrics
-	delta   deltaserver.Server
 	agents  *Agents
 	stop    context.CancelFunc // ends the streams
+	stopped context.Context    // over when they must end
 	leave   func()             // leaves the store
 
 	// mu guards all below. It is held for computing and for handing responses to
 	// streams' queues, never for sending.
 	mu         sync.Mutex
 	world      *world
+	base       *generation // what held nodes stay at; nil: none are held
 	revisionAt time.Time
-	namespaces map[string]*set
+	shared     map[sharing]*set
 	nodes      map[string]*node
 	streams    map[int64]*stream
-	handed     map[*discoveryv3.DeltaDiscoveryRequest]*stream // from the callback to the watch, see stream.go
+	sotw       map[int64]*sotwStream
+	lastStream int64
+	names      nameSets          // that streams ask for
+	changes    map[pair][]string // since the newest generation, see changed
+	live       int               // nodes with a stream
+	turns      []pusher          // see Fault.PushPause
 }
 
 // node is one node that is or was connected.
 type node struct {
-	proxy   *proxy
-	own     *set
-	view    *view
-	streams int
-	goneAt  time.Time // when streams became 0
+	proxy    *proxy
+	own      *set
+	of       *world // that own was compiled of,
+	compiled *proxy // for this form of the node
+	view     *view
+	held     uint64      // revision that the roll-out keeps it at; 0: none
+	asks     *sotwStream // of a client that names what it wants: the newest stream
+	streams  int
+	goneAt   time.Time // when streams became 0
 }
 
 // New makes a server and compiles the present configuration. Run must be called
@@ -115,23 +148,25 @@ func New(opts Options) (*Server, error) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		opts: opts, metrics: newMetrics(opts.Registerer), stop: stop,
-		namespaces: map[string]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{},
-		handed: map[*discoveryv3.DeltaDiscoveryRequest]*stream{},
+		opts: opts, metrics: newMetrics(opts.Registerer, opts.Observe), stop: stop,
+		shared: map[sharing]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{}, sotw: map[int64]*sotwStream{}, stopped: ctx,
+		changes: map[pair][]string{}, names: newNameSets(),
 	}
 	s.agents = newAgents(opts, s.metrics)
-	s.delta = deltaserver.NewServer(ctx, watches{s}, callbacks{s})
 	s.leave = opts.Store.Subscribe(s.update)
 	return s, nil
 }
 
 // ServerOptions are the gRPC options that a server for sidecars needs. Sidecars
 // ping every 10 s or slower, also between streams; a silent one is pinged, and
-// dropped when it does not answer.
+// dropped when it does not answer. Most of the time thousands of connections
+// have nothing to say, so their buffers are small.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.ReadBufferSize(4 << 10),
+		grpc.WriteBufferSize(8 << 10),
 		grpc.MaxRecvMsgSize(16 << 20),
 		grpc.MaxConcurrentStreams(100),
 		grpc.MaxHeaderListSize(16 << 10),
@@ -142,11 +177,25 @@ func ServerOptions() []grpc.ServerOption {
 func (s *Server) Register(g grpc.ServiceRegistrar) {
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, ads{server: s})
 	meshv1.RegisterAgentServer(g, s.agents)
+	alsv3.RegisterAccessLogServiceServer(g, accessLog{server: s})
+}
+
+// RegisterStatus adds client status to a gRPC server. It shows every node, and
+// so belongs to a listener of operators', not to one that any node reaches.
+func (s *Server) RegisterStatus(g grpc.ServiceRegistrar) {
+	if s.opts.Status != nil {
+		statusv3.RegisterClientStatusDiscoveryServiceServer(g, csds{server: s})
+	}
 }
 
 // Run forgets nodes that are long gone until ctx ends; then it ends all streams
 // and waits for what they started.
 func (s *Server) Run(ctx context.Context) error {
+	var pushing sync.WaitGroup
+	defer pushing.Wait()
+	if s.opts.Fault.PushPause > 0 {
+		pushing.Go(func() { s.takeTurns(ctx) })
+	}
 	sweep := time.NewTicker(time.Minute)
 	defer sweep.Stop()
 	for {
@@ -174,15 +223,26 @@ func (s *Server) Resources(nodeID string) ([]*Resource, error) {
 	if n == nil {
 		return nil, fmt.Errorf("node %q: %w", nodeID, mesh.ErrNotFound)
 	}
-	out := []*Resource{}
-	for t := range typeCount {
-		n.view.each(t, func(r *Resource) bool {
-			out = append(out, r)
-			return true
-		})
+	return n.view.list(), nil
+}
+
+// Inbound gives the addresses on which a node takes requests, as it says; none
+// when it does not say, or listens on all.
+func (s *Server) Inbound(nodeID string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.nodes[nodeID]
+	if n == nil {
+		return nil
 	}
-	slices.SortFunc(out, func(a, b *Resource) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Name, b.Name)) })
-	return out, nil
+	addresses := make([]string, 0, len(n.proxy.inbound))
+	for _, in := range n.proxy.inbound {
+		if host, _, err := net.SplitHostPort(in.address); err != nil || host == "0.0.0.0" || host == "::" {
+			return nil
+		}
+		addresses = append(addresses, in.address)
+	}
+	return addresses
 }
 
 // update takes a new state of the configuration: compiles it for every known
@@ -190,39 +250,69 @@ func (s *Server) Resources(nodeID string) ([]*Resource, error) {
 // the streams.
 func (s *Server) update(snapshot config.Snapshot) {
 	start := time.Now()
-	w := newWorld(snapshot, s.opts.Cluster) // not under the lock: streams go on meanwhile
+	s.mu.Lock()
+	old := s.world
+	s.mu.Unlock()
+	// Not under the lock: streams go on meanwhile.
+	var w *world
+	if old == nil {
+		w = newWorld(snapshot, s.opts.Cluster, s.opts.Security)
+	} else {
+		w = old.next(snapshot)
+	}
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.world, s.revisionAt = w, snapshot.Revision.At
 	s.opts.Tracker.Accepted(snapshot.Revision)
-	before := s.namespaces
-	s.namespaces = map[string]*set{}
-	now := s.opts.Now()
+	before, now := s.shared, s.opts.Now()
+	s.begin(w, snapshot.Revision, now)
 	for _, id := range slices.Sorted(maps.Keys(s.nodes)) {
 		s.compile(s.nodes[id], before, now)
 	}
-	s.metrics.compile.Observe(time.Since(start).Seconds())
-	for _, st := range s.streams {
-		st.offer()
-	}
+	w.letGo()
+	s.metrics.observe(StageCompile, time.Since(start))
+	s.metrics.pilot.triggers.WithLabelValues("config").Inc()
+	s.offerAll()
 }
 
-// compile makes a node's view of the present state and tells the tracker.
-// before holds the namespaces of the state before.
-func (s *Server) compile(n *node, before map[string]*set, now time.Time) {
-	ns := n.proxy.node.Workload.Namespace
-	shared := s.namespaces[ns]
-	if shared == nil {
-		shared = s.world.namespace(ns)
-		shared.settle(before[ns], s.world.revision, s.world.newest)
-		s.namespaces[ns] = shared
+// compile makes a node's view of the state that it is to have and tells the
+// tracker. before holds what was shared in the state before.
+func (s *Server) compile(n *node, before map[sharing]*set, now time.Time) {
+	g := s.of(n)
+	n.held = 0
+	if g.world != s.world {
+		n.held, before = g.world.revision, nil
 	}
-	own := s.world.node(n.proxy)
-	own.settle(n.own, s.world.revision, s.world.newest)
-	n.own = own
-	n.view = newView(s.world.revision, shared, own, n.view)
-	s.opts.Tracker.Desired(n.proxy.node.ID, s.world.revision, n.view.desired, now)
+	by := g.world.sharing(n.proxy)
+	shared := g.shared[by]
+	if shared == nil {
+		shared = g.world.share(by, before[by])
+		g.shared[by] = shared
+	}
+	own := g.world.own(n)
+	n.own, n.of, n.compiled = own, g.world, n.proxy
+	n.view = newView(g.world.revision, shared, own, n.view)
+	// Held before its list is as old, and let go after it is new: at no moment
+	// does the node look as if it ran what it does not.
+	if n.held > 0 {
+		s.opts.Tracker.Hold(n.proxy.node.ID, n.held, now)
+		s.desire(n, now)
+		return
+	}
+	s.desire(n, now)
+	s.opts.Tracker.Hold(n.proxy.node.ID, 0, now)
+}
+
+// desire tells the tracker what a node should run.
+func (s *Server) desire(n *node, now time.Time) {
+	desired := n.view.desired
+	if n.proxy.selective() {
+		desired = nil
+		if n.asks != nil {
+			desired = [][]skew.Resource{n.asks.wanted(n.view)}
+		}
+	}
+	s.opts.Tracker.Desired(n.proxy.node.ID, s.world.revision, desired, now)
 }
 
 // connect notes a stream of a node, which is made when it is not known. A node
@@ -234,9 +324,11 @@ func (s *Server) connect(p *proxy, now time.Time) *node {
 		s.nodes[p.node.ID] = n
 	}
 	n.proxy = p
-	n.streams++
+	if n.streams++; n.streams == 1 {
+		s.live++
+	}
 	s.compile(n, nil, now)
-	s.metrics.nodes.Set(float64(s.connected()))
+	s.metrics.nodes.Set(float64(s.live))
 	return n
 }
 
@@ -244,30 +336,22 @@ func (s *Server) disconnect(n *node, now time.Time) {
 	n.streams--
 	if n.streams == 0 {
 		n.goneAt = now
+		s.live--
 	}
-	s.metrics.nodes.Set(float64(s.connected()))
-}
-
-func (s *Server) connected() int {
-	count := 0
-	for _, n := range s.nodes {
-		if n.streams > 0 {
-			count++
-		}
-	}
-	return count
+	s.metrics.nodes.Set(float64(s.live))
 }
 
 func (s *Server) forget(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	used := map[string]bool{}
+	used := map[sharing]bool{}
 	for id, n := range s.nodes {
 		if n.streams == 0 && now.Sub(n.goneAt) > s.opts.Remember {
 			delete(s.nodes, id)
 			continue
 		}
-		used[n.proxy.node.Workload.Namespace] = true
+		used[s.world.sharing(n.proxy)] = true
 	}
-	maps.DeleteFunc(s.namespaces, func(ns string, _ *set) bool { return !used[ns] })
+	maps.DeleteFunc(s.shared, func(by sharing, _ *set) bool { return !used[by] })
+	maps.DeleteFunc(s.world.compiled, func(by sharing, _ *set) bool { return !used[by] })
 }

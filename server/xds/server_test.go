@@ -2,6 +2,7 @@ package xds
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,7 +16,16 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if role := os.Getenv(fleetRole); role != "" { // see BenchmarkFleet
+		if err := serveFleet(role); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // service gives a ServiceEntry with one HTTP port and one endpoint.
 func service(host, ip string) string {
@@ -242,17 +252,5 @@ func TestBadRequestsEndTheStream(t *testing.T) {
 				t.Errorf("stream ended with %v, want %s that says %q", err, tt.want, tt.says)
 			}
 		})
-	}
-}
-
-func TestStateOfTheWorldIsRefused(t *testing.T) {
-	p := startPlane(t, "")
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(p.conn).StreamAggregatedResources(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = stream.Recv()
-	if status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "DELTA_GRPC") {
-		t.Errorf("got %v, want Unimplemented that says what to use", err)
 	}
 }

@@ -1,18 +1,24 @@
 package xds
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
+	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
@@ -23,35 +29,212 @@ const (
 	maxOtherTypes  = 16     // types that we do not serve
 )
 
-// ads serves the aggregated stream, in its incremental form only.
+// ads serves the aggregated stream: the incremental form here, the other in
+// sotw.go.
 type ads struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	server *Server
 }
 
-// StreamAggregatedResources refuses the state-of-the-world form by name, so
-// that whoever asks for it learns what to do.
-func (ads) StreamAggregatedResources(discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
-	return status.Error(codes.Unimplemented, "state-of-the-world ADS is not served yet: use delta ADS (api_type: DELTA_GRPC)")
-}
-
 // DeltaAggregatedResources serves delta ADS.
 func (a ads) DeltaAggregatedResources(str discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return a.server.delta.DeltaStreamHandler(str, "")
+	s := a.server
+	st, err := s.openDelta(str.Context())
+	if err != nil {
+		return err
+	}
+	defer s.closeDelta(st)
+	return converse(s, str, st.wake, st.take, st.offer)
 }
 
-// stream is one configuration stream. go-control-plane reads and writes it and
-// keeps what is subscribed and returned; here is what it does not keep: who is
-// at the other end, which response was answered how, and what may be offered
-// when. It is guarded by the server's lock.
-type stream struct {
-	server *Server
-	conn   string
-	node   *node // nil before the first request
-	since  time.Time
-	types  [typeCount]watch
-	other  map[string]bool // types asked for that we do not have
+// wire is a gRPC stream of either form.
+type wire[Request, Response any] interface {
+	Context() context.Context
+	Recv() (*Request, error)
+	Send(*Response) error
+}
 
+// response is a response that is ready to leave.
+type response[T any] struct {
+	t        int
+	made     time.Time
+	accepted time.Time // the change that it carries; zero: it carries none
+	resp     *T
+}
+
+// converse serves a stream until it ends: after each request, and whenever
+// something may have changed, what is offered is sent.
+func converse[Request, Response any](s *Server, str wire[Request, Response], wake <-chan struct{}, take func(*Request) error, offer func() []response[Response]) error {
+	requests := make(chan *Request)
+	ended := make(chan error, 1)
+	go func() { // Recv has no other way to be left; it ends with the handler's return
+		for {
+			req, err := str.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case requests <- req:
+			case <-str.Context().Done():
+				ended <- str.Context().Err()
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case req := <-requests:
+			if err := take(req); err != nil {
+				return err
+			}
+		case <-wake:
+		case err := <-ended:
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		case <-s.stopped.Done():
+			return status.Error(codes.Unavailable, "the server is stopping")
+		}
+		for _, r := range offer() {
+			start := s.opts.Now()
+			err := str.Send(r.resp)
+			s.metrics.sent(r.t, err, r.made, r.accepted, start, s.opts.Now())
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// line is what streams of both forms are: a connection of a node, on which it
+// asks and is told. It is guarded by the server's lock.
+type line struct {
+	server *Server
+	id     int64
+	conn   string
+	peer   string // address of the other end
+	node   *node  // nil before the first request
+	since  time.Time
+	other  map[string]bool // types asked for that we do not have
+	nonces uint64
+	wake   chan struct{} // something may have changed
+}
+
+// open admits a stream; form names its kind.
+func (s *Server) open(ctx context.Context, form string) (line, error) {
+	if len(s.streams)+len(s.sotw) >= s.opts.MaxStreams {
+		s.metrics.refused.WithLabelValues("streams").Inc()
+		return line{}, status.Errorf(codes.ResourceExhausted, "this server has its %d configuration streams", s.opts.MaxStreams)
+	}
+	s.lastStream++
+	return line{server: s, id: s.lastStream, conn: form + "-" + strconv.FormatInt(s.lastStream, 10), peer: peerOf(ctx), wake: make(chan struct{}, 1)}, nil
+}
+
+// peerOf is the address that a stream comes from.
+func peerOf(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return ""
+	}
+	return p.Addr.String()
+}
+
+// end tells that the stream is over.
+func (l *line) end() {
+	s := l.server
+	if l.node == nil {
+		return
+	}
+	now, nodeID := s.opts.Now(), l.node.proxy.node.ID
+	s.disconnect(l.node, now)
+	s.opts.Tracker.Disconnected(nodeID, l.conn, "the configuration stream ended", now)
+	s.opts.Logger.Info("node disconnected", "node", nodeID, "conn", l.conn)
+}
+
+// ring wakes the stream's goroutine.
+func (l *line) ring() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hear checks what every request must have, and reads from the first one who is
+// at the other end: the node stands there only.
+func (l *line) hear(node *corev3.Node, typeURL string, names int) error {
+	s := l.server
+	if typeURL == "" {
+		return status.Error(codes.InvalidArgument, "a request on the aggregated stream must say its type_url")
+	}
+	if names > maxNames {
+		return status.Errorf(codes.ResourceExhausted, "a request names %d resources, more than %d", names, maxNames)
+	}
+	if l.node != nil {
+		return nil
+	}
+	p, err := (*proxy)(nil), fmt.Errorf("the first request of a stream must carry the node")
+	if node != nil {
+		p, err = readProxy(node)
+	}
+	if err != nil {
+		s.metrics.refused.WithLabelValues("node").Inc()
+		s.opts.Logger.Warn("node refused", "node", node.GetId(), "error", err)
+		return status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	now := s.opts.Now()
+	l.node, l.since = s.connect(p, now), now
+	s.opts.Tracker.Connected(p.node, l.conn, l.peer, now)
+	s.opts.Logger.Info("node connected", "node", p.node.ID, "conn", l.conn, "build", p.node.Build)
+	return nil
+}
+
+// unserved takes a question for a type that we do not have. Envoy asks for
+// secrets and more. Having none is no fault, so it waits.
+func (l *line) unserved(typeURL string) error {
+	if l.other == nil {
+		l.other = map[string]bool{}
+	}
+	if l.other[typeURL] = true; len(l.other) > maxOtherTypes {
+		return status.Errorf(codes.ResourceExhausted, "more than %d resource types that are not served", maxOtherTypes)
+	}
+	return nil
+}
+
+// answered passes the answer to a response on. Refused is what has error_detail;
+// versions say nothing about it.
+func (l *line) answered(t int, nonce string, refusal *rpcstatus.Status) {
+	s, nodeID, now := l.server, l.node.proxy.node.ID, l.server.opts.Now()
+	if refusal == nil {
+		s.opts.Tracker.Acked(nodeID, l.conn, nonce, now)
+		return
+	}
+	s.opts.Tracker.Nacked(nodeID, l.conn, nonce, refusal.GetMessage(), now)
+	s.metrics.rejects.WithLabelValues(typeName(t)).Inc()
+	s.metrics.pilot.rejects.WithLabelValues(pilotTypes[t]).Inc()
+	s.opts.Logger.Warn("configuration refused", "node", nodeID, "type", typeName(t), "message", refusal.GetMessage())
+}
+
+// leaves notes a response that is about to be sent, and gives since when the
+// change is accepted that it carries.
+func (l *line) leaves(t int, nonce string, refs []skew.ResourceRef, size int, revision uint64, now time.Time) (accepted time.Time) {
+	s := l.server
+	s.opts.Tracker.Sent(l.node.proxy.node.ID, l.conn, nonce, refs, now)
+	s.metrics.pushes.WithLabelValues(typeName(t)).Inc()
+	s.metrics.pilot.sizes.WithLabelValues(pilotTypes[t]).Observe(float64(size))
+	if revision == s.world.revision && l.since.Before(s.revisionAt) {
+		accepted = s.revisionAt
+	}
+	return accepted
+}
+
+// stream is one configuration stream in the incremental form. What its client
+// asks for and holds is kept as what others ask for and hold too, and how it
+// differs: see watch.
+type stream struct {
+	line
+	types       [typeCount]watch
 	outstanding map[string]outstanding // by nonce
 }
 
@@ -62,196 +245,166 @@ type outstanding struct {
 	refs []skew.ResourceRef
 }
 
-// callbacks are called by go-control-plane on the stream's goroutine, before a
-// request is handled and before a response is sent.
-type callbacks struct{ server *Server }
-
-// OnDeltaStreamOpen admits a stream.
-func (c callbacks) OnDeltaStreamOpen(_ context.Context, id int64, _ string) error {
-	s := c.server
+func (s *Server) openDelta(ctx context.Context) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.streams) >= s.opts.MaxStreams {
-		s.metrics.refused.WithLabelValues("streams").Inc()
-		return status.Errorf(codes.ResourceExhausted, "this server has its %d configuration streams", s.opts.MaxStreams)
-	}
-	s.streams[id] = &stream{
-		server: s, conn: "ads-" + strconv.FormatInt(id, 10), other: map[string]bool{}, outstanding: map[string]outstanding{},
-	}
-	return nil
-}
-
-// OnDeltaStreamClosed ends a stream.
-func (c callbacks) OnDeltaStreamClosed(id int64, _ *corev3.Node) {
-	s := c.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[id]
-	delete(s.streams, id)
-	if st == nil || st.node == nil {
-		return
-	}
-	now := s.opts.Now()
-	nodeID := st.node.proxy.node.ID
-	s.disconnect(st.node, now)
-	s.opts.Tracker.Disconnected(nodeID, st.conn, "the configuration stream ended", now)
-	s.opts.Logger.Info("node disconnected", "node", nodeID, "conn", st.conn)
-}
-
-// OnStreamDeltaRequest hears a request: who it is from, and which response it
-// answers. The node stands in the first request of a stream only.
-func (c callbacks) OnStreamDeltaRequest(id int64, req *discoveryv3.DeltaDiscoveryRequest) error {
-	s := c.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[id]
-	if st == nil {
-		return status.Error(codes.Internal, "stream is not known")
-	}
-	if req.GetTypeUrl() == "" {
-		return status.Error(codes.InvalidArgument, "a request on the aggregated stream must say its type_url")
-	}
-	if n := max(len(req.GetResourceNamesSubscribe()), len(req.GetInitialResourceVersions())); n > maxNames {
-		return status.Errorf(codes.ResourceExhausted, "a request names %d resources, more than %d", n, maxNames)
-	}
-	if st.node == nil {
-		if err := st.hello(req); err != nil {
-			s.metrics.refused.WithLabelValues("node").Inc()
-			s.opts.Logger.Warn("node refused", "node", req.GetNode().GetId(), "error", err)
-			return status.Errorf(codes.InvalidArgument, "%v", err)
-		}
-	}
-	st.holds(req)
-	if req.GetResponseNonce() != "" {
-		st.answer(req)
-	}
-	// The request goes to CreateDeltaWatch next, on this goroutine; that call is
-	// not told which stream it is for.
-	s.handed[req] = st
-	return nil
-}
-
-// OnStreamDeltaResponse hears that a response is about to be sent.
-func (c callbacks) OnStreamDeltaResponse(id int64, req *discoveryv3.DeltaDiscoveryRequest, resp *discoveryv3.DeltaDiscoveryResponse) {
-	s := c.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.streams[id]
-	t, ok := typeIndex(req.GetTypeUrl())
-	if st == nil || !ok {
-		return
-	}
-	short := typeName(t)
-	refs := make([]skew.ResourceRef, 0, len(resp.GetResources())+len(resp.GetRemovedResources()))
-	for _, r := range resp.GetResources() {
-		refs = append(refs, skew.ResourceRef{Type: short, Name: r.GetName(), Version: r.GetVersion()})
-	}
-	for _, name := range resp.GetRemovedResources() {
-		refs = append(refs, skew.ResourceRef{Type: short, Name: name})
-	}
-	st.outstanding[resp.GetNonce()] = outstanding{t, refs}
-	now := s.opts.Now()
-	s.opts.Tracker.Sent(st.node.proxy.node.ID, st.conn, resp.GetNonce(), refs, now)
-	s.metrics.pushes.WithLabelValues(short).Inc()
-	if resp.GetSystemVersionInfo() == strconv.FormatUint(s.world.revision, 10) && st.since.Before(s.revisionAt) {
-		s.metrics.pushTime.Observe(now.Sub(s.revisionAt).Seconds())
-	}
-}
-
-// hello reads who is at the other end.
-func (st *stream) hello(req *discoveryv3.DeltaDiscoveryRequest) error {
-	if req.GetNode() == nil {
-		return fmt.Errorf("the first request of a stream must carry the node")
-	}
-	p, err := readProxy(req.GetNode())
+	l, err := s.open(ctx, "ads")
 	if err != nil {
+		return nil, err
+	}
+	st := &stream{line: l, outstanding: map[string]outstanding{}}
+	s.streams[st.id] = st
+	return st, nil
+}
+
+func (s *Server) closeDelta(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.streams, st.id)
+	for t := range st.types {
+		s.names.release(st.types[t].asked)
+	}
+	st.end()
+}
+
+// take hears a request: a subscription, an answer, or both.
+func (st *stream) take(req *discoveryv3.DeltaDiscoveryRequest) error {
+	s := st.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	subscribe, unsubscribe, initial := req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(), req.GetInitialResourceVersions()
+	if err := st.hear(req.GetNode(), req.GetTypeUrl(), max(len(subscribe), len(unsubscribe), len(initial))); err != nil {
 		return err
 	}
-	s := st.server
-	now := s.opts.Now()
-	st.node, st.since = s.connect(p, now), now
-	s.opts.Tracker.Connected(p.node, st.conn, now)
-	s.opts.Logger.Info("node connected", "node", p.node.ID, "conn", st.conn, "build", p.node.Build)
+	t, ok := typeIndex(req.GetTypeUrl())
+	if !ok {
+		return st.unserved(req.GetTypeUrl())
+	}
+	if req.GetResponseNonce() != "" {
+		st.answer(t, req)
+	}
+	w := &st.types[t]
+	if !w.heard && len(initial) > 0 {
+		st.holds(t, initial)
+	}
+	w.ask(&s.names, subscribe, unsubscribe)
+	if w.asked.len() > maxNames || len(w.otherwise) > maxNames || len(st.outstanding) > maxOutstanding {
+		return status.Error(codes.ResourceExhausted, "too many subscriptions or unanswered responses")
+	}
+	if !w.heard {
+		w.begin(st.node.view, t, initial)
+	}
+	w.heard, w.open = true, true
 	return nil
 }
 
 // holds passes on what a node says it has already: the first request of a type
 // on a stream may tell.
-func (st *stream) holds(req *discoveryv3.DeltaDiscoveryRequest) {
-	t, ok := typeIndex(req.GetTypeUrl())
-	if !ok || len(req.GetInitialResourceVersions()) == 0 {
-		return
-	}
-	refs := make([]skew.ResourceRef, 0, len(req.GetInitialResourceVersions()))
-	for name, version := range req.GetInitialResourceVersions() {
+func (st *stream) holds(t int, initial map[string]string) {
+	refs := make([]skew.ResourceRef, 0, len(initial))
+	for name, version := range initial {
 		refs = append(refs, skew.ResourceRef{Type: typeName(t), Name: name, Version: version})
 	}
+	slices.SortFunc(refs, func(a, b skew.ResourceRef) int { return cmp.Compare(a.Name, b.Name) }) // the tracker finds one after the other
 	s := st.server
 	s.opts.Tracker.Holds(st.node.proxy.node.ID, st.conn, refs, s.opts.Now())
 }
 
-// answer takes the answer to a response. Refused is what has error_detail;
-// versions say nothing about it. An unknown nonce answers nothing: it is of a
-// response that was answered before.
-func (st *stream) answer(req *discoveryv3.DeltaDiscoveryRequest) {
-	s := st.server
+// answer takes the answer to a response. An unknown nonce answers nothing: it is
+// of a response that was answered before.
+func (st *stream) answer(t int, req *discoveryv3.DeltaDiscoveryRequest) {
 	nonce := req.GetResponseNonce()
 	o, ok := st.outstanding[nonce]
 	if !ok {
+		st.server.metrics.pilot.expired.WithLabelValues(pilotTypes[t]).Inc()
 		return
 	}
 	delete(st.outstanding, nonce)
 	st.types[o.t].waiting--
-	nodeID, now := st.node.proxy.node.ID, s.opts.Now()
-	if req.GetErrorDetail() == nil {
-		s.opts.Tracker.Acked(nodeID, st.conn, nonce, now)
-		return
+	st.answered(o.t, nonce, req.GetErrorDetail())
+	if req.GetErrorDetail() != nil {
+		st.types[o.t].refuse(o.refs, req.GetErrorDetail().GetMessage())
 	}
-	message := req.GetErrorDetail().GetMessage()
-	s.opts.Tracker.Nacked(nodeID, st.conn, nonce, message, now)
-	s.metrics.rejects.WithLabelValues(typeName(o.t)).Inc()
-	s.opts.Logger.Warn("configuration refused", "node", nodeID, "type", typeName(o.t), "message", message)
-	st.types[o.t].refuse(o.refs, message)
 }
 
-// watches hands the requests that go-control-plane has taken apart to the
-// streams that they are of. It is the cache.ConfigWatcher.
-type watches struct{ server *Server }
-
-// CreateWatch refuses: the state-of-the-world form never gets here.
-func (watches) CreateWatch(*cache.Request, cache.Subscription, chan cache.Response) (func(), error) {
-	return nil, status.Error(codes.Unimplemented, "state-of-the-world xDS is not served")
-}
-
-// CreateDeltaWatch opens a watch: at most one response goes into the channel,
-// when there is something to say.
-func (w watches) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
-	s := w.server
+// offer gives the responses that may leave now, as far as the order allows: make
+// before break. Clusters and endpoints go first; what names them goes when they
+// were answered; and what is gone is taken away when nothing names it any more.
+func (st *stream) offer() []response[discoveryv3.DeltaDiscoveryResponse] {
+	s := st.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.handed[req]
-	delete(s.handed, req)
-	if st == nil {
-		return nil, status.Error(codes.Internal, "request of no stream")
+	if st.node == nil {
+		return nil
 	}
-	t, ok := typeIndex(req.GetTypeUrl())
-	if !ok {
-		// Envoy asks for secrets and more. Having none is no fault, so it waits.
-		if st.other[req.GetTypeUrl()] = true; len(st.other) > maxOtherTypes {
-			return nil, status.Errorf(codes.ResourceExhausted, "more than %d resource types that are not served", maxOtherTypes)
+	v := st.node.view
+	var lacks [typeCount]difference
+	for t := range typeCount {
+		if st.types[t].open {
+			lacks[t] = st.types[t].compare(s, v, t)
 		}
-		return func() {}, nil
 	}
-	if len(sub.SubscribedResources()) > maxNames || len(st.outstanding) > maxOutstanding {
-		return nil, status.Error(codes.ResourceExhausted, "too many subscriptions or unanswered responses")
+	// Additions that are not with the client yet: offered now or under way.
+	busy := func(t int) bool { return st.types[t].waiting > 0 || len(lacks[t].send) > 0 }
+	backing := busy(clusterType) || busy(endpointType)
+	naming := busy(listenerType) || busy(routeType)
+
+	var out []response[discoveryv3.DeltaDiscoveryResponse]
+	for t := range typeCount {
+		d, w := &lacks[t], &st.types[t]
+		if !w.open {
+			continue
+		}
+		switch t {
+		case clusterType, endpointType:
+			if naming || t == endpointType && busy(clusterType) {
+				d.putOff(w)
+			}
+		default:
+			if backing {
+				continue
+			}
+		}
+		// The first question with a wildcard is always answered, with nothing if
+		// there is nothing: the client waits to hear that it has all.
+		first := !w.spoken && w.all
+		if d.empty() && !first || first && st.heldBack(t) {
+			continue
+		}
+		out = append(out, st.respond(v, t, d))
 	}
-	st.types[t].open(req, sub, out)
-	st.offer()
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		st.types[t].close(req)
-	}, nil
+	return out
+}
+
+// respond makes a response and notes it as under way.
+func (st *stream) respond(v *view, t int, d *difference) response[discoveryv3.DeltaDiscoveryResponse] {
+	now := st.server.opts.Now()
+	st.nonces++
+	resp := &discoveryv3.DeltaDiscoveryResponse{
+		SystemVersionInfo: strconv.FormatUint(v.revision, 10), TypeUrl: mesh.TypeURL(typeName(t)), Nonce: strconv.FormatUint(st.nonces, 10),
+		RemovedResources: append(d.removed, d.absent...),
+	}
+	refs := make([]skew.ResourceRef, 0, len(d.send)+len(resp.GetRemovedResources()))
+	size := 0
+	for _, r := range d.send {
+		resp.Resources = append(resp.Resources, r.wire)
+		refs = append(refs, skew.ResourceRef{Type: r.Type, Name: r.Name, Version: r.Version})
+		size += len(r.Any.GetValue())
+	}
+	for _, name := range resp.GetRemovedResources() {
+		refs = append(refs, skew.ResourceRef{Type: typeName(t), Name: name})
+	}
+	w := &st.types[t]
+	w.given(v.pair(t), d)
+	w.open, w.spoken = false, true
+	w.waiting++
+	st.outstanding[resp.GetNonce()] = outstanding{t, refs}
+	return response[discoveryv3.DeltaDiscoveryResponse]{t, now, st.leaves(t, resp.GetNonce(), refs, size, v.revision, now), resp}
+}
+
+// heldBack reports whether a type must wait for clusters and endpoints.
+func (st *stream) heldBack(t int) bool {
+	return t >= listenerType && st.types[clusterType].waiting+st.types[endpointType].waiting > 0
 }
 
 // named reports whether a refusal names a resource, in the form that sidecars

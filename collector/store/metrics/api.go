@@ -34,8 +34,11 @@ func (s *Store) Handler() http.Handler {
 	both("/api/v1/query_range", s.queryRange)
 	both("/api/v1/labels", s.labelNames)
 	both("/api/v1/series", s.series)
+	both("/api/v1/query_exemplars", s.exemplars)
 	mux.Handle("GET /api/v1/label/{name}/values", s.handle(s.labelValues))
 	mux.Handle("GET /api/v1/metadata", s.handle(s.metricMetadata))
+	mux.Handle("GET /api/v1/rules", s.handle(s.ruleGroups))
+	mux.Handle("GET /api/v1/alerts", s.handle(s.alerts))
 	mux.Handle("GET /api/v1/status/buildinfo", s.handle(buildInfo))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, apiError{kind: "not_found", err: fmt.Errorf("no such API: %s %s", r.Method, r.URL.Path)})

@@ -74,9 +74,8 @@ func (s *Store) Instant(ctx context.Context, expr string, at time.Time) ([]Sampl
 
 // Range evaluates expr at from, from+step … up to to. Errors are Instant's.
 func (s *Store) Range(ctx context.Context, expr string, from, to time.Time, step time.Duration) ([]Series, error) {
-	if step <= 0 || to.Before(from) || to.Sub(from)/step > maxPoints {
-		return nil, fmt.Errorf("query %q: %w: %s to %s by %s is no range of at most %d steps",
-			expr, mesh.ErrInvalid, from.Format(time.RFC3339), to.Format(time.RFC3339), step, maxPoints)
+	if err := checkRange(expr, from, to, step); err != nil {
+		return nil, err
 	}
 	ctx, done, err := s.begin(ctx)
 	if err != nil {
@@ -109,6 +108,14 @@ func (s *Store) Range(ctx context.Context, expr string, from, to time.Time, step
 		out = append(out, Series{Labels: series.Metric.Map(), Points: points})
 	}
 	return out, nil
+}
+
+func checkRange(expr string, from, to time.Time, step time.Duration) error {
+	if step <= 0 || to.Before(from) || to.Sub(from)/step > maxPoints {
+		return fmt.Errorf("query %q: %w: %s to %s by %s is no range of at most %d steps",
+			expr, mesh.ErrInvalid, from.Format(time.RFC3339), to.Format(time.RFC3339), step, maxPoints)
+	}
+	return nil
 }
 
 // queryError tells what the user can mend from what the system is to blame

@@ -55,6 +55,7 @@ type Store struct {
 	opts   Options
 
 	metadata atomic.Pointer[func() []Metadata]
+	rules    atomic.Pointer[Rules] // those that the API lists
 
 	// closing ends queries that run when the store closes; open counts them.
 	closing context.Context
@@ -105,6 +106,10 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
+// maxExemplars is how many are kept, the newest: they lead from a panel to a
+// trace, and traces outlive their metrics' detail.
+const maxExemplars = 5000
+
 func (o *Options) setDefaults() {
 	if o.Retention <= 0 {
 		o.Retention = 24 * time.Hour
@@ -139,6 +144,7 @@ func tsdbOptions(o Options) *tsdb.Options {
 	t.WALSegmentSize = 16 << 20
 	t.WALCompression = compression.Snappy
 	t.HeadChunksWriteBufferSize = 128 << 10
+	t.EnableExemplarStorage, t.MaxExemplars = true, maxExemplars
 	return t
 }
 

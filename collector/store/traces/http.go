@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 )
 
 // Handler serves the query port over HTTP for a Client in another process:
-// /search, /trace/ID, /services, /operations?service=, /stats.
+// /search, /stream, /trace/ID, /services, /operations?service=, /stats.
 func Handler(q Querier) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /search", func(w http.ResponseWriter, r *http.Request) {
@@ -27,6 +28,26 @@ func Handler(q Querier) http.Handler {
 		}
 		result, err := q.Search(r.Context(), query)
 		answer(w, result, err)
+	})
+	mux.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
+		query, err := decodeQuery(r.URL.Query())
+		if err != nil {
+			answer(w, nil, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		lines := json.NewEncoder(w)
+		for t, err := range q.Stream(r.Context(), query) {
+			line := streamLine{Trace: &t}
+			if err != nil {
+				wire, _ := wireOf(err)
+				line = streamLine{Error: &wire}
+			}
+			if lines.Encode(line) != nil {
+				return // the client went away
+			}
+		}
+		_ = lines.Encode(streamLine{End: true})
 	})
 	mux.HandleFunc("GET /trace/{id}", func(w http.ResponseWriter, r *http.Request) {
 		trace, err := q.Get(r.Context(), r.PathValue("id"))
@@ -42,6 +63,14 @@ func Handler(q Querier) http.Handler {
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, q.Stats(), nil) })
 	return mux
+}
+
+// streamLine is one line of /stream: a trace, or what ended the stream. A
+// stream without its End was cut off.
+type streamLine struct {
+	Trace *Trace     `json:"trace,omitempty"`
+	Error *wireError `json:"error,omitempty"`
+	End   bool       `json:"end,omitempty"`
 }
 
 // wireError carries the kind of an error over HTTP.
@@ -62,15 +91,28 @@ var kinds = []struct {
 	{mesh.ErrUnavailable, "unavailable", http.StatusServiceUnavailable},
 }
 
+func wireOf(err error) (wireError, int) {
+	for _, k := range kinds {
+		if errors.Is(err, k.kind) {
+			return wireError{k.name, err.Error()}, k.status
+		}
+	}
+	return wireError{"internal", err.Error()}, http.StatusInternalServerError
+}
+
+func (e wireError) err(from string) error {
+	for _, k := range kinds {
+		if e.Kind == k.name {
+			return remoteError{e.Message, k.kind}
+		}
+	}
+	return fmt.Errorf("trace store at %s: %s", from, e.Message)
+}
+
 func answer(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		status, wire := http.StatusInternalServerError, wireError{"internal", err.Error()}
-		for _, k := range kinds {
-			if errors.Is(err, k.kind) {
-				status, wire.Kind = k.status, k.name
-			}
-		}
+		wire, status := wireOf(err)
 		w.WriteHeader(status)
 		v = wire
 	}
@@ -99,34 +141,42 @@ func NewClient(base string) (*Client, error) {
 const maxAnswerBytes = 256 << 20
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
+	answer, err := c.open(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(io.LimitReader(answer, maxAnswerBytes)).Decode(into); err != nil {
+		return c.broken(err)
+	}
+	return nil
+}
+
+// open asks and gives the answer's body, which the caller closes.
+func (c *Client) open(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return fmt.Errorf("ask trace store: %w", err)
+		return nil, fmt.Errorf("ask trace store: %w", err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask trace store at %s: %w: %w", c.base, mesh.ErrUnavailable, err)
+		return nil, c.broken(err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	body := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes))
-	if resp.StatusCode == http.StatusOK {
-		if err := body.Decode(into); err != nil {
-			return fmt.Errorf("ask trace store at %s: %w: %w", c.base, mesh.ErrUnavailable, err)
-		}
-		return nil
-	}
 	var wire wireError
-	if err := body.Decode(&wire); err != nil {
-		return fmt.Errorf("ask trace store at %s: %w: %s", c.base, mesh.ErrUnavailable, resp.Status)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(&wire); err != nil {
+		return nil, c.broken(errors.New(resp.Status))
 	}
-	for _, k := range kinds {
-		if wire.Kind == k.name {
-			return remoteError{wire.Message, k.kind}
-		}
-	}
-	return fmt.Errorf("trace store at %s: %s", c.base, wire.Message)
+	return nil, wire.err(c.base.String())
+}
+
+func (c *Client) broken(err error) error {
+	return fmt.Errorf("ask trace store at %s: %w: %w", c.base, mesh.ErrUnavailable, err)
 }
 
 // remoteError keeps the other side's words and kind.
@@ -143,6 +193,35 @@ func (c *Client) Search(ctx context.Context, q Query) (SearchResult, error) {
 	var result SearchResult
 	err := c.get(ctx, "search", encodeQuery(q), &result)
 	return result, err
+}
+
+// Stream implements Querier.
+func (c *Client) Stream(ctx context.Context, q Query) iter.Seq2[Trace, error] {
+	return func(yield func(Trace, error) bool) {
+		lines, err := c.open(ctx, "stream", encodeQuery(q))
+		if err != nil {
+			yield(Trace{}, err)
+			return
+		}
+		defer lines.Close()
+		decoder := json.NewDecoder(lines)
+		for {
+			var line streamLine
+			if err := decoder.Decode(&line); err != nil {
+				yield(Trace{}, c.broken(err))
+				return
+			}
+			switch {
+			case line.End:
+				return
+			case line.Error != nil:
+				yield(Trace{}, line.Error.err(c.base.String()))
+				return
+			case line.Trace != nil && !yield(*line.Trace, nil):
+				return
+			}
+		}
+	}
 }
 
 // Get implements Querier.
@@ -185,6 +264,9 @@ func encodeQuery(q Query) url.Values {
 	if q.Errors {
 		v.Set("errors", "true")
 	}
+	if q.Clean {
+		v.Set("clean", "true")
+	}
 	for key, value := range q.Tags {
 		v.Add("tag", key+"="+value)
 	}
@@ -218,6 +300,7 @@ func decodeQuery(v url.Values) (Query, error) {
 		}
 	}
 	parse("errors", func(s string) (err error) { q.Errors, err = strconv.ParseBool(s); return })
+	parse("clean", func(s string) (err error) { q.Clean, err = strconv.ParseBool(s); return })
 	parse("limit", func(s string) (err error) { q.Limit, err = strconv.Atoi(s); return })
 	parse("min", func(s string) (err error) { q.MinDuration, err = time.ParseDuration(s); return })
 	parse("max", func(s string) (err error) { q.MaxDuration, err = time.ParseDuration(s); return })

@@ -1,273 +1,226 @@
 package traces
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"io"
+	"maps"
 	"net/url"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/jaegertracing/jaeger-idl/model/v1"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-// JaegerHandler serves the JSON API that Jaeger's UI and Grafana's Jaeger data
-// source speak, relative to /api: services, services/S/operations,
-// operations?service=, traces and traces/ID.
-func JaegerHandler(q Querier) http.Handler {
-	j := jaegerAPI{q}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/services", j.services)
-	mux.HandleFunc("GET /api/services/{service}/operations", j.operations)
-	mux.HandleFunc("GET /api/operations", j.operationKinds)
-	mux.HandleFunc("GET /api/traces", j.search)
-	mux.HandleFunc("GET /api/traces/{id}", j.trace)
-	return mux
-}
+// jaegerSource reads a Jaeger query service by api_v3 over HTTP: traces in
+// OTLP's JSON.
+type jaegerSource struct{ *remoteClient }
 
-type jaegerAPI struct{ q Querier }
+// maxFannedOut bounds the services that a search without one asks for.
+const maxFannedOut = 100
 
-// jaegerAnswer is the envelope of every answer of Jaeger's JSON API.
-type jaegerAnswer struct {
-	Data   any           `json:"data"`
-	Total  int           `json:"total"`
-	Limit  int           `json:"limit"`
-	Offset int           `json:"offset"`
-	Errors []jaegerError `json:"errors"`
-}
-
-type jaegerError struct {
-	Code    int    `json:"code"`
-	Message string `json:"msg"`
-	TraceID string `json:"traceID,omitempty"`
-}
-
-type jaegerTrace struct {
-	TraceID   string                   `json:"traceID"`
-	Spans     []jaegerSpan             `json:"spans"`
-	Processes map[string]jaegerProcess `json:"processes"`
-	Warnings  []string                 `json:"warnings"`
-}
-
-type jaegerSpan struct {
-	TraceID       string            `json:"traceID"`
-	SpanID        string            `json:"spanID"`
-	OperationName string            `json:"operationName"`
-	References    []jaegerReference `json:"references"`
-	StartTime     int64             `json:"startTime"` // µs since 1970
-	Duration      int64             `json:"duration"`  // µs
-	Tags          []jaegerTag       `json:"tags"`
-	Logs          []jaegerLog       `json:"logs"`
-	ProcessID     string            `json:"processID"`
-	Warnings      []string          `json:"warnings"`
-}
-
-type jaegerReference struct {
-	RefType string `json:"refType"`
-	TraceID string `json:"traceID"`
-	SpanID  string `json:"spanID"`
-}
-
-type jaegerTag struct {
-	Key   string `json:"key"`
-	Type  string `json:"type"`
-	Value any    `json:"value"`
-}
-
-type jaegerLog struct {
-	Timestamp int64       `json:"timestamp"`
-	Fields    []jaegerTag `json:"fields"`
-}
-
-type jaegerProcess struct {
-	ServiceName string      `json:"serviceName"`
-	Tags        []jaegerTag `json:"tags"`
-}
-
-func (j jaegerAPI) services(w http.ResponseWriter, r *http.Request) {
-	names, err := j.q.Services(r.Context())
-	j.answer(w, names, len(names), err)
-}
-
-func (j jaegerAPI) operations(w http.ResponseWriter, r *http.Request) {
-	names, err := j.q.Operations(r.Context(), r.PathValue("service"))
-	j.answer(w, names, len(names), err)
-}
-
-func (j jaegerAPI) operationKinds(w http.ResponseWriter, r *http.Request) {
-	names, err := j.q.Operations(r.Context(), r.URL.Query().Get("service"))
-	kinds := make([]map[string]string, 0, len(names))
-	for _, name := range names {
-		kinds = append(kinds, map[string]string{"name": name, "spanKind": ""})
-	}
-	j.answer(w, kinds, len(kinds), err)
-}
-
-func (j jaegerAPI) search(w http.ResponseWriter, r *http.Request) {
-	ids := r.URL.Query()["traceID"]
-	if len(ids) == 0 {
-		query, err := jaegerQuery(r.URL.Query())
-		if err != nil {
-			j.answer(w, nil, 0, err)
-			return
-		}
-		result, err := j.q.Search(r.Context(), query)
-		if err != nil {
-			j.answer(w, nil, 0, err)
-			return
-		}
-		for _, s := range result.Traces {
-			ids = append(ids, s.TraceID)
-		}
-	}
-	found := make([]jaegerTrace, 0, len(ids))
-	for _, id := range ids {
-		trace, err := j.q.Get(r.Context(), id)
-		if err != nil {
-			j.answer(w, nil, 0, err)
-			return
-		}
-		found = append(found, jaegerTraceOf(trace))
-	}
-	j.answer(w, found, len(found), nil)
-}
-
-func (j jaegerAPI) trace(w http.ResponseWriter, r *http.Request) {
-	trace, err := j.q.Get(r.Context(), r.PathValue("id"))
-	if err != nil {
-		j.answer(w, nil, 0, err)
-		return
-	}
-	j.answer(w, []jaegerTrace{jaegerTraceOf(trace)}, 1, nil)
-}
-
-func (j jaegerAPI) answer(w http.ResponseWriter, data any, total int, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	envelope := jaegerAnswer{Data: data, Total: total}
-	if err != nil {
-		status := http.StatusInternalServerError
-		for _, k := range kinds {
-			if errors.Is(err, k.kind) {
-				status = k.status
-			}
-		}
-		envelope = jaegerAnswer{Errors: []jaegerError{{Code: status, Message: err.Error()}}}
-		w.WriteHeader(status)
-	}
-	_ = json.NewEncoder(w).Encode(envelope)
-}
-
-// jaegerQuery reads the parameters of Jaeger's search: times in µs since 1970,
-// durations as "1.2s", tags as a JSON object, or one by one as tag=key:value.
-func jaegerQuery(v url.Values) (Query, error) {
-	q := Query{Service: v.Get("service"), Operation: v.Get("operation"), Tags: map[string]string{}}
+// find asks for one service after the other when the query names none: most
+// of Jaeger's stores find by service only.
+func (j *jaegerSource) find(ctx context.Context, q Query, from, to time.Time, n int) ([]candidate, bool, error) {
+	services := []string{q.Service}
 	if q.Service == "" {
-		return q, fmt.Errorf("parameter 'service': %w: it is required", mesh.ErrInvalid)
-	}
-	for _, p := range []struct {
-		name string
-		into *time.Time
-	}{{"start", &q.From}, {"end", &q.To}} {
-		if s := v.Get(p.name); s != "" {
-			us, err := strconv.ParseInt(s, 10, 64)
-			if err != nil {
-				return q, fmt.Errorf("parameter %q: %w: want microseconds since 1970, not %q", p.name, mesh.ErrInvalid, s)
-			}
-			*p.into = time.UnixMicro(us)
+		var err error
+		if services, err = j.services(ctx); err != nil {
+			return nil, false, err
+		}
+		if len(services) > maxFannedOut {
+			return nil, false, fmt.Errorf("the search names no service, and Jaeger has %d of them, to be asked for one by one: %w: name one", len(services), mesh.ErrInvalid)
 		}
 	}
-	for _, p := range []struct {
-		name string
-		into *time.Duration
-	}{{"minDuration", &q.MinDuration}, {"maxDuration", &q.MaxDuration}} {
-		if s := v.Get(p.name); s != "" {
-			d, err := time.ParseDuration(s)
+	var (
+		asking sync.WaitGroup
+		mu     sync.Mutex
+		all    []candidate
+		full   bool
+		errs   []error
+		places = make(chan struct{}, remoteParallel)
+	)
+	for _, service := range services {
+		places <- struct{}{}
+		asking.Go(func() {
+			defer func() { <-places }()
+			list, err := j.ofService(ctx, q, service, from, to, n)
+			mu.Lock()
+			defer mu.Unlock()
 			if err != nil {
-				return q, fmt.Errorf("parameter %q: %w: want a duration like 1.2s, not %q", p.name, mesh.ErrInvalid, s)
+				errs = append(errs, err)
+				return
 			}
-			*p.into = d
+			full = full || len(list) >= n
+			all = append(all, list...)
+		})
+	}
+	asking.Wait()
+	if len(errs) > 0 {
+		return nil, false, errs[0]
+	}
+	return distinct(all), full, nil
+}
+
+func distinct(all []candidate) []candidate {
+	seen := make(map[traceID]struct{}, len(all))
+	once := all[:0]
+	for _, c := range all {
+		if _, ok := seen[c.id]; !ok {
+			seen[c.id] = struct{}{}
+			once = append(once, c)
 		}
 	}
-	if s := v.Get("limit"); s != "" {
-		n, err := strconv.Atoi(s)
+	return once
+}
+
+func (j *jaegerSource) ofService(ctx context.Context, q Query, service string, from, to time.Time, n int) ([]candidate, error) {
+	v := url.Values{
+		"query.service_name":   {service},
+		"query.start_time_min": {from.UTC().Format(time.RFC3339Nano)},
+		"query.start_time_max": {to.UTC().Format(time.RFC3339Nano)},
+		"query.search_depth":   {strconv.Itoa(n)},
+		"query.num_traces":     {strconv.Itoa(n)}, // before Jaeger 1.65
+	}
+	if q.Operation != "" {
+		v.Set("query.operation_name", q.Operation)
+	}
+	// Durations mean those of spans there, those of traces here. Errors, too, are
+	// a trace's here and a span's there, unless nothing else is asked of spans.
+	tags := map[string]string{}
+	maps.Copy(tags, q.Tags)
+	for key, value := range map[string]string{attrSource: q.Source, attrDestination: q.Target, attrRoute: q.Route} {
+		if value != "" {
+			tags[key] = value
+		}
+	}
+	if q.Errors && !q.ofSpans() {
+		tags["error"] = "true"
+	}
+	if len(tags) > 0 {
+		text, err := json.Marshal(tags)
 		if err != nil {
-			return q, fmt.Errorf("parameter 'limit': %w: want a number, not %q", mesh.ErrInvalid, s)
+			return nil, fmt.Errorf("ask trace store: %w", err)
 		}
-		q.Limit = min(n, maxLimit)
+		v.Set("query.attributes", string(text))
 	}
-	if s := v.Get("tags"); s != "" {
-		if err := json.Unmarshal([]byte(s), &q.Tags); err != nil {
-			return q, fmt.Errorf("parameter 'tags': %w: want a JSON object of texts", mesh.ErrInvalid)
-		}
+	td, err := j.traces(ctx, "api/v3/traces", v)
+	if errors.Is(err, mesh.ErrNotFound) {
+		return nil, nil // that is how it says "none"
 	}
-	for _, tag := range v["tag"] {
-		key, value, ok := strings.Cut(tag, ":")
-		if !ok || key == "" {
-			return q, fmt.Errorf("parameter 'tag': %w: want key:value, not %q", mesh.ErrInvalid, tag)
-		}
-		q.Tags[key] = value
+	if err != nil {
+		return nil, err
 	}
-	if q.Tags["error"] == "true" {
-		q.Errors = true
-		delete(q.Tags, "error")
-	}
-	return q, nil
+	return splitTraces(td), nil
 }
 
-// jaegerTraceOf gives a trace in Jaeger's shape. Resource attributes were
-// folded into service and workload, so processes are told apart by these.
-func jaegerTraceOf(t Trace) jaegerTrace {
-	out := jaegerTrace{TraceID: t.TraceID, Spans: make([]jaegerSpan, 0, len(t.Spans)), Processes: map[string]jaegerProcess{}, Warnings: t.Problems}
-	ids := make(map[[2]string]string)
-	for _, s := range t.Spans {
-		key := [2]string{s.Service, s.Workload}
-		process, ok := ids[key]
-		if !ok {
-			process = fmt.Sprintf("p%d", len(ids)+1)
-			ids[key] = process
-			p := jaegerProcess{ServiceName: s.Service, Tags: []jaegerTag{}}
-			if s.Workload != "" {
-				p.Tags = append(p.Tags, stringTag(attrWorkload, s.Workload))
+func (j *jaegerSource) get(ctx context.Context, id traceID) (ptrace.Traces, error) {
+	return j.traces(ctx, "api/v3/traces/"+hexID(id), nil)
+}
+
+// traces reads an answer, which may come in several parts.
+func (j *jaegerSource) traces(ctx context.Context, path string, query url.Values) (ptrace.Traces, error) {
+	all := ptrace.NewTraces()
+	body, err := j.remoteClient.get(ctx, path, query, "application/json")
+	if err != nil {
+		return all, err
+	}
+	defer body.Close()
+	for parts := json.NewDecoder(body); ; {
+		var part struct {
+			Result json.RawMessage `json:"result"`
+			Error  *struct {
+				HTTPCode int    `json:"httpCode"`
+				Message  string `json:"message"`
+			} `json:"error"`
+		}
+		if err := parts.Decode(&part); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return all, j.broken(err)
+		}
+		if part.Error != nil {
+			return all, j.broken(errors.New(part.Error.Message))
+		}
+		td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(part.Result)
+		if err != nil {
+			return all, j.broken(err)
+		}
+		td.ResourceSpans().MoveAndAppendTo(all.ResourceSpans())
+	}
+}
+
+func (c *remoteClient) broken(err error) error {
+	return fmt.Errorf("read answer of trace store at %s: %w: %w", c.base.Redacted(), mesh.ErrUnavailable, err)
+}
+
+// splitTraces takes an answer of several traces apart.
+func splitTraces(td ptrace.Traces) []candidate {
+	var list []candidate
+	at := map[traceID]int{}
+	for _, rs := range td.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			into := map[traceID]ptrace.SpanSlice{}
+			for _, span := range ss.Spans().All() {
+				id := traceID(span.TraceID())
+				to, ok := into[id]
+				if !ok {
+					i, known := at[id]
+					if !known {
+						i = len(list)
+						at[id] = i
+						fresh := ptrace.NewTraces()
+						list = append(list, candidate{id, &fresh})
+					}
+					own := list[i].spans.ResourceSpans().AppendEmpty()
+					rs.Resource().CopyTo(own.Resource())
+					scope := own.ScopeSpans().AppendEmpty()
+					ss.Scope().CopyTo(scope.Scope())
+					to = scope.Spans()
+					into[id] = to
+				}
+				span.CopyTo(to.AppendEmpty())
 			}
-			out.Processes[process] = p
 		}
-		out.Spans = append(out.Spans, jaegerSpanOf(t, s, process))
 	}
-	return out
+	return list
 }
 
-func jaegerSpanOf(t Trace, s Span, process string) jaegerSpan {
-	begin := t.Start.UnixMicro()
-	out := jaegerSpan{
-		TraceID: t.TraceID, SpanID: s.SpanID, OperationName: s.Operation, References: []jaegerReference{},
-		StartTime: begin + s.StartUS, Duration: s.DurationUS, Tags: []jaegerTag{}, Logs: []jaegerLog{}, ProcessID: process,
+func (j *jaegerSource) services(ctx context.Context) ([]string, error) {
+	var answer struct {
+		Services []string `json:"services"`
 	}
-	if s.ParentID != "" {
-		out.References = append(out.References, jaegerReference{RefType: model.SpanRefType_name[int32(model.ChildOf)], TraceID: t.TraceID, SpanID: s.ParentID})
-	}
-	for _, a := range s.Attributes {
-		out.Tags = append(out.Tags, stringTag(a.Key, a.Value))
-	}
-	if s.Kind != "internal" {
-		out.Tags = append(out.Tags, stringTag(model.SpanKindKey, s.Kind))
-	}
-	if s.Status == "error" {
-		out.Tags = append(out.Tags, jaegerTag{Key: "error", Type: "bool", Value: true}, stringTag("otel.status_description", s.Message))
-	}
-	for _, e := range s.Events {
-		entry := jaegerLog{Timestamp: begin + e.AtUS, Fields: []jaegerTag{stringTag("event", e.Name)}}
-		for _, a := range e.Attributes {
-			entry.Fields = append(entry.Fields, stringTag(a.Key, a.Value))
-		}
-		out.Logs = append(out.Logs, entry)
-	}
-	return out
+	err := j.json(ctx, "api/v3/services", nil, &answer)
+	return answer.Services, err
 }
 
-func stringTag(key, value string) jaegerTag {
-	return jaegerTag{Key: key, Type: "string", Value: value}
+func (j *jaegerSource) operations(ctx context.Context, service string) ([]string, error) {
+	var answer struct {
+		Operations []struct {
+			Name string `json:"name"`
+		} `json:"operations"`
+	}
+	err := j.json(ctx, "api/v3/operations", url.Values{"service": {service}}, &answer)
+	var names []string
+	for _, o := range answer.Operations {
+		names = append(names, o.Name) // once for each kind of span
+	}
+	return names, err
+}
+
+func (c *remoteClient) json(ctx context.Context, path string, query url.Values, into any) error {
+	body, err := c.get(ctx, path, query, "application/json")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return c.broken(err)
+	}
+	return nil
 }

@@ -2,26 +2,36 @@ package traces
 
 import (
 	"encoding/binary"
-	"hash/fnv"
+	"encoding/hex"
+	"sync/atomic"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Every key begins with the hour in which its spans arrived, so that an hour
 // goes with one range deletion. Arrival is our own clock's: a span's own times
-// may be anything.
+// may be anything. Below an hour stand its generations, of which one counts:
+// sealing an hour writes the next and deletes the last in one step.
 //
-//	hour kind ...
+//	0 'f'                                     -> version of this layout
+//	hour 0                                    -> state of the hour: see hourState
+//	hour generation kind ...
 //	     'b' sequence                         -> block of spans
 //	     't' trace sequence                   -> nothing: the trace has spans in that block
-//	     'r' trace                            -> record of the trace, merged
-//	     'i' index hash ^arrival trace        -> nothing: see index
+//	     'i' index hash ^sequence             -> nothing: the block has such a span; see index
 //	     'n' service 0 operation              -> nothing: a name that was seen
+//	     'a' attribute                        -> nothing: the whole hour is indexed by it
+//
+// A sequence is the arrival in microseconds of the hour, moved on where two
+// blocks would share one. Of a trace's ID the first half stands in keys: the
+// block tells the rest.
 const (
 	kindBlock  = 'b'
 	kindTrace  = 't'
-	kindRecord = 'r'
 	kindIndex  = 'i'
 	kindNames  = 'n'
+	kindByAttr = 'a'
 )
 
 // index tells which property of a span an index entry speaks of.
@@ -38,58 +48,89 @@ const (
 	byRoute
 	byStatus // "503" and "5xx"
 	byError
+	byAttribute // "key\x00value", of the attributes that Options names
 )
 
 type (
 	hour    uint32
 	traceID [16]byte
+	spanID  [8]byte
 )
+
+// atomicHour is an hour that only goes up.
+type atomicHour struct{ v atomic.Uint32 }
+
+func (a *atomicHour) load() hour { return hour(a.v.Load()) }
+
+func (a *atomicHour) raise(h hour) {
+	for old := a.v.Load(); uint32(h) > old && !a.v.CompareAndSwap(old, uint32(h)); old = a.v.Load() {
+	}
+}
+
+// String gives the hex form, empty when there is no ID.
+func (id spanID) String() string {
+	if id == (spanID{}) {
+		return ""
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// generation is an hour as a reader sees it.
+type generation struct {
+	hour hour
+	gen  byte
+}
 
 func hourOf(t time.Time) hour { return hour(t.Unix() / 3600) }
 
 func (h hour) begin() time.Time { return time.Unix(int64(h)*3600, 0) }
 
-// hashOf names an index value in eight bytes.
-func hashOf(value string) uint64 {
-	f := fnv.New64a()
-	_, _ = f.Write([]byte(value))
-	return f.Sum64()
+// arrival is when the block of a sequence arrived.
+func (h hour) arrival(seq uint32) time.Time {
+	return h.begin().Add(time.Duration(seq) * time.Microsecond)
 }
 
-func prefix(h hour, kind byte) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 48), uint32(h)), kind)
+// hashOf names an index value in eight bytes. Two values may share one: what
+// an index leads to is always looked at.
+func hashOf(value string) uint64 { return xxhash.Sum64String(value) }
+
+func hourKey(h hour) []byte { return binary.BigEndian.AppendUint32(make([]byte, 0, 48), uint32(h)) }
+
+func stateKey(h hour) []byte { return append(hourKey(h), 0) }
+
+func versionKey() []byte { return append(hourKey(0), 'f') }
+
+func (g generation) key() []byte { return append(hourKey(g.hour), g.gen) }
+
+func (g generation) prefix(kind byte) []byte { return append(g.key(), kind) }
+
+func (g generation) blockKey(seq uint32) []byte {
+	return binary.BigEndian.AppendUint32(g.prefix(kindBlock), seq)
 }
 
-func blockKey(h hour, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(prefix(h, kindBlock), seq)
+func (g generation) tracePrefix(id traceID) []byte { return append(g.prefix(kindTrace), id[:8]...) }
+
+func (g generation) traceKey(id traceID, seq uint32) []byte {
+	return binary.BigEndian.AppendUint32(g.tracePrefix(id), seq)
 }
 
-func traceKey(h hour, id traceID, seq uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(prefix(h, kindTrace), id[:]...), seq)
+func (g generation) nameKey(service, operation string) []byte {
+	return append(append(append(g.prefix(kindNames), service...), 0), operation...)
 }
 
-func recordKey(h hour, id traceID) []byte { return append(prefix(h, kindRecord), id[:]...) }
+func (g generation) attributeKey(name string) []byte { return append(g.prefix(kindByAttr), name...) }
 
-func nameKey(h hour, service, operation string) []byte {
-	return append(append(append(prefix(h, kindNames), service...), 0), operation...)
+func (g generation) indexPrefix(by index, hash uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(g.prefix(kindIndex), byte(by)), hash)
 }
 
-func indexPrefix(h hour, by index, hash uint64) []byte {
-	return binary.BigEndian.AppendUint64(append(prefix(h, kindIndex), byte(by)), hash)
+// indexKey inverts the sequence, so that a scan goes from new to old.
+func (g generation) indexKey(by index, hash uint64, seq uint32) []byte {
+	return binary.BigEndian.AppendUint32(g.indexPrefix(by, hash), ^seq)
 }
 
-// indexKey inverts the arrival, so that a scan goes from new to old.
-func indexKey(h hour, by index, hash uint64, arrival time.Time, id traceID) []byte {
-	key := binary.BigEndian.AppendUint64(indexPrefix(h, by, hash), ^uint64(arrival.UnixNano()))
-	return append(key, id[:]...)
-}
-
-// splitIndexKey gives the arrival and the trace of an index key.
-func splitIndexKey(key []byte) (arrival time.Time, id traceID) {
-	tail := key[len(key)-24:]
-	copy(id[:], tail[8:])
-	return time.Unix(0, int64(^binary.BigEndian.Uint64(tail))), id
-}
+// lastSeq reads the sequence that a key ends with.
+func lastSeq(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-4:]) }
 
 // after gives the first key behind all keys that begin with prefix.
 func after(prefix []byte) []byte {

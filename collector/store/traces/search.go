@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,49 +15,47 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-// Bounds of one search.
+// MaxLimit is how many traces one search gives at most.
+const MaxLimit = 1000
+
+const defaultLimit = 20
+
+// workMax bounds one search. A row of a block that is looked at is one unit of
+// work, a block blockWork, a trace that is summed up traceWork.
 const (
-	defaultLimit = 20
-	maxLimit     = 1000
-	scanMax      = 100_000 // index entries
-	verifyMax    = 5_000   // traces whose spans are read
+	workMax   = 20_000_000
+	blockWork = 500
+	traceWork = 100
 )
 
-// Search implements Querier: it walks the index of the most selective
-// condition from new to old and checks the rest on each trace.
-func (s *Store) Search(ctx context.Context, q Query) (SearchResult, error) {
+// Search implements Querier: it walks the blocks that the indexes lead to from
+// new to old, holds the conditions against their columns, and sums up the
+// traces that fit.
+func (s *Store) Search(ctx context.Context, q Query) (_ SearchResult, err error) {
 	if err := q.validate(); err != nil {
 		return SearchResult{}, err
 	}
-	done, err := s.begin()
+	v, err := s.view()
 	if err != nil {
 		return SearchResult{}, err
 	}
-	defer done()
-	hours, err := s.hours()
-	if err != nil {
-		return SearchResult{}, err
-	}
-	search := &search{store: s, q: q, hours: hours, seen: make(map[traceID]struct{}), found: []Summary{}}
-	by, value, conditions := q.plan()
-	search.verify = conditions > 1 || len(q.Tags) > 0
+	defer func() { err = errors.Join(err, v.close()) }()
+	search := &search{view: v, q: q, seen: make(map[traceID]struct{}), found: []Summary{}}
 	complete := true
-	for _, h := range hours {
-		if !q.From.IsZero() && h.begin().Add(time.Hour).Before(q.From) {
+	for _, g := range v.hours {
+		if !q.From.IsZero() && g.hour.begin().Add(time.Hour).Before(q.From) {
 			break
 		}
-		more, err := search.hour(ctx, h, by, hashOf(value))
+		more, err := search.hour(ctx, g.generation)
 		if err != nil {
 			return SearchResult{}, fmt.Errorf("search traces: %w", err)
 		}
 		if !more {
-			complete = len(search.found) >= q.Limit
+			complete = search.work < workMax
 			break
 		}
 	}
@@ -70,8 +68,10 @@ func (q *Query) validate() error {
 		q.Limit = defaultLimit
 	}
 	switch {
-	case q.Limit < 0 || q.Limit > maxLimit:
-		return fmt.Errorf("limit %d: %w: want 1 to %d", q.Limit, mesh.ErrInvalid, maxLimit)
+	case q.Limit < 0 || q.Limit > MaxLimit:
+		return fmt.Errorf("limit %d: %w: want 1 to %d", q.Limit, mesh.ErrInvalid, MaxLimit)
+	case q.Errors && q.Clean:
+		return fmt.Errorf("errors and clean: %w: a trace has errors or it has none", mesh.ErrInvalid)
 	case q.Operation != "" && q.Service == "":
 		return fmt.Errorf("operation %q: %w: name its service, too", q.Operation, mesh.ErrInvalid)
 	case q.Status != "" && !validStatus(q.Status):
@@ -95,69 +95,104 @@ func validStatus(s string) bool {
 	return err == nil
 }
 
-// plan picks the index to walk, the most selective first, and counts the
-// conditions on spans: with more than one the spans must be read.
-func (q *Query) plan() (by index, value string, conditions int) {
-	consider := func(i index, v string, given bool) {
-		if !given {
-			return
+// entries lists the index entries that a block must have to hold a span that
+// fits. indexed are the tags that the hour has an index of.
+func (q *Query) entries(indexed []string) []entry {
+	if q.Errors {
+		// A trace's error may be in another block than the span that fits. Few
+		// traces have one, so that is where to begin.
+		return []entry{{byError, ""}}
+	}
+	var list []entry
+	add := func(by index, value string, given bool) {
+		if given {
+			list = append(list, entry{by, value})
 		}
-		if conditions == 0 {
-			by, value = i, v
-		}
-		conditions++
+	}
+	for _, name := range indexed {
+		add(byAttribute, name+"\x00"+q.Tags[name], q.Tags[name] != "")
 	}
 	edge := q.Source != "" && q.Target != ""
-	consider(byOperation, q.Service+"\x00"+q.Operation, q.Operation != "")
-	consider(byEdge, q.Source+"\x00"+q.Target, edge)
-	consider(byRoute, q.Route, q.Route != "")
-	consider(byStatus, q.Status, q.Status != "")
-	consider(byWorkload, q.Workload, q.Workload != "")
-	consider(byTarget, q.Target, q.Target != "" && !edge)
-	consider(bySource, q.Source, q.Source != "" && !edge)
-	consider(byService, q.Service, q.Service != "" && q.Operation == "")
-	// Errors speaks of the whole trace, which its record knows.
-	if q.Errors && conditions == 0 {
-		return byError, "", 1
-	}
-	return by, value, conditions
+	add(byOperation, q.Service+"\x00"+q.Operation, q.Operation != "")
+	add(byEdge, q.Source+"\x00"+q.Target, edge)
+	add(byRoute, q.Route, q.Route != "")
+	add(byStatus, q.Status, q.Status != "")
+	add(byWorkload, q.Workload, q.Workload != "")
+	add(byTarget, q.Target, q.Target != "" && !edge)
+	add(bySource, q.Source, q.Source != "" && !edge)
+	add(byService, q.Service, q.Service != "" && q.Operation == "")
+	add(byAll, "", len(list) == 0)
+	return list
+}
+
+// ofSpans tells whether the query has conditions on spans.
+func (q *Query) ofSpans() bool {
+	return q.Service != "" || q.Workload != "" || q.Source != "" || q.Target != "" || q.Route != "" || q.Status != "" || len(q.Tags) > 0
 }
 
 type search struct {
-	store    *Store
-	q        Query
-	hours    []hour
-	verify   bool
-	verified int
-	scanned  int
-	seen     map[traceID]struct{}
-	found    []Summary
+	view  *view
+	q     Query
+	work  int
+	seen  map[traceID]struct{}
+	found []Summary
 }
 
-// hour walks one hour's index; more is false when enough was found or read.
-func (s *search) hour(ctx context.Context, h hour, by index, hash uint64) (more bool, err error) {
-	p := indexPrefix(h, by, hash)
-	iter, err := s.store.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
+// hour walks one hour; more is false when enough was found or read.
+func (s *search) hour(ctx context.Context, g generation) (more bool, err error) {
+	indexed, err := s.view.indexedTags(g, s.q.Tags)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, iter.Close()) }()
-	for ok := iter.First(); ok; ok = iter.Next() {
-		arrival, id := splitIndexKey(iter.Key())
-		if s.scanned++; s.scanned > scanMax || s.verified > verifyMax {
+	w, err := s.view.walk(g, s.q.entries(indexed))
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	for {
+		seq, ok := w.next()
+		if !ok {
+			return true, nil
+		}
+		if !s.q.From.IsZero() && g.hour.arrival(seq).Before(s.q.From) {
 			return false, nil
 		}
-		if !s.q.From.IsZero() && arrival.Before(s.q.From) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		b, err := s.view.block(g, seq)
+		if err != nil {
+			return false, err
+		}
+		s.work += blockWork
+		if b != nil {
+			s.work += len(b.spans)
+			if more, err := s.block(ctx, b); !more || err != nil {
+				return false, err
+			}
+		}
+		if s.work >= workMax {
 			return false, nil
 		}
+	}
+}
+
+// block looks into one block for traces that fit.
+func (s *search) block(ctx context.Context, b *block) (more bool, err error) {
+	for _, t := range s.candidates(b) {
+		id := b.traceIDs[t]
 		if _, ok := s.seen[id]; ok {
 			continue
 		}
 		s.seen[id] = struct{}{}
-		if err := ctx.Err(); err != nil {
-			return false, err
+		// What one block knows may be enough to rule a trace out.
+		if p := b.totals[t]; s.q.Clean && p.errors > 0 || s.q.MaxDuration != 0 && time.Duration(p.end-p.start) > s.q.MaxDuration {
+			continue
 		}
-		summary, ok, err := s.check(ctx, id)
+		if s.work += traceWork; s.work >= workMax {
+			return false, nil
+		}
+		summary, ok, err := s.sum(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -170,177 +205,279 @@ func (s *search) hour(ctx context.Context, h hour, by index, hash uint64) (more 
 	return true, nil
 }
 
-func (s *search) check(ctx context.Context, id traceID) (Summary, bool, error) {
-	r, err := s.store.record(id, s.hours)
-	if err != nil {
-		return Summary{}, false, err
-	}
-	summary := r.summary(id)
-	took := time.Duration(r.end - r.start)
+// candidates lists the traces of a block that may fit, newest first.
+func (s *search) candidates(b *block) []uint32 {
+	b.group()
+	var list []uint32
 	switch {
-	case s.q.Errors && r.errors == 0,
-		took < s.q.MinDuration,
-		s.q.MaxDuration != 0 && took > s.q.MaxDuration,
-		!s.q.From.IsZero() && summary.Start.Before(s.q.From),
-		!s.q.To.IsZero() && summary.Start.After(s.q.To):
-		return Summary{}, false, nil
-	}
-	if !s.verify {
-		return summary, true, nil
-	}
-	s.verified++
-	matched := false
-	err = s.store.eachSpan(ctx, id, s.hours, func(resource pcommon.Map, span ptrace.Span) {
-		matched = matched || s.q.matches(resource, span)
-	})
-	return summary, matched, err
-}
-
-// matches holds all conditions against one span.
-func (q *Query) matches(resource pcommon.Map, span ptrace.Span) bool {
-	f := factsOf(resource, span)
-	is := func(want, got string) bool { return want == "" || want == got }
-	if !is(q.Service, f.service) || !is(q.Operation, f.operation) || !is(q.Workload, f.workload) ||
-		!is(q.Source, f.source) || !is(q.Target, f.target) || !is(q.Route, f.route) {
-		return false
-	}
-	if q.Status != "" && q.Status != strconv.Itoa(f.status) && q.Status != statusClass(f.status) {
-		return false
-	}
-	for key, want := range q.Tags {
-		if text(span.Attributes(), key) != want && text(resource, key) != want {
-			return false
+	case s.q.Errors:
+		for t := range b.totals {
+			if b.totals[t].errors > 0 {
+				list = append(list, uint32(t))
+			}
+		}
+	case !s.q.ofSpans():
+		for t := range b.totals {
+			list = append(list, uint32(t))
+		}
+	default:
+		fits := s.q.matcher(b)
+		if fits == nil {
+			return nil
+		}
+		for t := range b.totals {
+			if slices.ContainsFunc(b.grouped[b.groupAt[t]:b.groupAt[t+1]], fits) {
+				list = append(list, uint32(t))
+			}
 		}
 	}
-	return true
+	slices.SortStableFunc(list, func(x, y uint32) int { return cmp.Compare(b.totals[y].start, b.totals[x].start) })
+	return list
 }
 
-// record joins a trace's records of all hours: a trace may cross an hour.
-func (s *Store) record(id traceID, hours []hour) (record, error) {
-	var sum record
-	for _, h := range hours {
-		value, closer, err := s.db.Get(recordKey(h, id))
+// sum adds up a trace from all its blocks and holds against it what the query
+// says of traces. A span that fits was found before, unless an error was.
+func (s *search) sum(ctx context.Context, id traceID) (Summary, bool, error) {
+	return s.q.sum(id, !s.q.Errors, s.view.partsOf(ctx, id))
+}
+
+// parts walks the blocks that hold rows of one trace.
+type parts func(visit func(b *block, rows []uint32)) error
+
+// sum adds up a trace and tells whether it fits; spansFit says that one of its
+// spans is known to.
+func (q *Query) sum(id traceID, spansFit bool, all parts) (Summary, bool, error) {
+	var total summing
+	fits := spansFit || !q.ofSpans()
+	err := all(func(b *block, rows []uint32) {
+		total.add(b, rows)
+		if !fits {
+			if matches := q.matcher(b); matches != nil {
+				fits = slices.ContainsFunc(rows, matches)
+			}
+		}
+	})
+	if err != nil || !fits {
+		return Summary{}, false, err
+	}
+	took := time.Duration(total.end - total.start)
+	summary := total.summary(id)
+	switch {
+	case q.Clean && total.errors > 0,
+		q.Errors && total.errors == 0,
+		took < q.MinDuration,
+		q.MaxDuration != 0 && took > q.MaxDuration,
+		!q.From.IsZero() && summary.Start.Before(q.From),
+		!q.To.IsZero() && summary.Start.After(q.To):
+		return Summary{}, false, nil
+	}
+	return summary, true, nil
+}
+
+// summing adds up what the blocks know of one trace.
+type summing struct {
+	start, end    int64
+	spans, errors int
+	root          bool
+	firstStart    int64
+	first         func() (service, operation string, status int)
+	services      map[string]ServiceCount
+}
+
+// maxServices bounds the services of a summary.
+const maxServices = 64
+
+func (t *summing) add(b *block, rows []uint32) {
+	var p partial
+	if t.services == nil {
+		t.services = make(map[string]ServiceCount)
+	}
+	for _, row := range rows {
+		p.add(b, row)
+		name := b.resources[b.source[row]].service
+		c, ok := t.services[name]
+		if !ok && len(t.services) == maxServices {
+			continue
+		}
+		c.Name = name
+		c.Spans++
+		if b.failed(row) {
+			c.Errors++
+		}
+		t.services[name] = c
+	}
+	firstStart := b.start[p.first]
+	if t.spans == 0 || p.root && !t.root || p.root == t.root && firstStart < t.firstStart {
+		t.root, t.firstStart = p.root, firstStart
+		t.first = func() (string, string, int) {
+			return b.resources[b.source[p.first]].service, b.texts[b.name[p.first]], b.status(p.first)
+		}
+	}
+	if t.spans == 0 || p.start < t.start {
+		t.start = p.start
+	}
+	t.end = max(t.end, p.end)
+	t.spans += p.spans
+	t.errors += p.errors
+}
+
+func (t *summing) summary(id traceID) Summary {
+	s := Summary{
+		TraceID: hex.EncodeToString(id[:]), Start: time.Unix(0, t.start), DurationMS: float64(t.end-t.start) / 1e6,
+		Spans: t.spans, Errors: t.errors,
+	}
+	if t.first != nil {
+		s.Service, s.Operation, s.Status = t.first()
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.services)) {
+		s.Services = append(s.Services, t.services[name])
+	}
+	return s
+}
+
+// matcher makes the conditions on spans a function of a block's rows; nil when
+// no row can fit.
+func (q *Query) matcher(b *block) func(row uint32) bool {
+	from := make([]bool, len(b.resources))
+	some := false
+	for i := range b.resources {
+		r := &b.resources[i]
+		from[i] = (q.Service == "" || q.Service == r.service) && (q.Workload == "" || q.Workload == r.workload)
+		some = some || from[i]
+	}
+	if !some {
+		return nil
+	}
+	var conditions []func(row uint32) bool
+	if q.Operation != "" {
+		name := slices.Index(b.texts, q.Operation)
+		if name < 0 {
+			return nil
+		}
+		conditions = append(conditions, func(row uint32) bool { return b.name[row] == uint32(name) })
+	}
+	for _, c := range []struct {
+		key  uint32
+		want string
+	}{{keySource, q.Source}, {keyDestination, q.Target}, {keyRoute, q.Route}} {
+		if c.want == "" {
+			continue
+		}
+		want := slices.Index(b.texts, c.want)
+		if want < 0 {
+			return nil
+		}
+		conditions = append(conditions, func(row uint32) bool {
+			keys, values := b.attributes(row)
+			i := slices.Index(keys, c.key)
+			return i >= 0 && values[i] == uint32(want)
+		})
+	}
+	if q.Status != "" {
+		conditions = append(conditions, func(row uint32) bool {
+			status := b.status(row)
+			return strconv.Itoa(status) == q.Status || statusClass(status) == q.Status
+		})
+	}
+	for key, want := range q.Tags {
+		if want != "" && !slices.Contains(b.texts, want) {
+			return nil
+		}
+		inResource := make([]bool, len(b.resources))
+		for i := range b.resources {
+			inResource[i] = b.resourceText(&b.resources[i], key) == want
+		}
+		conditions = append(conditions, func(row uint32) bool {
+			return inResource[b.source[row]] || b.attribute(row, key) == want
+		})
+	}
+	return func(row uint32) bool {
+		if !from[b.source[row]] {
+			return false
+		}
+		for _, fits := range conditions {
+			if !fits(row) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// indexedTags gives the tags that an hour is indexed by.
+func (v *view) indexedTags(g generation, tags map[string]string) ([]string, error) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		_, closer, err := v.snap.Get(g.attributeKey(name))
 		if errors.Is(err, pebble.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return record{}, err
+			return nil, err
 		}
-		r, err := decodeRecord(value)
-		if err == nil {
-			sum.merge(r)
-		} else {
-			s.corrupt.Add(1)
-		}
+		names = append(names, name)
 		if err := closer.Close(); err != nil {
-			return record{}, err
+			return nil, err
 		}
 	}
-	return sum, nil
-}
-
-// eachSpan calls visit for every stored span of a trace. A block that cannot
-// be read is counted and left out.
-func (s *Store) eachSpan(ctx context.Context, id traceID, hours []hour, visit func(pcommon.Map, ptrace.Span)) error {
-	for _, h := range hours {
-		p := append(prefix(h, kindTrace), id[:]...)
-		iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
-		if err != nil {
-			return err
-		}
-		var blocks []uint64
-		for ok := iter.First(); ok; ok = iter.Next() {
-			blocks = append(blocks, binary.BigEndian.Uint64(iter.Key()[len(p):]))
-		}
-		if err := iter.Close(); err != nil {
-			return err
-		}
-		for _, seq := range blocks {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			td, ok, err := s.block(h, seq)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				continue
-			}
-			each(td, func(resource pcommon.Map, span ptrace.Span) {
-				if traceID(span.TraceID()) == id {
-					visit(resource, span)
-				}
-			})
-		}
-	}
-	return nil
-}
-
-func (s *Store) block(h hour, seq uint64) (ptrace.Traces, bool, error) {
-	if td, ok := s.cache.get(seq); ok {
-		return td, true, nil
-	}
-	value, closer, err := s.db.Get(blockKey(h, seq))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return ptrace.Traces{}, false, nil // expired meanwhile
-	}
-	if err != nil {
-		return ptrace.Traces{}, false, err
-	}
-	td, err := s.codec.decode(value)
-	if closeErr := closer.Close(); closeErr != nil {
-		return ptrace.Traces{}, false, closeErr
-	}
-	if err != nil {
-		s.corrupt.Add(1)
-		s.opts.Logger.Warn("block of spans left out", "err", err)
-		return ptrace.Traces{}, false, nil
-	}
-	s.cache.put(seq, td)
-	return td, true, nil
+	return names, nil
 }
 
 // Get implements Querier.
-func (s *Store) Get(ctx context.Context, id string) (Trace, error) {
+func (s *Store) Get(ctx context.Context, id string) (_ Trace, err error) {
 	key, ok := parseTraceID(strings.ToLower(id))
 	if !ok {
 		return Trace{}, fmt.Errorf("trace %q: %w: want up to 32 hex digits", id, mesh.ErrInvalid)
 	}
-	done, err := s.begin()
+	v, err := s.view()
 	if err != nil {
 		return Trace{}, err
 	}
-	defer done()
-	hours, err := s.hours()
-	if err != nil {
-		return Trace{}, err
+	defer func() { err = errors.Join(err, v.close()) }()
+	return assemble(id, key, v.partsOf(ctx, key))
+}
+
+// assemble makes a trace of its parts; id is as it was asked for.
+func assemble(id string, key traceID, all parts) (Trace, error) {
+	type part struct {
+		b   *block
+		row uint32
 	}
-	r, err := s.record(key, hours)
-	if err != nil {
-		return Trace{}, fmt.Errorf("trace %s: %w", id, err)
-	}
-	if r.spans == 0 {
-		return Trace{}, fmt.Errorf("trace %s: %w: no span of it is stored", id, mesh.ErrNotFound)
-	}
-	t := Trace{
-		TraceID: hex.EncodeToString(key[:]), Start: time.Unix(0, r.start), DurationMS: float64(r.end-r.start) / 1e6,
-		Spans: []Span{}, CriticalPath: []string{}, Services: []string{}, Problems: []string{},
-	}
-	sent := make(map[pcommon.SpanID]struct{})
-	repeated, over := 0, 0
-	err = s.eachSpan(ctx, key, hours, func(resource pcommon.Map, span ptrace.Span) {
-		switch _, again := sent[span.SpanID()]; {
-		case again:
-			repeated++
-		case len(sent) == maxTraceSpans:
-			over++
-		default:
-			sent[span.SpanID()] = struct{}{}
-			t.Spans = append(t.Spans, spanOf(resource, span, t.Start))
+	var (
+		parts          []part
+		sent           = make(map[spanID]struct{})
+		repeated, over int
+		begin, end     int64
+	)
+	err := all(func(b *block, rows []uint32) {
+		for _, row := range rows {
+			if len(sent) == 0 || b.start[row] < begin {
+				begin = b.start[row]
+			}
+			end = max(end, b.start[row]+b.took[row])
+			switch _, again := sent[b.spans[row]]; {
+			case again:
+				repeated++
+			case len(sent) == maxTraceSpans:
+				over++
+			default:
+				sent[b.spans[row]] = struct{}{}
+				parts = append(parts, part{b, row})
+			}
 		}
 	})
 	if err != nil {
 		return Trace{}, fmt.Errorf("trace %s: %w", id, err)
+	}
+	if len(parts) == 0 {
+		return Trace{}, fmt.Errorf("trace %s: %w: no span of it is stored", id, mesh.ErrNotFound)
+	}
+	t := Trace{
+		TraceID: hex.EncodeToString(key[:]), Start: time.Unix(0, begin), DurationMS: float64(end-begin) / 1e6,
+		Spans: make([]Span, len(parts)), CriticalPath: []string{}, Origins: []string{}, Gaps: []Gap{}, Calls: []Call{}, Services: []string{}, Problems: []string{},
+	}
+	for i, p := range parts {
+		t.Spans[i] = p.b.span(p.row, begin)
 	}
 	if repeated > 0 {
 		t.Problems = append(t.Problems, fmt.Sprintf("%d spans came more than once", repeated))
@@ -356,6 +493,26 @@ func (s *Store) Get(ctx context.Context, id string) (Trace, error) {
 
 // maxTraceSpans bounds the answer for one trace.
 const maxTraceSpans = 100_000
+
+// Stream implements Querier.
+func (s *Store) Stream(ctx context.Context, q Query) iter.Seq2[Trace, error] {
+	return func(yield func(Trace, error) bool) {
+		found, err := s.Search(ctx, q)
+		if err != nil {
+			yield(Trace{}, err)
+			return
+		}
+		for _, summary := range found.Traces {
+			t, err := s.Get(ctx, summary.TraceID)
+			if errors.Is(err, mesh.ErrNotFound) {
+				continue // expired meanwhile
+			}
+			if !yield(t, err) || err != nil {
+				return
+			}
+		}
+	}
+}
 
 // Services implements Querier.
 func (s *Store) Services(ctx context.Context) ([]string, error) {
@@ -382,24 +539,20 @@ func sortedKeys(m map[string]struct{}) func(func(string) bool) {
 	return slices.Values(slices.Sorted(maps.Keys(m)))
 }
 
-func (s *Store) eachName(ctx context.Context, begins []byte, visit func([]byte)) error {
-	done, err := s.begin()
+func (s *Store) eachName(ctx context.Context, begins []byte, visit func([]byte)) (err error) {
+	v, err := s.view()
 	if err != nil {
 		return err
 	}
-	defer done()
-	hours, err := s.hours()
-	if err != nil {
-		return err
-	}
-	for _, h := range hours {
+	defer func() { err = errors.Join(err, v.close()) }()
+	for _, g := range v.hours {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := prefix(h, kindNames)
+		p := g.prefix(kindNames)
 		head := len(p)
 		p = append(p, begins...)
-		iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
+		iter, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
 		if err != nil {
 			return fmt.Errorf("read names: %w", err)
 		}

@@ -1,12 +1,15 @@
 package traces
 
 import (
+	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
-	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/sidelight-mesh/sidelight/collector/store/traces/otlpwire"
 )
 
 // Attributes by which spans are indexed and shown. The sidecar sets those of
@@ -14,7 +17,10 @@ import (
 const (
 	attrService     = "service.name"
 	attrNamespace   = "service.namespace"
+	attrVersion     = "service.version"
+	attrInstance    = "service.instance.id"
 	attrWorkload    = "sidelight.workload"
+	attrNode        = "sidelight.node"
 	attrSource      = "sidelight.source"
 	attrDestination = "sidelight.destination"
 	attrRoute       = "http.route"
@@ -30,52 +36,25 @@ type facts struct {
 	failed                       bool
 }
 
-func factsOf(resource pcommon.Map, span ptrace.Span) facts {
-	f := facts{
-		service:   text(resource, attrService),
-		operation: span.Name(),
-		workload:  workloadOf(resource),
-		source:    text(span.Attributes(), attrSource),
-		target:    text(span.Attributes(), attrDestination),
-		route:     text(span.Attributes(), attrRoute),
-		failed:    span.Status().Code() == ptrace.StatusCodeError,
+// serviceAndWorkload names where a span came from; spans of applications that
+// say no more than their service and namespace have a workload by these.
+func serviceAndWorkload(service, workload, namespace string) (string, string) {
+	if workload == "" && namespace != "" {
+		workload = namespace + "/" + service
 	}
-	if f.service == "" {
-		f.service = "unknown_service"
-	}
-	status := text(span.Attributes(), attrStatus)
-	if status == "" {
-		status = text(span.Attributes(), attrStatusOld)
-	}
-	if n, err := strconv.Atoi(status); err == nil && n >= 100 && n <= 599 {
-		f.status = n
-	}
-	return f
+	return cmp.Or(service, "unknown_service"), workload
 }
 
-// workloadOf names the workload a span came from; spans of applications that
-// say no more than their service and namespace are named by these.
-func workloadOf(resource pcommon.Map) string {
-	if w := text(resource, attrWorkload); w != "" {
-		return w
+// statusOf reads an HTTP status, 0 when it is none.
+func statusOf(text string) int {
+	if n, err := strconv.Atoi(text); err == nil && n >= 100 && n <= 599 {
+		return n
 	}
-	if ns := text(resource, attrNamespace); ns != "" {
-		return ns + "/" + text(resource, attrService)
-	}
-	return ""
-}
-
-func text(attrs pcommon.Map, key string) string {
-	v, ok := attrs.Get(key)
-	if !ok {
-		return ""
-	}
-	return v.AsString()
+	return 0
 }
 
 // entries lists the index values of a span.
 func (f facts) entries(yield func(index, string)) {
-	yield(byAll, "")
 	yield(byService, f.service)
 	yield(byOperation, f.service+"\x00"+f.operation)
 	if f.workload != "" {
@@ -104,38 +83,46 @@ func (f facts) entries(yield func(index, string)) {
 
 func statusClass(status int) string { return strconv.Itoa(status/100) + "xx" }
 
-// each calls visit for every span with its resource and scope.
-func each(td ptrace.Traces, visit func(resource pcommon.Map, span ptrace.Span)) {
-	for _, rs := range td.ResourceSpans().All() {
-		attrs := rs.Resource().Attributes()
-		for _, ss := range rs.ScopeSpans().All() {
-			for _, span := range ss.Spans().All() {
-				visit(attrs, span)
-			}
-		}
-	}
-}
-
-// spanOf gives a span in the API's shape; begin is the trace's start.
-func spanOf(resource pcommon.Map, span ptrace.Span, begin time.Time) Span {
-	f := factsOf(resource, span)
+// span gives a row in the API's shape; begin is the trace's start in ns.
+func (b *block) span(row uint32, begin int64) Span {
+	r := &b.resources[b.source[row]]
 	out := Span{
-		SpanID: span.SpanID().String(), ParentID: span.ParentSpanID().String(),
-		Service: f.service, Workload: f.workload, Operation: span.Name(), Kind: kindName(span.Kind()),
-		StartUS: span.StartTimestamp().AsTime().Sub(begin).Microseconds(), DurationUS: durationOf(span).Microseconds(),
-		Status: statusName(span.Status().Code()), Message: span.Status().Message(),
-		Attributes: attributesOf(span.Attributes()), Events: []Event{},
+		SpanID: b.spans[row].String(), ParentID: b.parents[row].String(),
+		Service: r.service, Workload: r.workload, Operation: b.texts[b.name[row]], Kind: kindName(b.code[row] & codeKind),
+		Version: b.resourceText(r, attrVersion), Node: cmp.Or(b.resourceText(r, attrNode), b.resourceText(r, attrInstance)),
+		StartUS: (b.start[row] - begin) / 1000, DurationUS: b.took[row] / 1000,
+		Status: statusName(b.code[row] >> codeStatusShift & codeStatus), Message: b.texts[b.message[row]],
+		Events: b.events(row, begin),
 	}
-	for _, e := range span.Events().All() {
-		out.Events = append(out.Events, Event{
-			AtUS: e.Timestamp().AsTime().Sub(begin).Microseconds(), Name: e.Name(), Attributes: attributesOf(e.Attributes()),
-		})
+	keys, values := b.attributes(row)
+	out.Attributes = make([]Attribute, len(keys))
+	for i := range keys {
+		out.Attributes[i] = Attribute{Key: b.texts[keys[i]], Value: b.texts[values[i]]}
 	}
 	return out
 }
 
-func durationOf(span ptrace.Span) time.Duration {
-	return max(0, span.EndTimestamp().AsTime().Sub(span.StartTimestamp().AsTime()))
+// events reads a row's events, which are kept as they came.
+func (b *block) events(row uint32, begin int64) []Event {
+	out := []Event{}
+	var f otlpwire.Field
+	for rest := otlpwire.Read(b.rest[b.restAt[row]:b.restAt[row+1]]); rest.Next(&f); {
+		if f.Number != 11 {
+			continue
+		}
+		// pdata decodes an event as a part of a request of one span.
+		message := f.Bytes
+		for _, field := range []byte{11, 2, 2, 1} {
+			message = append(binary.AppendUvarint([]byte{field<<3 | 2}, uint64(len(message))), message...)
+		}
+		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(message)
+		if err != nil {
+			continue
+		}
+		e := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events().At(0)
+		out = append(out, Event{AtUS: (int64(e.Timestamp()) - begin) / 1000, Name: e.Name(), Attributes: attributesOf(e.Attributes())})
+	}
+	return out
 }
 
 func attributesOf(m pcommon.Map) []Attribute {
@@ -146,8 +133,8 @@ func attributesOf(m pcommon.Map) []Attribute {
 	return out
 }
 
-func kindName(k ptrace.SpanKind) string {
-	switch k {
+func kindName(kind uint32) string {
+	switch ptrace.SpanKind(kind) {
 	case ptrace.SpanKindServer:
 		return "server"
 	case ptrace.SpanKindClient:
@@ -160,11 +147,13 @@ func kindName(k ptrace.SpanKind) string {
 	return "internal"
 }
 
-func statusName(c ptrace.StatusCode) string {
-	switch c {
-	case ptrace.StatusCodeOk:
+const statusError = uint32(ptrace.StatusCodeError)
+
+func statusName(code uint32) string {
+	switch code {
+	case uint32(ptrace.StatusCodeOk):
 		return "ok"
-	case ptrace.StatusCodeError:
+	case statusError:
 		return "error"
 	}
 	return "unset"

@@ -2,16 +2,15 @@ package traces
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/zstd"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -20,10 +19,16 @@ import (
 // Options say where and how long spans are kept.
 type Options struct {
 	Dir       string
-	Retention time.Duration    // default 24 h; whole hours go
-	MaxBytes  uint64           // on disk; default 4 GiB; the oldest hours go first
-	Now       func() time.Time // default time.Now
-	Logger    *slog.Logger
+	Retention time.Duration // default 24 h; whole hours go
+	MaxBytes  uint64        // on disk; default 4 GiB; the oldest hours go first
+	// IndexAttributes are attributes of spans or their resources by which a
+	// search need not read spans. It holds from the next hour on.
+	IndexAttributes []string
+	// Sample is the share of ordinary traces that are kept when their hour is
+	// sealed, 0 to 1; default 1. Those with an error, slow and rare ones stay.
+	Sample float64
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger
 }
 
 func (o *Options) setDefaults() {
@@ -32,6 +37,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 4 << 30
+	}
+	if o.Sample == 0 {
+		o.Sample = 1
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -43,35 +51,43 @@ func (o *Options) setDefaults() {
 
 // Bounds of what waits to be written.
 const (
-	flushEvery  = 100 * time.Millisecond // at most this much is lost by kill -9
-	flushSpans  = 2000
-	pendingMax  = 50_000 // spans
-	namesMax    = 20_000 // service and operation names an hour
-	tracesKnown = 200_000
+	flushEvery   = 100 * time.Millisecond // at most this much is lost by kill -9
+	flushSpans   = 10_000
+	pendingMax   = 50_000   // spans
+	pendingBytes = 64 << 20 // of OTLP
+	namesMax     = 20_000   // service and operation names an hour
+	tracesKnown  = 200_000
 )
 
 // Store is the embedded span store. It implements Querier and Writer.
 type Store struct {
-	opts  Options
-	db    *pebble.DB
-	codec *codec
-	cache blockCache
+	opts    Options
+	db      *pebble.DB
+	builder *builder // the writer's alone
+	decoder *zstd.Decoder
+	cache   blockCache
 
 	mu      sync.Mutex
-	pending ptrace.Traces
+	pending [][]byte // OTLP
+	bytes   int
 	spans   int
 	written *flight // of what is pending
 
 	flushNow chan struct{}
 	stop     chan struct{}
 	stopped  chan struct{}
-	closing  sync.Once
-	reading  sync.RWMutex // held while the database is read; Close takes it
-	closed   bool
+	sealed   chan struct{} // the loop has ended
+	unseal   context.CancelFunc
+	sealing  sync.Mutex
+	// notBefore follows the newest hour that is sealed.
+	notBefore atomicHour
+	closing   sync.Once
+	reading   sync.RWMutex // held while the database is read; Close takes it
+	closed    bool
 
-	seq       uint64 // of the newest block; the writer's alone
-	nameHour  hour
-	names     map[string]struct{} // written for nameHour
+	writing   hour                // the writer's alone, as is what follows
+	seq       uint32              // of the newest block in it
+	names     map[string]struct{} // written in it
 	known     *traceSet
 	spansIn   atomic.Uint64
 	tracesIn  atomic.Uint64
@@ -95,12 +111,18 @@ var (
 // holds it.
 func Open(opts Options) (*Store, error) {
 	opts.setDefaults()
-	codec, err := newCodec()
+	if err := checkFolder(opts.Dir); err != nil {
+		return nil, fmt.Errorf("open trace store: %w", err)
+	}
+	builder, err := newBuilder(opts.IndexAttributes)
+	if err != nil {
+		return nil, err
+	}
+	decoder, err := newDecoder()
 	if err != nil {
 		return nil, err
 	}
 	db, err := pebble.Open(opts.Dir, &pebble.Options{
-		Merger:                      mergeRecords,
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		CacheSize:                   8 << 20,
@@ -110,20 +132,33 @@ func Open(opts Options) (*Store, error) {
 		Logger:                      pebbleLogger{opts.Logger},
 	})
 	if err != nil {
-		codec.close()
+		decoder.Close()
 		return nil, fmt.Errorf("open trace store %s: %w", opts.Dir, err)
 	}
 	s := &Store{
-		opts: opts, db: db, codec: codec, pending: ptrace.NewTraces(), written: newFlight(),
-		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		opts: opts, db: db, builder: builder, decoder: decoder, written: newFlight(),
+		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}), sealed: make(chan struct{}),
 		names: make(map[string]struct{}), known: newTraceSet(tracesKnown),
 	}
-	if s.seq, err = s.lastSequence(); err != nil {
-		codec.close()
+	if err := s.checkVersion(); err != nil {
+		decoder.Close()
+		return nil, errors.Join(fmt.Errorf("open trace store: %w", err), db.Close())
+	}
+	hours, err := s.hours()
+	if err != nil {
+		decoder.Close()
 		return nil, errors.Join(err, db.Close())
 	}
+	for _, g := range hours {
+		if g.gen > 1 {
+			s.notBefore.raise(g.hour + 1)
+		}
+	}
 	s.expire()
+	ctx, cancel := context.WithCancel(context.Background())
+	s.unseal = cancel
 	go s.writeLoop()
+	go s.sealLoop(ctx)
 	return s, nil
 }
 
@@ -135,25 +170,39 @@ func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
 		close(s.stop)
+		s.unseal()
+		<-s.sealed
 		<-s.stopped
 		s.reading.Lock()
 		defer s.reading.Unlock()
 		s.closed = true
 		err = s.db.Close()
-		s.codec.close()
+		s.decoder.Close()
 	})
 	return err
 }
 
-// WriteSpans implements Writer. Batches of many callers are written together.
+// WriteSpans implements Writer.
 func (s *Store) WriteSpans(ctx context.Context, td ptrace.Traces) error {
 	n := td.SpanCount()
 	if n == 0 {
 		return nil
 	}
-	flight, err := s.enqueue(td, n)
+	message, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
 	if err != nil {
-		s.refused.Add(uint64(n))
+		return fmt.Errorf("write spans: %w", err)
+	}
+	return s.WriteOTLP(ctx, message, n)
+}
+
+// WriteOTLP implements Writer. Batches of many callers are written together.
+func (s *Store) WriteOTLP(ctx context.Context, message []byte, spans int) error {
+	if spans == 0 {
+		return nil
+	}
+	flight, err := s.enqueue(message, spans)
+	if err != nil {
+		s.refused.Add(uint64(spans))
 		return err
 	}
 	select {
@@ -165,7 +214,7 @@ func (s *Store) WriteSpans(ctx context.Context, td ptrace.Traces) error {
 	}
 }
 
-func (s *Store) enqueue(td ptrace.Traces, n int) (*flight, error) {
+func (s *Store) enqueue(message []byte, n int) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -173,10 +222,11 @@ func (s *Store) enqueue(td ptrace.Traces, n int) (*flight, error) {
 		return nil, fmt.Errorf("write spans: %w: the trace store is closed", mesh.ErrUnavailable)
 	default:
 	}
-	if s.spans+n > pendingMax {
-		return nil, fmt.Errorf("write spans: %w: %d spans wait to be written", mesh.ErrExhausted, s.spans)
+	if s.spans+n > pendingMax || s.bytes+len(message) > pendingBytes {
+		return nil, fmt.Errorf("write spans: %w: %d spans of %d bytes wait to be written", mesh.ErrExhausted, s.spans, s.bytes)
 	}
-	td.ResourceSpans().MoveAndAppendTo(s.pending.ResourceSpans())
+	s.pending = append(s.pending, message)
+	s.bytes += len(message)
 	if s.spans += n; s.spans >= flushSpans {
 		select {
 		case s.flushNow <- struct{}{}:
@@ -209,41 +259,18 @@ func (s *Store) writeLoop() {
 
 func (s *Store) flush() {
 	s.mu.Lock()
-	td, n, flight := s.pending, s.spans, s.written
-	s.pending, s.spans, s.written = ptrace.NewTraces(), 0, newFlight()
+	messages, n, flight := s.pending, s.spans, s.written
+	s.pending, s.bytes, s.spans, s.written = nil, 0, 0, newFlight()
 	s.mu.Unlock()
 	if n > 0 {
-		if flight.err = s.write(td); flight.err != nil {
-			s.refused.Add(uint64(n))
-			s.opts.Logger.Error("spans not written", "spans", n, "err", flight.err)
-		} else {
-			s.spansIn.Add(uint64(n))
+		var stored int
+		if stored, flight.err = s.write(messages); flight.err != nil {
+			s.opts.Logger.Error("spans not written", "spans", n-stored, "err", flight.err)
 		}
+		s.spansIn.Add(uint64(stored))
+		s.refused.Add(uint64(max(0, n-stored)))
 	}
 	close(flight.done)
-}
-
-// lastSequence finds the newest block, so that block numbers go on.
-func (s *Store) lastSequence() (uint64, error) {
-	hours, err := s.hours()
-	if err != nil {
-		return 0, err
-	}
-	var last uint64
-	for _, h := range hours {
-		p := prefix(h, kindBlock)
-		iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
-		if err != nil {
-			return 0, fmt.Errorf("read trace store: %w", err)
-		}
-		if iter.Last() {
-			last = max(last, binary.BigEndian.Uint64(iter.Key()[len(p):]))
-		}
-		if err := iter.Close(); err != nil {
-			return 0, fmt.Errorf("read trace store: %w", err)
-		}
-	}
-	return last, nil
 }
 
 // begin lets a query in until it calls done.
@@ -257,22 +284,13 @@ func (s *Store) begin() (done func(), err error) {
 }
 
 // hours lists the hours that hold anything, newest first.
-func (s *Store) hours() ([]hour, error) {
+func (s *Store) hours() ([]storedHour, error) {
 	iter, err := s.db.NewIter(nil)
 	if err != nil {
 		return nil, fmt.Errorf("read trace store: %w", err)
 	}
-	var hours []hour
-	for ok := iter.First(); ok; {
-		h := hour(binary.BigEndian.Uint32(iter.Key()))
-		hours = append(hours, h)
-		ok = iter.SeekGE(binary.BigEndian.AppendUint32(nil, uint32(h)+1))
-	}
-	if err := iter.Close(); err != nil {
-		return nil, fmt.Errorf("read trace store: %w", err)
-	}
-	slices.Reverse(hours)
-	return hours, nil
+	hours, err := hoursOf(iter)
+	return hours, errors.Join(err, iter.Close())
 }
 
 // expire drops the hours that are too old, and the oldest while the store is
@@ -287,12 +305,11 @@ func (s *Store) expire() {
 	size := s.db.Metrics().DiskSpaceUsage()
 	s.diskBytes.Store(size)
 	for len(hours) > 1 {
-		h := hours[len(hours)-1]
+		h := hours[len(hours)-1].hour
 		if h >= oldest && size <= s.opts.MaxBytes {
 			return
 		}
-		begin := binary.BigEndian.AppendUint32(nil, uint32(h))
-		end := binary.BigEndian.AppendUint32(nil, uint32(h)+1)
+		begin, end := hourKey(h), hourKey(h+1)
 		held, err := s.db.EstimateDiskUsage(begin, end)
 		if err == nil {
 			err = s.db.DeleteRange(begin, end, pebble.NoSync)
@@ -319,7 +336,11 @@ func (s *Store) Stats() Stats {
 	}
 	defer done()
 	if hours, err := s.hours(); err == nil && len(hours) > 0 {
-		stats.OldestAt = hours[len(hours)-1].begin()
+		stats.OldestAt = hours[len(hours)-1].hour.begin()
+		for _, g := range hours {
+			stats.SampledTraces += g.state.tracesSampled
+			stats.SampledSpans += g.state.spansSampled
+		}
 	}
 	return stats
 }

@@ -23,6 +23,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(collectEnv); dir != "" {
+		if err := collect(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	// Pebble leaves its disk watcher behind when an open fails, as the test
 	// with two processes makes it.
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/cockroachdb/pebble/v2/vfs.(*diskHealthCheckingFS).startTickerLocked.func1"))
@@ -46,14 +53,21 @@ func open(t *testing.T, opts traces.Options) *traces.Store {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Suite(t, func(t *testing.T) (traces.Writer, traces.Querier) {
+	storetest.Suite(t, storetest.Backend{Open: func(t *testing.T) (traces.Writer, traces.Querier) {
 		s := open(t, traces.Options{})
 		return s, s
-	})
+	}})
+}
+
+func TestIndexedStore(t *testing.T) {
+	storetest.Suite(t, storetest.Backend{Open: func(t *testing.T) (traces.Writer, traces.Querier) {
+		s := open(t, traces.Options{IndexAttributes: []string{"version"}})
+		return s, s
+	}})
 }
 
 func TestClient(t *testing.T) {
-	storetest.Suite(t, func(t *testing.T) (traces.Writer, traces.Querier) {
+	storetest.Suite(t, storetest.Backend{Open: func(t *testing.T) (traces.Writer, traces.Querier) {
 		s := open(t, traces.Options{})
 		server := httptest.NewServer(traces.Handler(s))
 		t.Cleanup(server.Close)
@@ -63,7 +77,7 @@ func TestClient(t *testing.T) {
 		}
 		t.Cleanup(http.DefaultClient.CloseIdleConnections)
 		return s, client
-	})
+	}})
 }
 
 func TestClientOfAStoreThatIsGone(t *testing.T) {

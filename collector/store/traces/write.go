@@ -1,89 +1,109 @@
 package traces
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// write stores one batch: a block, and for every trace in it the record and
-// the index entries.
-func (s *Store) write(td ptrace.Traces) error {
-	block, err := s.codec.encode(td)
-	if err != nil {
-		return err
-	}
+// write stores one batch: a block and what it is to be found by.
+func (s *Store) write(messages [][]byte) (spans int, err error) {
 	now := s.opts.Now()
-	h := hourOf(now)
-	if h != s.nameHour {
-		s.nameHour = h
-		clear(s.names)
+	// A clock that was set back must not write into an hour that is sealed.
+	g := generation{max(hourOf(now), s.notBefore.load()), 1}
+	s.builder.reset()
+	var malformed error
+	for _, m := range messages {
+		if err := s.builder.addOTLP(m); err != nil {
+			malformed = fmt.Errorf("write spans: %w", err)
+		}
 	}
-	s.seq++
 	batch := s.db.NewBatch()
 	defer batch.Close()
-	set := func(key []byte) {
-		if err == nil {
-			err = batch.Set(key, nil, nil)
-		}
+	if err := s.beginHour(batch, g); err != nil {
+		return 0, err
 	}
-	if err := batch.Set(blockKey(h, s.seq), block, nil); err != nil {
-		return fmt.Errorf("write block: %w", err)
-	}
-	records := make(map[traceID]*record)
-	indexed := make(map[indexEntry]struct{})
-	each(td, func(resource pcommon.Map, span ptrace.Span) {
-		id := traceID(span.TraceID())
-		f := factsOf(resource, span)
-		r := records[id]
-		if r == nil {
-			r = &record{}
-			records[id] = r
-			set(traceKey(h, id, s.seq))
-		}
-		start := span.StartTimestamp().AsTime().UnixNano()
-		r.add(start, start+int64(durationOf(span)), f.failed, span.ParentSpanID().IsEmpty(),
-			firstSpan{start: start, service: f.service, operation: f.operation, status: uint64(f.status)})
-		f.entries(func(by index, value string) {
-			entry := indexEntry{by, hashOf(value), id}
-			if _, ok := indexed[entry]; !ok {
-				indexed[entry] = struct{}{}
-				set(indexKey(h, by, entry.hash, now, id))
-			}
-		})
-		if name := f.service + "\x00" + f.operation; len(s.names) < namesMax {
-			if _, ok := s.names[name]; !ok {
-				s.names[name] = struct{}{}
-				set(nameKey(h, f.service, f.operation))
-			}
-		}
-	})
-	for id, r := range records {
-		if err == nil {
-			err = batch.Merge(recordKey(h, id), r.encode(), nil)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("write index: %w", err)
+	s.seq = max(s.seq+1, uint32(max(0, now.Sub(g.hour.begin())/time.Microsecond)))
+	if err := put(batch, g, s.seq, s.builder, s.names); err != nil {
+		return 0, err
 	}
 	// One sync for all that came in the meantime: who is answered is stored.
 	if err := batch.Commit(pebble.Sync); err != nil {
-		return fmt.Errorf("commit spans: %w", err)
+		return 0, fmt.Errorf("commit spans: %w", err)
 	}
-	for id := range records {
+	for _, id := range s.builder.traceIDs {
 		if s.known.add(id) {
 			s.tracesIn.Add(1)
+		}
+	}
+	return s.builder.rows(), malformed
+}
+
+// beginHour notes what holds for an hour from its first block on.
+func (s *Store) beginHour(batch *pebble.Batch, g generation) error {
+	if g.hour == s.writing {
+		return nil
+	}
+	last, err := s.lastSequence(g)
+	if err != nil {
+		return err
+	}
+	s.writing, s.seq = g.hour, last
+	clear(s.names)
+	if last > 0 {
+		return nil
+	}
+	for _, name := range s.opts.IndexAttributes {
+		if err := batch.Set(g.attributeKey(name), nil, nil); err != nil {
+			return fmt.Errorf("write index: %w", err)
 		}
 	}
 	return nil
 }
 
-type indexEntry struct {
-	by   index
-	hash uint64
-	id   traceID
+// put adds a block to a batch, with the traces it has and the index entries.
+// names are those that the hour has.
+func put(batch *pebble.Batch, g generation, seq uint32, b *builder, names map[string]struct{}) error {
+	err := batch.Set(g.blockKey(seq), b.finish(), nil)
+	set := func(key []byte) {
+		if err == nil {
+			err = batch.Set(key, nil, nil)
+		}
+	}
+	for _, id := range b.traceIDs {
+		set(g.traceKey(id, seq))
+	}
+	b.entries(func(by index, value string) { set(g.indexKey(by, hashOf(value), seq)) })
+	for f := range b.facts {
+		service, operation := b.resources[f.resource].service, string(b.texts.text(f.name))
+		name := service + "\x00" + operation
+		if _, ok := names[name]; !ok && len(names) < namesMax {
+			names[name] = struct{}{}
+			set(g.nameKey(service, operation))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write block: %w", err)
+	}
+	return nil
+}
+
+// lastSequence finds the newest block of an hour, 0 when it has none.
+func (s *Store) lastSequence(g generation) (seq uint32, err error) {
+	p := g.prefix(kindBlock)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
+	if err != nil {
+		return 0, fmt.Errorf("read trace store: %w", err)
+	}
+	if iter.Last() {
+		seq = lastSeq(iter.Key())
+	}
+	if err := errors.Join(iter.Error(), iter.Close()); err != nil {
+		return 0, fmt.Errorf("read trace store: %w", err)
+	}
+	return seq, nil
 }
 
 // traceSet remembers the newest trace IDs, so that traces can be counted

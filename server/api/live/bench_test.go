@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"github.com/sidelight-mesh/sidelight/server/auth"
 )
 
 // bigView is a view of 400 nodes and 1,000 edges of which a tenth change each
@@ -71,7 +73,7 @@ func FuzzMessage(f *testing.F) {
 			States: map[string]StateChannel{"v": w.view, "whole": w.whole}, Logger: slog.New(slog.DiscardHandler),
 			Explain: func(err error) any { return err.Error() },
 		})
-		s := newSocket(hub, "ann")
+		s := newSocket(hub, auth.User{Name: "ann"})
 		for range 2 { // the second time its ID is taken
 			id, err := s.handle(kind, text)
 			if err == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/auth"
 )
 
 // pipes is a network whose connections have no buffers and whose waiting a
@@ -66,7 +67,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 			Logger:  slog.New(slog.DiscardHandler),
 		})
 		srv := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if err := w.hub.Serve(rw, r, "ann"); err != nil {
+			if err := w.hub.Serve(rw, r, auth.User{Name: "ann"}); err != nil {
 				http.Error(rw, err.Error(), http.StatusTeapot)
 			}
 		})}
@@ -136,9 +137,9 @@ func (s *stream) Reason() string         { return "ttl" }
 func (s *stream) Take() any              { s.mu.Lock(); defer s.mu.Unlock(); s.n++; return s.n }
 func (s *stream) Close()                 { s.mu.Lock(); defer s.mu.Unlock(); s.closed = true }
 
-func (w *world) events(user string, _ json.RawMessage) (Stream, error) {
-	if user != "ann" {
-		return nil, fmt.Errorf("user %q", user)
+func (w *world) events(user auth.User, _ json.RawMessage) (Stream, error) {
+	if user.Name != "ann" {
+		return nil, fmt.Errorf("user %q", user.Name)
 	}
 	s := &stream{ready: make(chan struct{}, 1), done: make(chan struct{})}
 	w.mu.Lock()

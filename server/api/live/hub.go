@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/auth"
 )
 
 // The limits of the live socket.
@@ -40,7 +41,7 @@ const Protocol = "sidelight.v1"
 type StateChannel func(params json.RawMessage) (key string, compute func(at time.Time) (State, error), err error)
 
 // EventChannel reads a subscription's params and opens its stream.
-type EventChannel func(user string, params json.RawMessage) (Stream, error)
+type EventChannel func(user auth.User, params json.RawMessage) (Stream, error)
 
 // Options are the channels, by name.
 type Options struct {
@@ -111,7 +112,7 @@ func (h *Hub) Run(ctx context.Context) {
 
 // Serve upgrades a request to a live socket and serves it to its end. The
 // error, if any, is to be answered: the request has not been taken over then.
-func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, user string) error {
+func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, user auth.User) error {
 	if !websocket.IsWebSocketUpgrade(r) {
 		return fmt.Errorf("open live socket: a plain request, not a WebSocket handshake: %w", mesh.ErrInvalid)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/auth"
 )
 
 // repliesMax is how many error frames may wait for a client. When they do, its
@@ -25,7 +26,7 @@ const repliesMax = 16
 // in one of its own; only the writer writes.
 type socket struct {
 	hub  *Hub
-	user string
+	user auth.User
 
 	wakes   chan struct{}
 	replies chan errorFrame
@@ -39,7 +40,7 @@ type socket struct {
 	ids  []string // in the order of their subscription
 }
 
-func newSocket(h *Hub, user string) *socket {
+func newSocket(h *Hub, user auth.User) *socket {
 	return &socket{
 		hub: h, user: user, wakes: make(chan struct{}, 1), replies: make(chan errorFrame, repliesMax),
 		gone: make(chan struct{}), mute: make(chan struct{}), subs: map[string]subscription{},
@@ -109,7 +110,7 @@ func (s *socket) write(out *wire) (code int, reason string) {
 		}
 		if isTimeout(err) {
 			s.hub.stalled.Add(1)
-			s.hub.opts.Logger.Info("live client does not read, closed", "user", s.user, "after_s", stallMax.Seconds())
+			s.hub.opts.Logger.Info("live client does not read, closed", "user", s.user.Name, "after_s", stallMax.Seconds())
 			return websocket.CloseTryAgainLater, fmt.Sprintf("nothing was read for %s", stallMax)
 		}
 		if err != nil {

@@ -76,6 +76,15 @@ func AddList[T any](s *State, name, gone string, values []T, id func(*T) string)
 	return nil
 }
 
+// AddWritten adds a list of values that write themselves as JSON.
+func AddWritten[T any](s *State, name, gone string, values []T, id func(*T) string, text func(*T) []byte) {
+	l := List{Name: name, Gone: gone, Item: make([]Item, len(values))}
+	for i := range values {
+		l.Item[i] = Item{id(&values[i]), text(&values[i])}
+	}
+	s.Lists = append(s.Lists, l)
+}
+
 // snapshot is the view as one JSON object.
 func (s *State) snapshot(epoch string, seq uint64) []byte {
 	if s.Whole {
@@ -112,28 +121,42 @@ func (s *State) delta(old *State) []byte {
 		if i < len(old.Lists) {
 			before = old.Lists[i].Item
 		}
-		was := make(map[string]json.RawMessage, len(before))
-		for _, it := range before {
-			was[it.ID] = it.JSON
-		}
-		o.open(l.Name)
-		for _, it := range l.Item {
-			if prev, ok := was[it.ID]; !ok || !bytes.Equal(prev, it.JSON) {
-				o.item(it.JSON)
-			}
-			delete(was, it.ID)
-		}
-		o.close()
-		o.open(l.Gone)
-		for _, it := range before { // in their order, not the map's
-			if _, gone := was[it.ID]; gone {
-				id, _ := json.Marshal(it.ID)
-				o.item(id)
-			}
-		}
-		o.close()
+		o.changed(l, before)
 	}
 	return o.done()
+}
+
+// changed writes the two lists of a delta: what is new or another now, and
+// what went. As long as both sides have the same items in the same order,
+// which is the rule, nothing has to be looked up.
+func (o *object) changed(l List, before []Item) {
+	same := 0
+	o.open(l.Name)
+	for same < len(l.Item) && same < len(before) && l.Item[same].ID == before[same].ID {
+		if it := l.Item[same]; !bytes.Equal(before[same].JSON, it.JSON) {
+			o.item(it.JSON)
+		}
+		same++
+	}
+	was := make(map[string]json.RawMessage, len(before)-same)
+	for _, it := range before[same:] {
+		was[it.ID] = it.JSON
+	}
+	for _, it := range l.Item[same:] {
+		if prev, ok := was[it.ID]; !ok || !bytes.Equal(prev, it.JSON) {
+			o.item(it.JSON)
+		}
+		delete(was, it.ID)
+	}
+	o.close()
+	o.open(l.Gone)
+	for _, it := range before[same:] { // in their order, not the map's
+		if _, gone := was[it.ID]; gone {
+			id, _ := json.Marshal(it.ID)
+			o.item(id)
+		}
+	}
+	o.close()
 }
 
 // object writes a JSON object from parts that are JSON already.

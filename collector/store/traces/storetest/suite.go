@@ -79,10 +79,17 @@ func Batch(spans ...Span) ptrace.Traces {
 	return td
 }
 
-// Suite runs the query port's contract. open gives a writer and the querier
-// that must see what it wrote.
-func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)) {
-	w, q := open(t)
+// Backend is a store under test.
+type Backend struct {
+	// Open gives a writer and the querier that must see what it wrote.
+	Open func(t *testing.T) (traces.Writer, traces.Querier)
+	// Silent says that the store does not tell what it holds: its Stats are zero.
+	Silent bool
+}
+
+// Suite runs the query port's contract.
+func Suite(t *testing.T, backend Backend) {
+	w, q := backend.Open(t)
 	ctx := context.Background()
 	now := time.Now().Add(-10 * time.Second).Truncate(time.Millisecond)
 	write := func(spans ...Span) {
@@ -120,6 +127,7 @@ func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)
 		{"status", traces.Query{Status: "503"}, []byte{1}},
 		{"status class", traces.Query{Status: "2xx"}, []byte{3, 2, 1}},
 		{"errors", traces.Query{Errors: true}, []byte{1}},
+		{"no errors", traces.Query{Clean: true}, []byte{3, 2}},
 		{"one span must fit all", traces.Query{Service: "web", Status: "503"}, nil},
 		{"service and status", traces.Query{Service: "payments", Status: "5xx"}, []byte{1}},
 		{"service and errors", traces.Query{Service: "web", Errors: true}, []byte{1}},
@@ -194,6 +202,31 @@ func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)
 		}
 	})
 
+	t.Run("stream", func(t *testing.T) {
+		var got []string
+		for trace, err := range q.Stream(ctx, traces.Query{Service: "web", Limit: 2}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s of %d spans", trace.TraceID, len(trace.Spans)))
+		}
+		if diff := cmp.Diff([]string{ID(3) + " of 1 spans", ID(2) + " of 2 spans"}, got); diff != "" {
+			t.Errorf("traces (-want +got):\n%s", diff)
+		}
+		for range q.Stream(ctx, traces.Query{}) {
+			break // must not block or panic
+		}
+		errs := 0
+		for _, err := range q.Stream(ctx, traces.Query{Limit: -1}) {
+			if errs++; !errors.Is(err, mesh.ErrInvalid) {
+				t.Errorf("Stream of a bad query = %v, want ErrInvalid", err)
+			}
+		}
+		if errs != 1 {
+			t.Errorf("%d errors of a bad query, want 1", errs)
+		}
+	})
+
 	t.Run("errors", func(t *testing.T) {
 		for id, want := range map[string]error{ID(99): mesh.ErrNotFound, "xyz": mesh.ErrInvalid, ID(1) + "0": mesh.ErrInvalid} {
 			if _, err := q.Get(ctx, id); !errors.Is(err, want) {
@@ -204,6 +237,7 @@ func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)
 			{Limit: -1},
 			{Limit: 100_000},
 			{Operation: "x"},
+			{Errors: true, Clean: true},
 			{Status: "999"},
 			{Status: "abc"},
 			{MinDuration: 2, MaxDuration: 1},
@@ -231,8 +265,44 @@ func Suite(t *testing.T, open func(t *testing.T) (traces.Writer, traces.Querier)
 	})
 
 	t.Run("stats", func(t *testing.T) {
-		if s := q.Stats(); s.Spans != 6 || s.Traces != 3 || s.Refused != 0 {
+		s := q.Stats()
+		if backend.Silent {
+			if s != (traces.Stats{}) {
+				t.Errorf("stats %+v, want none", s)
+			}
+			return
+		}
+		if s.Spans != 6 || s.Traces != 3 || s.Refused != 0 {
 			t.Errorf("stats %+v, want 6 spans of 3 traces", s)
+		}
+	})
+
+	// Ninety traces of one second and one of an hour ago: more than a store is
+	// asked for at once, and far apart.
+	var (
+		want []string
+		busy []Span
+	)
+	write(Span{Trace: 200, ID: 1, Service: "busy", Name: "POST /beat", At: now.Add(-time.Hour), Took: time.Millisecond})
+	for i := range byte(90) {
+		busy = append(busy, Span{Trace: 100 + i, ID: 1, Service: "busy", Name: "POST /beat", At: now.Add(time.Duration(i) * 10 * time.Millisecond), Took: time.Millisecond})
+		want = append([]string{ID(100 + i)}, want...)
+	}
+	write(busy...)
+	want = append(want, ID(200))
+	t.Run("the newest of many", func(t *testing.T) {
+		for _, limit := range []int{1, 30, 90, 91, 500} {
+			got, err := q.Search(ctx, traces.Query{Service: "busy", Limit: limit})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, s := range got.Traces {
+				ids = append(ids, s.TraceID)
+			}
+			if diff := cmp.Diff(want[:min(limit, len(want))], ids); diff != "" {
+				t.Errorf("the newest %d (-want +got):\n%s", limit, diff)
+			}
 		}
 	})
 }

@@ -1,0 +1,255 @@
+package graph
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A view that is asked for again is not made anew. Its plan stays: which pairs
+// make which edge between which nodes, and what each of them came to the last
+// time. A plan holds as long as names, facts and the set of pairs do; an edge,
+// as long as the seconds that are read and the records in them do; a node, as
+// long as its edges do. So a live view costs what changed since the last one.
+type plan struct {
+	key   planKey
+	shape uint64    // of what it was made from
+	at    time.Time // of the view that it was made for
+	until float64   // from when on a pair may have left the history
+	asked uint64    // the turn in which it was used last
+
+	group    int
+	window   float64
+	services bool
+	folded   bool
+
+	nodes  map[string]*gatheredNode
+	edges  map[edgeOf]*gathered
+	all    []*gathered     // as the rings lie
+	byID   []*gathered     // the same
+	sorted []*gatheredNode // by ID
+}
+
+// planKey is what of a query decides about the plan.
+type planKey struct {
+	group         Group
+	window        time.Duration
+	services      bool
+	most, hops    int
+	expand, focus string
+}
+
+func keyOf(q *Query) planKey {
+	k := planKey{group: q.Group, window: q.Window, services: q.ServiceNodes, most: q.Most, expand: strings.Join(q.Expand, "\n"), focus: q.Focus}
+	if q.Focus != "" {
+		k.hops = max(q.Hops, 1)
+	}
+	return k
+}
+
+// shape changes with whatever plans are made from. Each part only grows.
+func (e *Engine) shape() uint64 { return e.edges.changed + e.placing + e.shaped }
+
+// plan gives the plan of a query, the one of last time if it holds. Views of
+// the past have plans of their own that are not kept.
+func (e *Engine) plan(q *Query, v *viewing) *plan {
+	key := keyOf(q)
+	old := e.plans[key]
+	live := int64(v.clock.at) >= e.ring.head
+	if old != nil && live && old.shape == e.shape() && !v.clock.time.Before(old.at) && v.clock.at < old.until {
+		old.asked = e.turns
+		return old
+	}
+	p := v.makePlan(q, key)
+	if !live || v.skipped || p.elements() > e.opt.MaxKept {
+		return p
+	}
+	if old != nil {
+		p.inherit(old)
+	}
+	p.at, p.asked, p.shape = v.clock.time, e.turns, e.shape()
+	e.plans[key] = p
+	e.dropPlans()
+	return p
+}
+
+func (p *plan) elements() int { return len(p.all) + len(p.sorted) }
+
+// unasked is after how many views, of any kind, a plan is dropped that none of
+// them needed.
+const unasked = 1000
+
+// dropPlans keeps plans within their bound, those in use longest.
+func (e *Engine) dropPlans() {
+	order := make([]*plan, 0, len(e.plans))
+	for _, p := range e.plans {
+		order = append(order, p)
+	}
+	slices.SortFunc(order, func(a, b *plan) int { return int(b.asked) - int(a.asked) })
+	elements := 0
+	for _, p := range order {
+		if elements += p.elements(); elements > e.opt.MaxKept || e.turns-p.asked > unasked {
+			delete(e.plans, p.key)
+		}
+	}
+}
+
+// makePlan sorts pairs into edges and nodes.
+func (v *viewing) makePlan(q *Query, key planKey) *plan {
+	p := &plan{
+		key: key, group: q.Group.number(), window: q.Window.Seconds(),
+		services: q.ServiceNodes && q.Group != ByService && q.Group != ByNamespace,
+		until:    math.Inf(1), nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(v.engine.edges.pairs)),
+	}
+	v.plan = p
+	if q.Focus != "" {
+		v.focusOn(q.Focus, max(q.Hops, 1))
+	}
+	if q.Most > 0 || len(q.Expand) > 0 {
+		v.fold(q.Most, q.Expand)
+		p.folded = true
+	}
+	v.place()
+	p.byID = slices.Clone(p.all)
+	slices.SortFunc(p.byID, func(a, b *gathered) int { return strings.Compare(a.id, b.id) })
+	p.sorted = make([]*gatheredNode, 0, len(p.nodes))
+	for _, n := range p.nodes {
+		n.settle(v.engine)
+		p.sorted = append(p.sorted, n)
+	}
+	slices.SortFunc(p.sorted, func(a, b *gatheredNode) int { return strings.Compare(a.id, b.id) })
+	return p
+}
+
+// settle puts in order what came in any.
+func (n *gatheredNode) settle(e *Engine) {
+	n.in, n.out = n.allIn, n.allOut
+	slices.SortFunc(n.workloads, func(a, b *workload) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(n.facts, func(a, b knownFacts) int { return strings.Compare(a.id, b.id) })
+	for _, f := range n.facts {
+		if e.edges.workloads[f.id] == nil {
+			n.quiet++
+		}
+	}
+}
+
+// inherit takes over what edges came to under the plan before.
+func (p *plan) inherit(old *plan) {
+	i := 0
+	for _, g := range p.byID {
+		for i < len(old.byID) && old.byID[i].id < g.id {
+			i++
+		}
+		if i < len(old.byID) && old.byID[i].id == g.id && slices.Equal(old.byID[i].pairs, g.pairs) {
+			g.counted = old.byID[i].counted
+		}
+	}
+}
+
+// holds reports whether an edge would come to what it came to last time, and
+// leaves the readings of its pairs in v.reads.
+func (v *viewing) holds(g *gathered) bool {
+	c := g.counted
+	same := c != nil && c.lasting && c.ruled == v.engine.ruled
+	v.reads = v.reads[:0]
+	for i, p := range g.pairs {
+		r := v.clock.read(p, v.window, v.engine.ring.base)
+		v.reads = append(v.reads, r)
+		same = same && r == c.reads[i] && !v.engine.outlying[p.service.Host]
+	}
+	return same
+}
+
+// lasts reports whether what an edge came to depends on nothing but its
+// readings and the facts in force.
+func (v *viewing) lasts(g *gathered) bool {
+	if !g.live {
+		return false // it says for how long there is no data
+	}
+	for _, p := range g.pairs {
+		if v.engine.outlying[p.service.Host] || v.splits.byHost[p.service.Host] != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// composed is a node as it was shown, with what it was made of.
+type composed struct {
+	sides  []*counted // in, then out
+	in     int
+	behind Folded
+	ruled  uint64
+	node   Node
+}
+
+// holds reports whether a node would be composed the same again.
+func (n *gatheredNode) holds(v *viewing) bool {
+	l := n.last
+	if l == nil || l.ruled != v.engine.ruled || l.behind != n.behind || l.in != len(n.in) || len(l.sides) != len(n.in)+len(n.out) {
+		return false
+	}
+	for i, g := range n.in {
+		if l.sides[i] != g.counted {
+			return false
+		}
+	}
+	for i, g := range n.out {
+		if l.sides[l.in+i] != g.counted {
+			return false
+		}
+	}
+	return !n.silent(v)
+}
+
+// silent reports whether a source of the node gives no data.
+func (n *gatheredNode) silent(v *viewing) bool {
+	for _, w := range n.workloads {
+		for _, t := range w.targets {
+			if t.silent(v.clock.at, v.clock.intervals) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// keep remembers a node as long as nothing but its edges would change it.
+func (n *gatheredNode) keep(v *viewing, node *Node) {
+	n.last = nil
+	live := len(n.in)+len(n.out) == 0
+	for _, g := range n.in {
+		live = live || g.live
+		if _, held := v.engine.facts.Objectives[g.service.Host]; held {
+			return
+		}
+	}
+	for _, g := range n.out {
+		live = live || g.live
+	}
+	if !live || n.silent(v) {
+		return
+	}
+	l := &composed{sides: make([]*counted, 0, len(n.in)+len(n.out)), in: len(n.in), behind: n.behind, ruled: v.engine.ruled, node: *node}
+	for _, g := range n.in {
+		l.sides = append(l.sides, g.counted)
+	}
+	for _, g := range n.out {
+		l.sides = append(l.sides, g.counted)
+	}
+	n.last = l
+}
+
+// written is the JSON of an element, made once for all views that show it.
+type written struct{ text atomic.Pointer[[]byte] }
+
+func (w *written) get(write func(b []byte) []byte) []byte {
+	if t := w.text.Load(); t != nil {
+		return *t
+	}
+	t := slices.Clip(write(make([]byte, 0, 1536)))
+	w.text.Store(&t)
+	return t
+}
