@@ -57,7 +57,7 @@ spec:
 func retryStorm() Scenario {
 	return Scenario{
 		Name:  "retry-storm",
-		Story: "every tier retries: a card that the bank refuses is asked for 4 × 6 × 3 times, until a retry budget ends it",
+		Story: "the bank is slow and every tier retries: a card that it refuses is asked for 4 × 6 × 3 times, until a retry budget ends it",
 		Look: "Graph: attempts per request on web → tickets and tickets → payments, while most purchases succeed; " +
 			"Tap: attempts > 3; then, with the budget, flag UO where a retry was not made",
 		Steps: []Step{
@@ -114,6 +114,11 @@ spec:
   - api.bank.example
   http:
   - name: transfer
+    fault:
+      delay:
+        percentage:
+          value: 100
+        fixedDelay: 700ms
     route:
     - destination:
         host: api.bank.example
@@ -122,6 +127,8 @@ spec:
       retryOn: 5xx,reset,connect-failure
 `
 
+// A budget counts retries that are under way, each with its back-off and its
+// answer: the slower the answers, the fewer it lets through.
 func stormBudget(percent string, least int) string {
 	yaml := ""
 	for _, host := range []string{"tickets", "payments"} {

@@ -126,10 +126,16 @@ func (s *store) accept(u update, at time.Time) {
 		delete(s.refused, resourceKey{u.kind, r.name})
 	}
 	for _, name := range u.removed {
-		delete(t.resources, name)
 		delete(s.refused, resourceKey{u.kind, name})
-		if !isWildcard(u.kind) {
+		switch {
+		case isWildcard(u.kind):
+			delete(t.resources, name)
+		case t.resources[name] == nil:
 			t.absent[name] = true
+		default:
+			// Routes and endpoints live as long as something names them. A server
+			// may tell of their end before that of the cluster or the listener:
+			// traffic must not lose them in between.
 		}
 	}
 	t.answered, t.live = true, true

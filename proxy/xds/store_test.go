@@ -9,6 +9,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -133,6 +134,40 @@ func TestWithheldComesWithTheNext(t *testing.T) {
 	s.accept(update{kind: kind, revision: 5}, at)
 	if _, kept := s.versions(kind)["late"]; kept || len(s.refusals()) != 0 {
 		t.Errorf("after a new stream: held %v, refused %v", s.versions(kind), s.refusals())
+	}
+}
+
+// What a cluster names stays while the cluster does: its endpoints' end may be
+// told first.
+func TestEndpointsStayAsLongAsTheirCluster(t *testing.T) {
+	s := newStore()
+	accept := func(kind, removed string, set ...*resource) {
+		u := update{kind: kind, revision: 1, set: set}
+		if removed != "" {
+			u.removed = []string{removed}
+		}
+		s.accept(u, time.Now())
+	}
+	translated := func(kind string, message proto.Message) *resource {
+		r, err := newTranslator("1").translate(kind, "catalog", "1", 1, wrap(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	accept(mesh.TypeCluster, "", translated(mesh.TypeCluster, edsCluster("catalog")))
+	accept(mesh.TypeEndpoint, "catalog") // there are none yet, says the server
+	if c := s.candidate(); !c.types[mesh.TypeEndpoint].absent["catalog"] {
+		t.Error("endpoints that the server does not have are waited for")
+	}
+	accept(mesh.TypeEndpoint, "", translated(mesh.TypeEndpoint, endpoints("catalog", 8080)))
+	accept(mesh.TypeEndpoint, "catalog")
+	if s.held(mesh.TypeEndpoint, "catalog") == nil {
+		t.Error("a cluster that still stands has lost its endpoints")
+	}
+	accept(mesh.TypeCluster, "catalog")
+	if s.held(mesh.TypeEndpoint, "catalog") != nil {
+		t.Error("endpoints outlive their cluster")
 	}
 }
 

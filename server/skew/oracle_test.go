@@ -278,6 +278,17 @@ func (w *world) account(id string) {
 	}
 }
 
+// heartbeat lets a node say that what it told last still holds.
+func (w *world) heartbeat(id string) {
+	if w.told[id] != nil {
+		o := w.oracles[id]
+		for name := range o.wanted {
+			w.runs(o, name, o.applied[name])
+		}
+	}
+	w.tr.Seen(id, w.now)
+}
+
 func (w *world) runs(o *oracle, name, version string) {
 	if version != o.applied[name] {
 		if o.applied[name] == o.now(name) {
@@ -362,8 +373,10 @@ func TestTrackerAgainstOracle(t *testing.T) {
 				w.answer(id, true)
 			case n < 145:
 				w.answer(id, false)
-			case n < 195:
+			case n < 185:
 				w.account(id)
+			case n < 195:
+				w.heartbeat(id)
 			default:
 				w.now = w.now.Add(time.Duration(w.rng.IntN(1200)) * time.Millisecond)
 				w.check()

@@ -288,12 +288,17 @@ func (t *Tracker) AppliedSince(nodeID string, changed []AppliedResource, revisio
 			}
 			n.tell(r, &changed[i], at)
 		}
-		// Time alone may have made a dispute of what it still runs.
-		n.disputeLacked()
-		for _, r := range n.resources {
-			r.dispute(at)
-		}
+		n.compare(at)
 	})
+}
+
+// compare holds all that the node told of last against what it acknowledged: time
+// alone may have made a dispute of what it still runs.
+func (n *node) compare(now time.Time) {
+	n.disputeLacked()
+	for _, r := range n.resources {
+		r.dispute(now)
+	}
 }
 
 // tell takes one line of a node's account.

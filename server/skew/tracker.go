@@ -226,13 +226,21 @@ func (t *Tracker) Described(desc mesh.Node, at time.Time) {
 	})
 }
 
-// Seen tells that a node gave a sign of life: a heartbeat.
+// Seen tells that a node gave a sign of life: a heartbeat. It comes on the stream
+// of the node's account, and says that what was told there last still holds: an
+// account that overtook the acknowledgement is compared with it now.
 func (t *Tracker) Seen(nodeID string, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := t.nodes[nodeID]; n != nil {
-		t.seq++
-		n.seen(at)
+	n := t.nodes[nodeID]
+	if n == nil {
+		return
+	}
+	t.seq++
+	n.seen(at)
+	if n.account && n.lagging() {
+		n.compare(at)
+		t.record(n, at)
 	}
 }
 

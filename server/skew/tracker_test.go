@@ -207,6 +207,18 @@ func TestStates(t *testing.T) {
 			l.apply(n, 42)
 			l.want(n, Synced, "")
 		},
+		"drifts, and its account overtakes each acknowledgement": func(l *lab) {
+			for rev := range uint64(3) {
+				l.revise(42+rev, map[string]string{"route outbound": fmt.Sprint("r", 2+rev)}, n)
+				nonce := l.send(n, c)
+				l.tr.AppliedSince(n, nil, 41, l.now)
+				l.tr.Acked(n, c, nonce, l.now)
+				l.pass(4 * time.Second)
+				l.tr.Seen(n, l.now) // the account stands
+				l.pass(4 * time.Second)
+			}
+			l.want(n, Drifted, "acknowledged revision 44 but still runs revision 41 of route outbound (8 s)")
+		},
 		"drifts by itself": func(l *lab) {
 			l.pass(time.Hour)
 			l.apply(n, 41, AppliedResource{Name: "outbound", Version: "zzz"})
