@@ -54,6 +54,6 @@ describe('parseDefinition', () => {
 describe('inUnit', () => {
   it.each([
     [12, 'reqps', '12', 'rps'], [0.25, 'percentunit', '25.0', '%'], [0.004, 's', '4', 'ms'], [90, 's', '1\u2009min 30\u2009s', ''],
-    [1500, 'Bps', '1.5', 'kB/s'], [3, 'none', '3', ''], [25_000, 'short', '25k', ''], [2, 'cps', '2', '/s'], [null, 'ms', '–', ''],
+    [1500, 'Bps', '1.5', 'kB/s'], [3, 'none', '3', ''], [25_000, 'short', '25k', ''], [0.00423, 'short', '0.0042', ''], [0.00002, 'short', '<0.01', ''], [2, 'cps', '2', '/s'], [null, 'ms', '–', ''],
   ])('%s in %s', (v, unit, value, u) => expect(inUnit(v, unit)).toEqual({ value, unit: u }))
 })
