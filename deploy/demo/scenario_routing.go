@@ -57,7 +57,7 @@ spec:
 func retryStorm() Scenario {
 	return Scenario{
 		Name:  "retry-storm",
-		Story: "the bank is slow and every tier retries: a card that it refuses is asked for 4 × 6 × 3 times, until a retry budget ends it",
+		Story: "the bank is slow and every tier retries: a card that it refuses is asked for up to 4 × 6 × 3 times, until a retry budget ends it",
 		Look: "Graph: attempts per request on web → tickets and tickets → payments, while most purchases succeed; " +
 			"Tap: attempts > 3; then, with the budget, flag UO where a retry was not made",
 		Steps: []Step{
@@ -118,7 +118,7 @@ spec:
       delay:
         percentage:
           value: 100
-        fixedDelay: 700ms
+        fixedDelay: 400ms
     route:
     - destination:
         host: api.bank.example
