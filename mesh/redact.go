@@ -15,8 +15,8 @@ const (
 	maxTarget      = 2048
 )
 
-// secretHeaders are never shown, nor does a header whose name holds one
-// of secretWords.
+// secretHeaders are never shown, nor is a header whose name holds one of
+// secretWords.
 var (
 	secretHeaders = []string{"authorization", "cookie", "proxy-authorization", "set-cookie", "x-forwarded-client-cert"}
 	secretWords   = []string{"api-key", "apikey", "auth", "credential", "csrf", "jwt", "passw", "secret", "session", "signature", "token"}
@@ -25,8 +25,9 @@ var (
 )
 
 // RedactHeaders copies header fields for a viewer of tapped requests, sorted by
-// name. Values that may be secrets are left out, with their length.
-func RedactHeaders(headers map[string][]string) []Header {
+// name. Values that may be secrets are left out, with their length; also are
+// names of others to leave out, in lower case.
+func RedactHeaders(headers map[string][]string, also []string) []Header {
 	if len(headers) == 0 {
 		return nil
 	}
@@ -41,16 +42,17 @@ func RedactHeaders(headers map[string][]string) []Header {
 			if len(out) == maxHeaders {
 				return out
 			}
-			out = append(out, redactHeader(strings.ToLower(name), value))
+			out = append(out, RedactHeader(name, value, also))
 		}
 	}
 	return out
 }
 
-func redactHeader(name, value string) Header {
-	name = Shorten(name, maxHeaderName)
+// RedactHeader is RedactHeaders for one value.
+func RedactHeader(name, value string, also []string) Header {
+	name = Shorten(strings.ToLower(name), maxHeaderName)
 	switch {
-	case secretHeader(name):
+	case SecretHeader(name) || slices.Contains(also, name):
 		return Header{Name: name, Redacted: true, Bytes: len(value)}
 	case slices.Contains(targetHeaders, name):
 		return Header{Name: name, Value: RedactTarget(value)}
@@ -59,7 +61,9 @@ func redactHeader(name, value string) Header {
 	}
 }
 
-func secretHeader(name string) bool {
+// SecretHeader tells whether a header field, its name in lower case, is never
+// shown to a viewer.
+func SecretHeader(name string) bool {
 	return slices.Contains(secretHeaders, name) || slices.ContainsFunc(secretWords, func(word string) bool {
 		return strings.Contains(name, word)
 	})

@@ -37,6 +37,7 @@ func TestRedactHeaders(t *testing.T) {
 		"Proxy-Authorization": {"Basic x"},
 		"Cookie":              {"a=b; c=d"},
 		"Set-Cookie":          {"a=b", "c=de"},
+		"X-Account":           {"ann"},
 		"X-Api-Key":           {"k"},
 		"X-Auth-Token":        {"tt"},
 		"X-Client-Secret":     {"sss"},
@@ -52,12 +53,13 @@ func TestRedactHeaders(t *testing.T) {
 		{Name: "proxy-authorization", Redacted: true, Bytes: 7},
 		{Name: "set-cookie", Redacted: true, Bytes: 3},
 		{Name: "set-cookie", Redacted: true, Bytes: 4},
+		{Name: "x-account", Redacted: true, Bytes: 3},
 		{Name: "x-api-key", Redacted: true, Bytes: 1},
 		{Name: "x-auth-token", Redacted: true, Bytes: 2},
 		{Name: "x-client-secret", Redacted: true, Bytes: 3},
 		{Name: "x-long", Value: strings.Repeat("é", 512) + "…"},
 	}
-	if diff := cmp.Diff(want, RedactHeaders(in)); diff != "" {
+	if diff := cmp.Diff(want, RedactHeaders(in, []string{"x-account"})); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 }

@@ -50,15 +50,34 @@ type TapEvent struct {
 	ResponseHeaders []Header `json:"response_headers,omitempty"`
 }
 
+// Header gives the values of a header field, its name in lower case.
+func (ev *TapEvent) Header(response bool, name string) []Header {
+	from := ev.RequestHeaders
+	if response {
+		from = ev.ResponseHeaders
+	}
+	var values []Header
+	for _, h := range from {
+		if h.Name == name {
+			values = append(values, h)
+		}
+	}
+	return values
+}
+
 // Attempt is one try at an endpoint.
 type Attempt struct {
 	Endpoint   string  `json:"endpoint"`
 	Workload   string  `json:"workload,omitempty"` // "namespace/name"
 	StartMS    float64 `json:"start_ms"`           // after the request's begin
 	DurationMS float64 `json:"duration_ms"`
-	Status     int     `json:"status"`           // 0 when no answer came
-	Flags      string  `json:"flags"`            // "-" for none
-	Reason     string  `json:"reason,omitempty"` // "connection refused", "per-try timeout 1s"
+	// Of the duration: waiting for a connection, and opening one, TLS included.
+	QueueMS   float64 `json:"queue_ms,omitempty"`
+	ConnectMS float64 `json:"connect_ms,omitempty"`
+
+	Status int    `json:"status"`           // 0 when no answer came
+	Flags  string `json:"flags"`            // "-" for none
+	Reason string `json:"reason,omitempty"` // "connection refused", "per-try timeout 1s"
 }
 
 // Header is one header field. A redacted value is empty and Redacted is true.

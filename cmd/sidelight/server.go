@@ -31,6 +31,7 @@ type serverFlags struct {
 	tracesHeader          []string
 	hosts                 []string
 	access                string
+	tapRedact             []string
 	ca                    ca.Options
 	rootNamespace         string
 	grafana               grafana.Options
@@ -61,6 +62,7 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	_ = flags.MarkHidden("slow-push")
 	flags.StringSliceVar(&s.hosts, "allowed-hosts", nil, "names besides loopback by which browsers may reach the API")
 	flags.StringVar(&s.access, "access", "", "`file` of rules that say who may look, tap and change; see docs/access.md")
+	flags.StringSliceVar(&s.tapRedact, "tap-redact-headers", nil, "header fields whose values a tap never shows, besides credentials and cookies: x-account,x-user")
 	flags.StringVar(&s.grafana.URL, "grafana-url", "", "URL of your Grafana, to show its panels in the UI below /grafana/; see docs/dashboards.md")
 	flags.StringVar(&s.grafana.User, "grafana-user", "", "the Grafana user that every visitor is, by Grafana's auth.proxy")
 	flags.StringVar(&s.grafana.UserHeader, "grafana-user-header", "", "header by which a proxy in front names the visitor to Grafana; trusted")
@@ -85,7 +87,7 @@ func (s *serverFlags) options(proc process, registry *prometheus.Registry) serve
 	policy, _ := s.rollout.policy() // validate said that it is right
 	return serverapp.Options{
 		Rollout: policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, AccessFile: s.access, Grafana: s.grafana,
-		Fault:    xds.Fault{PushPause: s.slowPush},
+		Fault: xds.Fault{PushPause: s.slowPush}, TapRedact: s.tapRedact,
 		JaegerUI: s.jaegerUI, PersesUI: s.persesUI,
 		Version: version, Logger: proc.log, Registerer: registry, Gatherer: registry,
 	}

@@ -233,8 +233,8 @@ func (p *tapPrinter) print(ev mesh.TapEvent) error {
 		return err
 	}
 	for i, a := range ev.Attempts {
-		if _, err := fmt.Fprintf(p.w, "              attempt %d  %s  %s  at +%s for %s  %s\n",
-			i+1, a.Endpoint, dash(a.Workload), millis(&a.StartMS), millis(&a.DurationMS), attemptResult(a)); err != nil {
+		if _, err := fmt.Fprintf(p.w, "              attempt %d  %s  %s  at +%s for %s%s  %s\n",
+			i+1, a.Endpoint, dash(a.Workload), millis(&a.StartMS), millis(&a.DurationMS), attemptWaits(a), attemptResult(a)); err != nil {
 			return err
 		}
 	}
@@ -247,6 +247,22 @@ func sideName(ev mesh.TapEvent) string {
 		return "server"
 	}
 	return "client"
+}
+
+// attemptWaits tells what a try spent before it was sent, where one would look
+// for it.
+func attemptWaits(a mesh.Attempt) string {
+	var waits []string
+	if a.QueueMS >= 0.05 {
+		waits = append(waits, "queued "+millis(&a.QueueMS))
+	}
+	if a.ConnectMS >= 0.05 {
+		waits = append(waits, "connected in "+millis(&a.ConnectMS))
+	}
+	if len(waits) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(waits, ", ") + ")"
 }
 
 func attemptResult(a mesh.Attempt) string {

@@ -60,7 +60,10 @@ func New(opts Options) (*Receiver, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Receiver{store: opts.Store, metrics: newMetrics(opts.Registerer), log: opts.Logger}
-	var err error
+	unpack, err := newUnpacker()
+	if err != nil {
+		return nil, err
+	}
 	if r.grpcListener, err = listen(opts.GRPC, "--otlp-grpc"); err != nil {
 		return nil, err
 	}
@@ -69,6 +72,7 @@ func New(opts Options) (*Receiver, error) {
 	}
 	r.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
+		grpc.RPCDecompressor(unpack), //nolint:staticcheck // what is registered instead holds for the whole process, from an init
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(headerTimeout),

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/status"
 
 	"github.com/sidelight-mesh/sidelight/collector/receive"
@@ -30,7 +31,23 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	encoding.RegisterCompressor(zstdCompressor{})
+	goleak.VerifyTestMain(m)
+}
+
+// zstdCompressor is what senders use who compress by zstd over gRPC.
+type zstdCompressor struct{}
+
+func (zstdCompressor) Name() string { return "zstd" }
+
+func (zstdCompressor) Compress(w io.Writer) (io.WriteCloser, error) {
+	return zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
+}
+
+func (zstdCompressor) Decompress(r io.Reader) (io.Reader, error) {
+	return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+}
 
 // start runs a receiver over store and gives its addresses.
 func start(t *testing.T, store traces.Writer) (grpcAddr, httpAddr string) {
@@ -90,6 +107,30 @@ func TestSDKOverGRPC(t *testing.T) {
 	trace, err := store.Get(t.Context(), span.SpanContext().TraceID().String())
 	if err != nil || len(trace.Spans) != 1 || trace.Spans[0].Operation != "an operation" {
 		t.Errorf("Get = %+v, %v", trace, err)
+	}
+}
+
+func TestZstdOverGRPC(t *testing.T) {
+	store := openStore(t)
+	addr, _ := start(t, store)
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.UseCompressor("zstd")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client := ptraceotlp.NewGRPCClient(conn)
+	td := batch()
+	if _, err := client.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(td)); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := store.Search(t.Context(), traces.Query{Service: "web"}); err != nil || len(found.Traces) != 1 {
+		t.Errorf("search: %+v, %v", found, err)
+	}
+	// A small message that is large once unpacked.
+	td.ResourceSpans().At(0).Resource().Attributes().PutStr("x", strings.Repeat("x", 17<<20))
+	_, err = client.Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(td))
+	if err == nil || !strings.Contains(err.Error(), "zstd") {
+		t.Errorf("17 MiB: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@
 //	and  = not { ["and"] not }              // juxtaposition means and
 //	not  = ["not" | "!"] primary
 //	primary = "(" or ")" | field op value | field | word
+//	field = name | name "[" key "]"         // of many values by name, one: header[user-agent]
 //	op   = "=" "!=" "<" "<=" ">" ">=" "^=" (prefix) "$=" (suffix) "*=" (contains) "~" (regular expression)
 //
 // A field alone asks whether it is set (true, not zero, not empty). A word

@@ -30,6 +30,7 @@ type Field struct {
 	Aliases []string
 	Kind    Kind
 	Unit    Unit
+	Keyed   bool   // has many values by name, and is asked for one: header[user-agent]
 	Help    string // one line, for completion
 }
 
@@ -38,6 +39,9 @@ type Field struct {
 type Schema struct {
 	Fields []Field
 	Words  []int // Text fields that a bare word is searched in
+	// Secret tells which names of a Keyed field may only be asked whether they
+	// are there; nil: none.
+	Secret func(name string) bool
 }
 
 // Value is a field's value. For a field with several values (a list of flags)
@@ -51,8 +55,16 @@ type Value struct {
 
 // Expr is a compiled expression. It is immutable and safe for concurrent use.
 type Expr struct {
-	src  string
-	root node
+	src   string
+	root  node
+	plain int // fields of the schema; the indexes of keyed ones follow
+	keyed []Key
+}
+
+// Key is one value that an expression asks of a Keyed field.
+type Key struct {
+	Field int    // in Schema.Fields
+	Name  string // in lower case
 }
 
 // SyntaxError says where an expression is wrong and what would be right.
@@ -77,8 +89,17 @@ func (e *Expr) String() string {
 	return e.src
 }
 
-// Match evaluates e; field(i) gives the value of Schema.Fields[i] and is asked
-// only for fields that e uses. A nil Expr matches everything.
+// Key tells which value of a Keyed field an index that Match asks for stands
+// for; false when it is the index of a field.
+func (e *Expr) Key(i int) (Key, bool) {
+	if e == nil || i < e.plain {
+		return Key{}, false
+	}
+	return e.keyed[i-e.plain], true
+}
+
+// Match evaluates e; field(i) gives the value of Schema.Fields[i], or of what
+// Key(i) says, and is asked only for what e uses. A nil Expr matches everything.
 func (e *Expr) Match(field func(i int) Value) bool {
 	return e == nil || e.root == nil || e.root.match(field)
 }

@@ -15,7 +15,7 @@ type language struct {
 		Name, Kind, Unit string
 		Aliases          []string
 		Value            any
-		Words            bool
+		Words, Keyed     bool
 	}
 	Matches []struct {
 		Source string
@@ -37,7 +37,7 @@ func readLanguage(t testing.TB) (language, *Schema, func(int) Value) {
 	schema, values := &Schema{}, []Value{}
 	for i, f := range l.Fields {
 		schema.Fields = append(schema.Fields, Field{
-			Name: f.Name, Aliases: f.Aliases,
+			Name: f.Name, Aliases: f.Aliases, Keyed: f.Keyed,
 			Kind: map[string]Kind{"text": Text, "number": Number, "bool": Bool}[f.Kind],
 			Unit: map[string]Unit{"": Plain, "millis": Millis, "ratio": Ratio, "bytes": Bytes, "code": Code}[f.Unit],
 		})
@@ -70,10 +70,20 @@ func TestMatch(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Parse: %v", err)
 			}
-			if got := e.Match(values); got != tt.Match {
+			if got := e.Match(unkeyed(e, values)); got != tt.Match {
 				t.Errorf("Match = %v, want %v", got, tt.Match)
 			}
 		})
+	}
+}
+
+// unkeyed gives a Keyed field the same value by all names.
+func unkeyed(e *Expr, values func(int) Value) func(int) Value {
+	return func(i int) Value {
+		if key, keyed := e.Key(i); keyed {
+			i = key.Field
+		}
+		return values(i)
 	}
 }
 
@@ -125,7 +135,7 @@ func TestDistance(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	_, schema, request := readLanguage(f)
-	for _, src := range []string{"status = 5xx", "(a or b) and !c", `path = "x`, "errors > 1 %", "from ~ (", "\x00", "a=b=c"} {
+	for _, src := range []string{"status = 5xx", "(a or b) and !c", `path = "x`, "errors > 1 %", "from ~ (", "\x00", "a=b=c", "header[a] = b or header[c]"} {
 		f.Add(src)
 	}
 	f.Fuzz(func(t *testing.T, src string) {
@@ -137,6 +147,6 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		e.Match(request)
+		e.Match(unkeyed(e, request))
 	})
 }

@@ -33,7 +33,7 @@ func Parse(src string, schema *Schema) (*Expr, error) {
 	if p.tok.kind != tokEnd {
 		return nil, p.wrong("this bracket closes nothing", "")
 	}
-	return &Expr{src: src, root: root}, nil
+	return &Expr{src: src, root: root, plain: len(schema.Fields), keyed: p.keyed}, nil
 }
 
 type parser struct {
@@ -41,6 +41,7 @@ type parser struct {
 	schema *Schema
 	tok    token // the one not used yet
 	depth  int
+	keyed  []Key
 }
 
 func (p *parser) advance() *SyntaxError {
@@ -172,7 +173,10 @@ func (p *parser) bracket() (node, *SyntaxError) {
 // operand parses "field op value", a field alone, or a word.
 func (p *parser) operand() (node, *SyntaxError) {
 	name := p.tok
-	index := p.schema.index(name.text)
+	index, field, err := p.field(name)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -180,12 +184,15 @@ func (p *parser) operand() (node, *SyntaxError) {
 		if index < 0 {
 			return p.word(name.text)
 		}
-		return presence{index, p.schema.Fields[index].Kind}, nil
+		return presence{index, field.Kind}, nil
 	}
 	if index < 0 {
 		return nil, &SyntaxError{Pos: name.pos, End: name.end, Msg: fmt.Sprintf("no field is called %q", name.text), Hint: p.schema.near(name.text)}
 	}
 	op := p.tok
+	if field.Keyed && p.schema.Secret != nil && p.schema.Secret(p.keyed[index-len(p.schema.Fields)].Name) {
+		return nil, &SyntaxError{Pos: name.pos, End: name.end, Msg: fmt.Sprintf("the value of %s is redacted", name.text), Hint: fmt.Sprintf("ask whether it is there: %s", name.text)}
+	}
 	val, err := value(p.src, op.end)
 	if err != nil {
 		return nil, err
@@ -195,7 +202,7 @@ func (p *parser) operand() (node, *SyntaxError) {
 	}
 	p.tok = val
 	var cmp node
-	switch field := p.schema.Fields[index]; field.Kind {
+	switch field.Kind {
 	case Number:
 		if strings.HasPrefix(name.text, "%") && field.Unit == Ratio && strings.TrimRight(val.text, "%") == val.text {
 			val.text += "%" // the name says the unit
@@ -210,6 +217,31 @@ func (p *parser) operand() (node, *SyntaxError) {
 		return nil, err
 	}
 	return cmp, p.advance()
+}
+
+// field finds what a name stands for, -1 when that is no field. Of a Keyed field
+// each name is a value of its own: header[user-agent].
+func (p *parser) field(name token) (index int, field Field, err *SyntaxError) {
+	text, key, keyed := name.text, "", false
+	if before, rest, found := strings.Cut(name.text, "["); found && strings.HasSuffix(rest, "]") {
+		text, key, keyed = before, strings.ToLower(strings.TrimSuffix(rest, "]")), true
+	}
+	index = p.schema.index(text)
+	switch {
+	case index >= 0 && !p.schema.Fields[index].Keyed && !keyed:
+		return index, p.schema.Fields[index], nil
+	case index < 0 || !p.schema.Fields[index].Keyed:
+		return -1, Field{}, nil
+	case key == "":
+		return 0, Field{}, &SyntaxError{Pos: name.pos, End: name.end, Msg: fmt.Sprintf("%q needs a name in brackets", text), Hint: fmt.Sprintf("write %s[user-agent]", text)}
+	}
+	k := Key{Field: index, Name: key}
+	at := slices.Index(p.keyed, k)
+	if at < 0 {
+		at = len(p.keyed)
+		p.keyed = append(p.keyed, k)
+	}
+	return len(p.schema.Fields) + at, p.schema.Fields[index], nil
 }
 
 func (p *parser) word(text string) (node, *SyntaxError) {

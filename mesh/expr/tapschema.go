@@ -41,6 +41,10 @@ const (
 	tapRevision
 	tapTrace
 	tapSeenBy
+	tapQueue
+	tapConnect
+	tapHeader
+	tapResponseHeader
 )
 
 // TapSchema is the schema of tap filters; TapValue gives its values.
@@ -77,9 +81,37 @@ func TapSchema() *Schema {
 			tapRevision:             {Name: "revision", Aliases: []string{"rev"}, Kind: Number, Help: "configuration revision of the route used"},
 			tapTrace:                {Name: "trace", Aliases: []string{"trace_id"}, Help: "trace ID, hex"},
 			tapSeenBy:               {Name: "seen_by", Aliases: []string{"reporter"}, Help: "workload whose sidecar tells of it: name, namespace/name or app"},
+			tapQueue:                {Name: "queue", Aliases: []string{"queued"}, Kind: Number, Unit: Millis, Help: "waited for a connection, all tries together"},
+			tapConnect:              {Name: "connect", Kind: Number, Unit: Millis, Help: "opening connections, TLS included, all tries together"},
+			tapHeader:               {Name: "header", Aliases: []string{"request_header"}, Keyed: true, Help: "a field of the request by name: header[user-agent]; secrets only whether they are there"},
+			tapResponseHeader:       {Name: "response_header", Keyed: true, Help: "a field of the answer by name: response_header[cache-control]"},
 		},
-		Words: []int{tapWorkload, tapService, tapHost, tapPath, tapRoute, tapMethod},
+		Words:  []int{tapWorkload, tapService, tapHost, tapPath, tapRoute, tapMethod},
+		Secret: mesh.SecretHeader,
 	}
+}
+
+// TapHeaders gives the values of a header field as they may be shown; name is
+// in lower case.
+type TapHeaders func(response bool, name string) []mesh.Header
+
+// MatchTap reports whether ev passes a filter of TapSchema. What is redacted
+// of its header fields is there, but has no value.
+func MatchTap(e *Expr, ev *mesh.TapEvent, headers TapHeaders) bool {
+	return e.Match(func(i int) Value {
+		if key, keyed := e.Key(i); keyed {
+			return headerValue(headers(key.Field == tapResponseHeader, key.Name))
+		}
+		return TapValue(ev, i)
+	})
+}
+
+func headerValue(headers []mesh.Header) Value {
+	var v Value
+	for _, h := range headers {
+		v.List = append(v.List, h.Value)
+	}
+	return v
 }
 
 // TapValue gives field i of TapSchema for ev. It leaves the query out of the
@@ -158,7 +190,19 @@ func tapNumber(ev *mesh.TapEvent, i int) float64 {
 	case tapRevision:
 		return float64(ev.Revision)
 	}
-	return 0
+	return tapWaits(ev, i)
+}
+
+func tapWaits(ev *mesh.TapEvent, i int) (sum float64) {
+	for _, a := range ev.Attempts {
+		switch i {
+		case tapQueue:
+			sum += a.QueueMS
+		case tapConnect:
+			sum += a.ConnectMS
+		}
+	}
+	return sum
 }
 
 // TapFailed reports whether ev counts as an error: no answer, a 5xx, a gRPC

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -14,9 +16,13 @@ var charge = mesh.TapEvent{
 	Protocol:    mesh.GRPC, Method: "POST", Authority: "payments:8080", Path: "/v1/charges?card=4111",
 	Status: 200, GRPCStatus: "14", Flags: "UF,URX", AnsweredBy: mesh.AnsweredByProxy,
 	Details: "upstream_reset", Route: "primary", RouteObject: "VirtualService bank/payments",
-	Cluster: "outbound|8080||payments", Revision: 7, Attempts: make([]mesh.Attempt, 3),
+	Cluster: "outbound|8080||payments", Revision: 7, Attempts: []mesh.Attempt{{QueueMS: 2, ConnectMS: 1}, {QueueMS: 1.5}, {}},
 	DurationMS: 1500, RequestBytes: 1000, ResponseBytes: 2000, TraceID: "abc123", TLS: "mutual_tls",
 	SourcePrincipal: "spiffe://cluster.local/ns/cinema/sa/tickets", DestinationPrincipal: "spiffe://cluster.local/ns/bank/sa/payments",
+	RequestHeaders: []mesh.Header{
+		{Name: "authorization", Redacted: true, Bytes: 9}, {Name: "user-agent", Value: "curl/8.1"}, {Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2"},
+	},
+	ResponseHeaders: []mesh.Header{{Name: "cache-control", Value: "no-store"}},
 }
 
 func TestTapFields(t *testing.T) {
@@ -69,6 +75,15 @@ func TestTapFields(t *testing.T) {
 		{"trace = ABC123", true},
 		{"seen_by ^= cinema/", true},
 		{"reporter = payments", false},
+		{"queue = 3.5ms and queued > 3", true},
+		{"connect >= 2ms", false},
+		{"header[User-Agent] ^= curl", true},
+		{"request_header[x-a] = 2", true},
+		{"header[x-a] != 3 and not header[x-b]", true},
+		{"header[user-agent] = curl", false},
+		{"header[authorization]", true},
+		{"header[cache-control]", false},
+		{"response_header[cache-control] = no-store", true},
 	}
 	used := make(map[int]bool)
 	for _, tt := range tests {
@@ -77,11 +92,15 @@ func TestTapFields(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := e.Match(func(i int) Value {
+			e.Match(func(i int) Value {
+				if key, keyed := e.Key(i); keyed {
+					used[key.Field] = true
+					return headerValue(charge.Header(key.Field == tapResponseHeader, key.Name))
+				}
 				used[i] = true
 				return TapValue(&charge, i)
 			})
-			if got != tt.want {
+			if got := MatchTap(e, &charge, charge.Header); got != tt.want {
 				t.Errorf("match = %v, want %v", got, tt.want)
 			}
 		})
@@ -92,6 +111,16 @@ func TestTapFields(t *testing.T) {
 		}
 		if f.Help == "" {
 			t.Errorf("field %q has no help", f.Name)
+		}
+	}
+}
+
+// A filter must not be a way to guess what is redacted.
+func TestSecretHeaders(t *testing.T) {
+	for _, src := range []string{"header[authorization] ^= Bearer", "not header[Cookie] ~ id=1", "response_header[set-cookie] *= a", "header[x-api-key] != a"} {
+		var wrong *SyntaxError
+		if _, err := Parse(src, TapSchema()); !errors.As(err, &wrong) || !strings.Contains(wrong.Msg, "is redacted") {
+			t.Errorf("%s: %v", src, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func FromTapEvent(ev mesh.TapEvent) *TapEvent {
 	for _, a := range ev.Attempts {
 		x.Attempts = append(x.Attempts, &Attempt{
 			Endpoint: a.Endpoint, Workload: a.Workload, StartMs: a.StartMS, DurationMs: a.DurationMS,
-			Status: int32(a.Status), Flags: a.Flags, Reason: a.Reason,
+			Status: int32(a.Status), Flags: a.Flags, Reason: a.Reason, QueueMs: a.QueueMS, ConnectMs: a.ConnectMS,
 		})
 	}
 	return x
@@ -83,7 +83,7 @@ func (x *TapEvent) Mesh() mesh.TapEvent {
 	for _, a := range x.GetAttempts() {
 		ev.Attempts = append(ev.Attempts, mesh.Attempt{
 			Endpoint: a.GetEndpoint(), Workload: a.GetWorkload(), StartMS: a.GetStartMs(), DurationMS: a.GetDurationMs(),
-			Status: int(a.GetStatus()), Flags: a.GetFlags(), Reason: a.GetReason(),
+			Status: int(a.GetStatus()), Flags: a.GetFlags(), Reason: a.GetReason(), QueueMS: a.GetQueueMs(), ConnectMS: a.GetConnectMs(),
 		})
 	}
 	return ev

@@ -874,7 +874,8 @@ type TapStart struct {
 	Filter        string                 `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`                                    // expression, see mesh/expr; "" matches all
 	MaxPerSecond  uint32                 `protobuf:"varint,3,opt,name=max_per_second,json=maxPerSecond,proto3" json:"max_per_second,omitempty"` // for this sidecar
 	Headers       bool                   `protobuf:"varint,4,opt,name=headers,proto3" json:"headers,omitempty"`
-	TtlSeconds    uint32                 `protobuf:"varint,5,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"` // the session ends by itself
+	TtlSeconds    uint32                 `protobuf:"varint,5,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`         // the session ends by itself
+	RedactHeaders []string               `protobuf:"bytes,6,rep,name=redact_headers,json=redactHeaders,proto3" json:"redact_headers,omitempty"` // besides those that always are; lower case
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -942,6 +943,13 @@ func (x *TapStart) GetTtlSeconds() uint32 {
 		return x.TtlSeconds
 	}
 	return 0
+}
+
+func (x *TapStart) GetRedactHeaders() []string {
+	if x != nil {
+		return x.RedactHeaders
+	}
+	return nil
 }
 
 type TapStop struct {
@@ -1381,6 +1389,8 @@ type Attempt struct {
 	Status        int32                  `protobuf:"varint,5,opt,name=status,proto3" json:"status,omitempty"`
 	Flags         string                 `protobuf:"bytes,6,opt,name=flags,proto3" json:"flags,omitempty"`
 	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	QueueMs       float64                `protobuf:"fixed64,8,opt,name=queue_ms,json=queueMs,proto3" json:"queue_ms,omitempty"`
+	ConnectMs     float64                `protobuf:"fixed64,9,opt,name=connect_ms,json=connectMs,proto3" json:"connect_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1462,6 +1472,20 @@ func (x *Attempt) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Attempt) GetQueueMs() float64 {
+	if x != nil {
+		return x.QueueMs
+	}
+	return 0
+}
+
+func (x *Attempt) GetConnectMs() float64 {
+	if x != nil {
+		return x.ConnectMs
+	}
+	return 0
 }
 
 type TapEvent struct {
@@ -2310,14 +2334,15 @@ const file_mesh_proto_rawDesc = "" +
 	"drained_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tdrainedAt\x12:\n" +
 	"\vapp_gone_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tappGoneAt\x125\n" +
 	"\bended_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendedAt\x12'\n" +
-	"\x0fconnections_cut\x18\t \x01(\x03R\x0econnectionsCut\"\x9d\x01\n" +
+	"\x0fconnections_cut\x18\t \x01(\x03R\x0econnectionsCut\"\xc4\x01\n" +
 	"\bTapStart\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06filter\x18\x02 \x01(\tR\x06filter\x12$\n" +
 	"\x0emax_per_second\x18\x03 \x01(\rR\fmaxPerSecond\x12\x18\n" +
 	"\aheaders\x18\x04 \x01(\bR\aheaders\x12\x1f\n" +
 	"\vttl_seconds\x18\x05 \x01(\rR\n" +
-	"ttlSeconds\"#\n" +
+	"ttlSeconds\x12%\n" +
+	"\x0eredact_headers\x18\x06 \x03(\tR\rredactHeaders\"#\n" +
 	"\aTapStop\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"\xae\x01\n" +
 	"\bTapBatch\x12\x18\n" +
@@ -2347,7 +2372,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1a\n" +
 	"\bredacted\x18\x03 \x01(\bR\bredacted\x12\x14\n" +
-	"\x05bytes\x18\x04 \x01(\x05R\x05bytes\"\xc3\x01\n" +
+	"\x05bytes\x18\x04 \x01(\x05R\x05bytes\"\xfd\x01\n" +
 	"\aAttempt\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
 	"\bworkload\x18\x02 \x01(\tR\bworkload\x12\x19\n" +
@@ -2356,7 +2381,10 @@ const file_mesh_proto_rawDesc = "" +
 	"durationMs\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\x05R\x06status\x12\x14\n" +
 	"\x05flags\x18\x06 \x01(\tR\x05flags\x12\x16\n" +
-	"\x06reason\x18\a \x01(\tR\x06reason\"\x89\t\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12\x19\n" +
+	"\bqueue_ms\x18\b \x01(\x01R\aqueueMs\x12\x1d\n" +
+	"\n" +
+	"connect_ms\x18\t \x01(\x01R\tconnectMs\"\x89\t\n" +
 	"\bTapEvent\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x123\n" +

@@ -25,6 +25,7 @@ type attempt struct {
 	counts bool // in the cluster's requests
 
 	wantConn  atomic.Int64
+	dialed    atomic.Int64 // when a connection was begun for it
 	gotConn   atomic.Int64
 	wroteHead atomic.Int64
 	firstByte atomic.Int64
@@ -48,6 +49,7 @@ func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt 
 	a.cancel = cancel
 	s.ending.covers(cancel)
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		ConnectStart:         func(string, string) { a.dialed.CompareAndSwap(0, int64(a.since())) },
 		GotConn:              a.connected,
 		WroteHeaders:         func() { a.note(&a.wroteHead) },
 		GotFirstResponseByte: func() { a.note(&a.firstByte) },
@@ -100,6 +102,9 @@ func (a *attempt) send(req *http.Request) (*http.Response, error) {
 // connected is called when the request has its connection, before it is sent.
 func (a *attempt) connected(info httptrace.GotConnInfo) {
 	a.note(&a.gotConn)
+	if info.Reused {
+		a.dialed.Store(0) // another became free meanwhile
+	}
 	a.lease.connected()
 	if principal, ok := principalOf(info.Conn); ok {
 		a.peer.Store(&peerID{principal})
@@ -121,12 +126,29 @@ func (a *attempt) account() {
 	if want, got := a.wantConn.Load(), a.gotConn.Load(); want != 0 && got >= want {
 		start += got - want
 	}
+	a.record.Queue, a.record.Connect = a.waits(now)
 	if wrote := a.wroteHead.Load(); wrote > start {
 		a.s.own += time.Duration(wrote - start)
 	}
 	if byte1 := a.firstByte.Load(); byte1 != 0 && now > byte1 {
 		a.s.own += time.Duration(now - byte1)
 	}
+}
+
+// waits divides the time until the try had its connection, or until now when it
+// got none.
+func (a *attempt) waits(now int64) (queue, connect time.Duration) {
+	want, dialed, got := a.wantConn.Load(), a.dialed.Load(), a.gotConn.Load()
+	if got == 0 {
+		got = now
+	}
+	if want == 0 || got < want {
+		return 0, 0
+	}
+	if dialed < want {
+		return time.Duration(got - want), 0
+	}
+	return time.Duration(dialed - want), time.Duration(max(0, got-dialed))
 }
 
 // end completes the record and frees the try's context. It may be called

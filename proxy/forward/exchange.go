@@ -101,7 +101,9 @@ type Attempt struct {
 	SpanID    SpanID // that this try carried to the endpoint
 	Start     time.Duration
 	Duration  time.Duration
-	Status    int // 0 when no answer came
+	Queue     time.Duration // of it, waiting for a connection
+	Connect   time.Duration // of it, opening one, TLS included
+	Status    int           // 0 when no answer came
 	GRPC      string
 	Flags     Flags
 	Reason    string // "connection refused", "per-try timeout 1s"; "" when it was the answer

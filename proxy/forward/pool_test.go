@@ -101,10 +101,15 @@ func TestPendingQueue(t *testing.T) {
 		t.Errorf("the third got %d, overloaded %q, %s %s %s, %d attempts", a.StatusCode, a.Header.Get("X-Envoy-Overloaded"),
 			x.Flags, x.Details, x.Object, len(x.Attempts))
 	}
-	for range 2 {
+	for i := range 2 {
 		h.let <- struct{}{}
 		if code := <-answers; code != 200 {
 			t.Errorf("a request that waited got %d", code)
+		}
+		// The first opened the connection, the second waited for it to be free.
+		try := s.seen.next(t).Attempts[0]
+		if i == 0 && (try.Connect <= 0 || try.Connect+try.Queue > try.Duration) || i == 1 && (try.Connect != 0 || try.Queue <= 0 || try.Queue > try.Duration) {
+			t.Errorf("request %d of %s: queued %s, connected in %s", i+1, try.Duration, try.Queue, try.Connect)
 		}
 	}
 	if h.most.Load() != 1 {

@@ -50,7 +50,7 @@ func newEvent(x *forward.Exchange) mesh.TapEvent {
 	}
 	for i, a := range x.Attempts {
 		ev.Attempts[i] = mesh.Attempt{
-			Endpoint: a.Endpoint, StartMS: millis(a.Start), DurationMS: millis(a.Duration),
+			Endpoint: a.Endpoint, StartMS: millis(a.Start), DurationMS: millis(a.Duration), QueueMS: millis(a.Queue), ConnectMS: millis(a.Connect),
 			Status: a.Status, Flags: a.Flags.String(), Reason: mesh.Shorten(a.Reason, maxField),
 		}
 		if !a.Workload.IsUnknown() {

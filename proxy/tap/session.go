@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"net/textproto"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type session struct {
 	id      string
 	filter  *expr.Expr
 	headers bool
+	redact  []string // header fields, besides those that always are
 
 	mu    sync.Mutex
 	ends  time.Time
@@ -42,9 +44,9 @@ type session struct {
 // tally is what became of matched events that were not delivered.
 type tally struct{ matched, sampledOut, dropped int }
 
-func newSession(id string, filter *expr.Expr, headers bool, limit int, ends time.Time) *session {
+func newSession(req *meshv1.TapStart, filter *expr.Expr, limit int, ends time.Time) *session {
 	return &session{
-		id: id, filter: filter, headers: headers, limit: limit, ends: ends,
+		id: req.GetSession(), filter: filter, headers: req.GetHeaders(), redact: req.GetRedactHeaders(), limit: limit, ends: ends,
 		pool: newPool(limit), allowance: float64(limit),
 	}
 }
@@ -69,7 +71,7 @@ func (s *session) over(now time.Time) bool {
 // offer counts the event if it matches, and holds on to it if it has a chance
 // to be delivered.
 func (s *session) offer(ev *mesh.TapEvent, headers forward.HeaderView, now time.Time) {
-	if !s.filter.Match(func(i int) expr.Value { return expr.TapValue(ev, i) }) {
+	if !expr.MatchTap(s.filter, ev, func(response bool, name string) []mesh.Header { return s.header(headers, response, name) }) {
 		return
 	}
 	s.mu.Lock()
@@ -85,6 +87,19 @@ func (s *session) offer(ev *mesh.TapEvent, headers forward.HeaderView, now time.
 	}
 }
 
+// header gives the values of a header field as the session may see them.
+func (s *session) header(view forward.HeaderView, response bool, name string) []mesh.Header {
+	from := view.Request
+	if response {
+		from = view.Response
+	}
+	var values []mesh.Header
+	for _, value := range from[textproto.CanonicalMIMEHeaderKey(name)] {
+		values = append(values, mesh.RedactHeader(name, value, s.redact))
+	}
+	return values
+}
+
 // disclose copies the event as the session may see it.
 func (s *session) disclose(ev *mesh.TapEvent, headers forward.HeaderView) *mesh.TapEvent {
 	out := *ev
@@ -94,8 +109,8 @@ func (s *session) disclose(ev *mesh.TapEvent, headers forward.HeaderView) *mesh.
 		*field = mesh.Shorten(*field, maxField)
 	}
 	if s.headers {
-		out.RequestHeaders = mesh.RedactHeaders(headers.Request)
-		out.ResponseHeaders = mesh.RedactHeaders(headers.Response)
+		out.RequestHeaders = mesh.RedactHeaders(headers.Request, s.redact)
+		out.ResponseHeaders = mesh.RedactHeaders(headers.Response, s.redact)
 	}
 	return &out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,7 +105,7 @@ func (s *Sessions) Start(req *meshv1.TapStart) error {
 	switch before := s.byID[req.GetSession()]; {
 	case req.GetSession() == "":
 		return fmt.Errorf("tap session: no ID: %w", mesh.ErrInvalid)
-	case before != nil && (before.filter.String() != filter.String() || before.headers != req.GetHeaders()):
+	case before != nil && (before.filter.String() != filter.String() || before.headers != req.GetHeaders() || !slices.Equal(before.redact, req.GetRedactHeaders())):
 		return fmt.Errorf("tap session %s: runs with another filter: %w", req.GetSession(), mesh.ErrConflict)
 	case before != nil:
 		before.renew(ends, limit)
@@ -112,7 +113,7 @@ func (s *Sessions) Start(req *meshv1.TapStart) error {
 	case len(s.byID) >= maxSessions:
 		return fmt.Errorf("tap session %s: %d run already: %w", req.GetSession(), maxSessions, mesh.ErrExhausted)
 	}
-	s.byID[req.GetSession()] = newSession(req.GetSession(), filter, req.GetHeaders(), limit, ends)
+	s.byID[req.GetSession()] = newSession(req, filter, limit, ends)
 	s.publish()
 	s.log.Info("tap session started", "session", req.GetSession(), "filter", req.GetFilter(), "max_per_second", limit, "until", ends)
 	return nil

@@ -408,6 +408,43 @@ func TestHeadersOnlyWhenAsked(t *testing.T) {
 	})
 }
 
+// A filter may ask for header fields; of those that are redacted, here also by
+// the server's wish, only whether they are there.
+func TestHeaderFilter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := run(t)
+		defer stop()
+		for name, filter := range map[string]string{
+			"fits":    "header[user-agent] ^= curl and response_header[x-cache] = hit",
+			"there":   "header[x-account] and header[authorization]",
+			"guesses": "header[x-account] = ann",
+			"denies":  "header[x-account] != ann",
+			"hashed":  "header[referer] *= 4711",
+		} {
+			start(t, s, &meshv1.TapStart{Session: name, Filter: filter, RedactHeaders: []string{"x-account"}})
+		}
+		x := exchange("catalog", 200, time.Millisecond)
+		x.Headers = forward.HeaderView{
+			Request:  http.Header{"User-Agent": {"curl/8.1"}, "X-Account": {"ann"}, "Authorization": {"Bearer abc"}, "Referer": {"/a?order=4711"}},
+			Response: http.Header{"X-Cache": {"HIT"}},
+		}
+		s.Done(x)
+		x.Headers.Request["X-Account"] = []string{"bob"}
+		s.Done(x)
+		time.Sleep(2 * reportEvery)
+		synctest.Wait()
+		matched := map[string]uint64{}
+		for len(s.batches) > 0 {
+			b := <-s.Batches()
+			matched[b.GetSession()] = b.GetMatched()
+		}
+		want := map[string]uint64{"fits": 2, "there": 2, "denies": 2}
+		if diff := cmp.Diff(want, matched); diff != "" {
+			t.Errorf("matched (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestHostileTextMakesAValidMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := run(t)

@@ -150,6 +150,7 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 	a := forward.Attempt{Endpoint: e.Address, Workload: e.Workload, Start: begin}
 	server, err := u.Dial(ctx, host)
 	a.Duration = time.Since(x.Begin) - begin
+	a.Connect = a.Duration
 	x.Connections += host.TakeOpened()
 	if err != nil {
 		u.Report(host, http.StatusServiceUnavailable)

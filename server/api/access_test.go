@@ -1,12 +1,16 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -16,16 +20,34 @@ import (
 
 func serveWith(t *testing.T, p *parts, rules string) string {
 	t.Helper()
+	url, _ := serveBy(t, p, rules)
+	return url
+}
+
+// serveBy also gives how to change the rules.
+func serveBy(t *testing.T, p *parts, rules string) (url string, change func(rules string)) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "access.yaml")
-	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
+	write := func(rules string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	write(rules)
 	access, err := auth.Open(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, url := serve(t, p, func(o *Options) { o.Access = access })
-	return url
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { access.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	_, url = serve(t, p, func(o *Options) { o.Access = access })
+	return url, write
 }
 
 func TestAccess(t *testing.T) {
@@ -108,5 +130,59 @@ rules:
 	}
 	if resp, body := call(t, "DELETE", url+"/api/v1/tap/sessions/"+tapSession(t, url, "ann"), "", "X-Sidelight-User", "ann"); resp.StatusCode != 204 {
 		t.Errorf("ann stops her own: %d %s", resp.StatusCode, body)
+	}
+}
+
+// A right that is taken away ends what was opened by it, and nothing else.
+func TestRevoked(t *testing.T) {
+	t.Parallel()
+	p := &parts{}
+	url, change := serveBy(t, p, `
+rules:
+- {users: [ann, bob, eve], may: [view]}
+- {users: [ann, bob, eve], may: [tap], namespaces: [cinema]}
+`)
+	p.hello(mesh.Node{ID: "web-1"})
+	open := func(user string) *websocket.Conn {
+		ws := dialLive(t, url, http.Header{"X-Sidelight-User": {user}}, nil)
+		sayLive(t, ws, `{"op":"subscribe","id":"t","channel":"tap","params":{"filter":"by = `+user+`"}}`)
+		for {
+			if f := readLive(t, ws); f.Type == "event" {
+				return ws
+			}
+		}
+	}
+	ann, bob, eve := open("ann"), open("bob"), open("eve")
+	change(`
+rules:
+- {users: [ann, bob], may: [view]}
+- {users: [bob, eve], may: [tap], namespaces: [cinema]}
+- {users: [nobody], may: [change]}
+`)
+	for { // ann may look on, but not tap
+		f := readLive(t, ann)
+		if f.Type == "end" {
+			if f.Reason != "the access rules changed" {
+				t.Errorf("ann's session ends with %q", f.Reason)
+			}
+			break
+		}
+	}
+	sayLive(t, ann, `{"op":"subscribe","id":"n","channel":"nodes"}`)
+	if f := readLive(t, ann); f.ID != "n" || f.Type != "snapshot" {
+		t.Errorf("ann's socket gave %+v", f)
+	}
+	_ = eve.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var closed *websocket.CloseError
+	for closed == nil { // eve may not look at all
+		if _, _, err := eve.ReadMessage(); err != nil && !errors.As(err, &closed) {
+			t.Fatalf("eve's socket: %v", err)
+		}
+	}
+	if closed.Code != websocket.ClosePolicyViolation || closed.Text != "the access rules changed" {
+		t.Errorf("eve's socket ends with %d %q", closed.Code, closed.Text)
+	}
+	if f := readLive(t, bob); f.Type != "event" { // told once a second
+		t.Errorf("bob, of whose rights none changed, got %+v", f)
 	}
 }

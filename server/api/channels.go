@@ -102,7 +102,10 @@ func (s *Server) tapChannel(user auth.User, raw json.RawMessage) (live.Stream, e
 	if err != nil {
 		return nil, err
 	}
-	return tapStream{v}, nil
+	return tapStream{v, func() bool {
+		now, err := s.opts.Access.TapNamespaces(user)
+		return err == nil && slices.Equal(now, namespaces) && (now == nil) == (namespaces == nil)
+	}}, nil
 }
 
 // getTapSessions is the audit: who tapped what, when, and how much.
@@ -134,7 +137,18 @@ func (s *Server) stopTapSession(c echo.Context) error {
 }
 
 // tapStream gives a viewer's batches their JSON.
-type tapStream struct{ *tap.Viewer }
+type tapStream struct {
+	*tap.Viewer
+	permitted func() bool // what it was opened for
+}
+
+// Recheck implements live.Stream. The filter at the sidecars says which
+// namespaces are seen: with others it has to be opened anew.
+func (t tapStream) Recheck() {
+	if !t.permitted() {
+		t.Revoke()
+	}
+}
 
 type tapData struct {
 	Events   []*mesh.TapEvent `json:"events"`

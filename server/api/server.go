@@ -176,6 +176,7 @@ func New(opts Options) (*Server, error) {
 	s.live = live.New(live.Options{
 		States:  map[string]live.StateChannel{"graph": s.graphChannel, "nodes": s.nodesChannel, "overview": s.overviewChannel, "alerts": s.alertsChannel},
 		Events:  map[string]live.EventChannel{"tap": s.tapChannel},
+		Permit:  func(user auth.User) error { return opts.Access.May(user, auth.View) },
 		Explain: s.explainLive,
 		Logger:  opts.Logger,
 	})
@@ -205,8 +206,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	running.Go(func() { s.views.run(ctx) })
+	running.Go(func() { s.recheck(ctx) })
 	s.live.Run(ctx)
 	running.Wait()
+}
+
+// recheck holds what is open against each new set of access rules, until ctx ends.
+func (s *Server) recheck(ctx context.Context) {
+	for {
+		changed := s.opts.Access.Changed()
+		s.live.Recheck() // also for a change that came before this was asked for
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // LiveStats gives the live socket's figures.

@@ -138,7 +138,7 @@ func (a *App) wire() (err error) {
 	a.engine = graph.New(graph.Options{Epoch: epoch(a.started)})
 	a.intake.seen = map[string]struct{}{}
 	a.xds.Agents().OnEjection(a.markers.ejected)
-	a.tap = tap.New(tap.Options{Agents: markedAgents{a.xds.Agents(), &a.markers}, Logger: opts.Logger.With("part", "tap")})
+	a.tap = tap.New(tap.Options{Agents: markedAgents{a.xds.Agents(), &a.markers}, Redact: opts.TapRedact, Logger: opts.Logger.With("part", "tap")})
 
 	// Both, to people.
 	if a.access, err = auth.Open(opts.AccessFile, opts.Logger.With("part", "auth")); err != nil {

@@ -60,6 +60,10 @@ type Options struct {
 	// without a file.
 	AccessFile string
 
+	// TapRedact names header fields whose values a tap never shows, besides those
+	// that hold credentials; in any case.
+	TapRedact []string
+
 	Metrics    metrics.Querier // stored metrics: cost, ejections, history
 	Prometheus http.Handler    // Prometheus API, relative to /api/v1/...
 	Jaeger     http.Handler    // Jaeger API, relative to /api/...

@@ -3,8 +3,8 @@
 // a header, and the rules of one file say what that user may.
 //
 // It stands between the listener and the handlers of server/api, which asks it
-// before each request. It never looks at what is asked for, only at who asks
-// and for which right; which sidecars a tap may ask is carried out by
+// before each request, and again for what stays open when the rules change. It
+// never looks at what is asked for, only at who asks and for which right; which sidecars a tap may ask is carried out by
 // server/tap.
 package auth
 
@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"unicode"
 
@@ -50,12 +51,15 @@ type Access struct {
 	log   *slog.Logger
 	rules atomic.Pointer[rules]
 	read  fileState
+
+	mu      sync.Mutex
+	changed chan struct{} // closed when other rules hold
 }
 
 // Open reads the rules of a file. Without a path there are none: everybody who
 // reaches the server may look and change, and this machine alone may tap.
 func Open(path string, log *slog.Logger) (*Access, error) {
-	a := &Access{path: path, log: log}
+	a := &Access{path: path, log: log, changed: make(chan struct{})}
 	if path == "" {
 		a.rules.Store(&rules{UserHeader: DefaultUserHeader})
 		return a, nil
@@ -129,6 +133,13 @@ func (a *Access) TapNamespaces(u User) ([]string, error) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+// Changed is closed once other rules hold than when it was asked for.
+func (a *Access) Changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
 }
 
 // remote is the address that a request came from, as the connection has it.

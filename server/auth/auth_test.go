@@ -151,19 +151,30 @@ func TestReload(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { a.Run(ctx) })
 		ann, _ := a.User(from("127.0.0.1:1", "X-Sidelight-User", "ann"))
-		step := func(text string) {
+		step := func(text string) (changed bool) {
 			t.Helper()
+			next := a.Changed()
 			if err := os.WriteFile(a.path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * reloadEvery)
 			synctest.Wait()
+			select {
+			case <-next:
+				return true
+			default:
+				return false
+			}
 		}
-		step("rules: [{users: [ann], may: [view, tap]}]")
+		if !step("rules: [{users: [ann], may: [view, tap]}]") {
+			t.Error("nobody is told of the change")
+		}
 		if err := a.May(ann, Tap); err != nil {
 			t.Errorf("after the change: %v", err)
 		}
-		step("rules: [{users: [ann], may: [vew]}]")
+		if step("rules: [{users: [ann], may: [vew]}]") {
+			t.Error("a change is told that is none")
+		}
 		if err := a.May(ann, Tap); err != nil || !strings.Contains(log.String(), "the earlier ones hold") {
 			t.Errorf("after a broken file: %v; log:\n%s", err, log.String())
 		}

@@ -193,5 +193,9 @@ func (a *Access) reload() (changed bool, err error) {
 		return false, fmt.Errorf("--access %s: %w", a.path, err)
 	}
 	a.rules.Store(next)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.changed)
+	a.changed = make(chan struct{})
 	return true, nil
 }

@@ -70,6 +70,8 @@ type Stats struct {
 // Hub holds the sessions. It is safe for concurrent use.
 type Hub struct {
 	agents Agents
+	redact []string
+	schema *expr.Schema
 	log    *slog.Logger
 	open   atomic.Int64 // sessions
 
@@ -87,6 +89,9 @@ type Hub struct {
 // Options configure a Hub. Agents is required.
 type Options struct {
 	Agents Agents
+	// Redact names header fields whose values nobody sees, besides those that
+	// mesh.SecretHeader tells.
+	Redact []string
 	Logger *slog.Logger // nil: silent
 }
 
@@ -96,10 +101,15 @@ func New(opts Options) *Hub {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	agents := opts.Agents
+	redact := make([]string, len(opts.Redact))
+	for i, name := range opts.Redact {
+		redact[i] = strings.ToLower(strings.TrimSpace(name))
+	}
 	h := &Hub{
-		agents: agents, log: opts.Logger,
+		agents: agents, redact: redact, schema: expr.TapSchema(), log: opts.Logger,
 		sidecars: map[string]int{}, sessions: map[string]*session{}, viewers: map[string]int{},
 	}
+	h.schema.Secret = func(name string) bool { return mesh.SecretHeader(name) || slices.Contains(redact, name) }
 	agents.OnHello(func(n mesh.Node) { h.hello(n.ID) })
 	agents.OnGone(h.gone)
 	agents.OnTap(h.batch)
@@ -130,7 +140,7 @@ func (h *Hub) Run(ctx context.Context) {
 // mesh.ErrInvalid (with *expr.SyntaxError for a filter), mesh.ErrExhausted or
 // mesh.ErrUnavailable.
 func (h *Hub) Open(req Request) (*Viewer, error) {
-	if err := req.normalize(); err != nil {
+	if err := req.normalize(h.schema); err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -179,15 +189,15 @@ func (h *Hub) Stats() Stats {
 	return st
 }
 
-func (r *Request) normalize() error {
+func (r *Request) normalize(schema *expr.Schema) error {
 	if len(r.Filter) > MaxFilterBytes {
 		return fmt.Errorf("tap filter is %d bytes long, at most %d are taken: %w", len(r.Filter), MaxFilterBytes, mesh.ErrInvalid)
 	}
 	r.Filter = strings.TrimSpace(r.Filter)
-	matcher, err := expr.Parse(r.Filter, expr.TapSchema())
+	matcher, err := expr.Parse(r.Filter, schema)
 	if err == nil && r.Namespaces != nil {
 		r.Filter = within(r.Filter, r.Namespaces)
-		matcher, err = expr.Parse(r.Filter, expr.TapSchema())
+		matcher, err = expr.Parse(r.Filter, schema)
 	}
 	if err != nil {
 		return fmt.Errorf("tap filter: %w: %w", err, mesh.ErrInvalid)
@@ -233,7 +243,7 @@ func (h *Hub) sharedSession(req Request, now time.Time) *session {
 }
 
 func (h *Hub) startSession(req Request, now time.Time) *session {
-	s := newSession(newID(), req, now)
+	s := newSession(newID(), req, h.redact, now)
 	h.sessions[s.id] = s
 	h.open.Add(1)
 	for id := range h.sidecars {
@@ -259,7 +269,7 @@ func (h *Hub) start(s *session, nodeID string, now time.Time) {
 // changes what it may send.
 func (h *Hub) sendStart(s *session, nodeID, token string, granted uint32, now time.Time) bool {
 	return h.agents.Send(nodeID, &meshv1.ServerMessage{Message: &meshv1.ServerMessage_TapStart{TapStart: &meshv1.TapStart{
-		Session: token, Filter: s.filter, Headers: s.headers, MaxPerSecond: granted,
+		Session: token, Filter: s.filter, Headers: s.headers, MaxPerSecond: granted, RedactHeaders: h.redact,
 		TtlSeconds: uint32(max(0, s.dies.Sub(now))/time.Second) + 1,
 	}}})
 }

@@ -25,6 +25,7 @@ type session struct {
 	matcher *expr.Expr // of filter, for what arrives without a sidecar's decision
 	limit   int
 	headers bool
+	redact  []string  // header fields, besides those that always are
 	dies    time.Time // when the sidecars end it by themselves
 
 	mu      sync.Mutex
@@ -52,9 +53,9 @@ type feed struct {
 	before  uint64 // matched, when grants were last shared out
 }
 
-func newSession(id string, req Request, now time.Time) *session {
+func newSession(id string, req Request, redact []string, now time.Time) *session {
 	return &session{
-		id: id, filter: req.Filter, matcher: req.matcher, limit: req.LimitPerS, headers: req.Headers,
+		id: id, filter: req.Filter, matcher: req.matcher, limit: req.LimitPerS, headers: req.Headers, redact: redact,
 		// A backstop only, for sidecars that never hear TapStop. Viewers have
 		// their own, earlier ends.
 		dies:  now.Add(MaxTTL + time.Minute),
@@ -118,6 +119,8 @@ func (s *session) take(nodeID string, b *meshv1.TapBatch, now time.Time) {
 	for _, e := range b.GetEvents() {
 		ev := e.Mesh()
 		ev.Node = nodeID
+		// An older sidecar does not know what else to hide.
+		ev.RequestHeaders, ev.ResponseHeaders = s.redacted(ev.RequestHeaders), s.redacted(ev.ResponseHeaders)
 		s.add(&ev)
 	}
 }
@@ -125,14 +128,29 @@ func (s *session) take(nodeID string, b *meshv1.TapBatch, now time.Time) {
 // observe takes an event of a proxy that does not decide by itself whether it
 // matches. ev belongs to the session if it does.
 func (s *session) observe(ev *mesh.TapEvent) {
-	if !s.matcher.Match(func(i int) expr.Value { return expr.TapValue(ev, i) }) {
+	own := *ev // other sessions have theirs
+	own.RequestHeaders, own.ResponseHeaders = s.redacted(ev.RequestHeaders), s.redacted(ev.ResponseHeaders)
+	if !expr.MatchTap(s.matcher, &own, own.Header) {
 		return
 	}
-	own := *ev // other sessions have theirs
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.matched++
 	s.add(&own)
+}
+
+// redacted leaves the values of what this server hides out of header fields.
+func (s *session) redacted(headers []mesh.Header) []mesh.Header {
+	if len(s.redact) == 0 {
+		return headers
+	}
+	own := slices.Clone(headers)
+	for i, h := range own {
+		if !h.Redacted && slices.Contains(s.redact, h.Name) {
+			own[i] = mesh.Header{Name: h.Name, Redacted: true, Bytes: len(h.Value)}
+		}
+	}
+	return own
 }
 
 func (s *session) add(ev *mesh.TapEvent) {

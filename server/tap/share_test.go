@@ -2,11 +2,14 @@ package tap
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,6 +116,44 @@ func TestObserve(t *testing.T) {
 		}
 		v.Close()
 		other.Close()
+	})
+}
+
+// What this server hides besides the usual is asked of sidecars, and left out of
+// what those send that do not know how, and Envoys.
+func TestRedact(t *testing.T) {
+	run(t, func(t *testing.T, h *Hub, a *agents, _ *bytes.Buffer) {
+		h = New(Options{Agents: a, Redact: []string{"X-Account"}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { h.Run(ctx) })
+		defer wg.Wait()
+		defer cancel()
+		synctest.Wait()
+		a.connect("n1")
+		v := open(t, h, Request{Headers: true})
+		start := a.start(t, "n1")
+		if diff := cmp.Diff([]string{"x-account"}, start.GetRedactHeaders()); diff != "" {
+			t.Errorf("asked (-want +got):\n%s", diff)
+		}
+		if _, err := h.Open(Request{User: "ann", Filter: "header[x-account] = ann"}); !errors.Is(err, mesh.ErrInvalid) {
+			t.Errorf("a filter by a hidden value: %v", err)
+		}
+		headers := []mesh.Header{{Name: "location", Value: "/?a=de650d61"}, {Name: "x-account", Value: "ann"}}
+		h.Observe(&mesh.TapEvent{Node: "envoy", RequestHeaders: headers})
+		h.batch("n1", &meshv1.TapBatch{Session: start.GetSession(), Matched: 1, Events: []*meshv1.TapEvent{meshv1.FromTapEvent(mesh.TapEvent{ResponseHeaders: headers})}})
+		settle()
+		want := []mesh.Header{{Name: "location", Value: "/?a=de650d61"}, {Name: "x-account", Redacted: true, Bytes: 3}}
+		events := v.Take().Events
+		if len(events) != 2 {
+			t.Fatalf("%d events, want 2", len(events))
+		}
+		for _, ev := range events {
+			if diff := cmp.Diff(want, append(ev.RequestHeaders, ev.ResponseHeaders...)); diff != "" {
+				t.Errorf("headers (-want +got):\n%s", diff)
+			}
+		}
+		v.Close()
 	})
 }
 

@@ -13,6 +13,7 @@ const (
 	ReasonStopping = "server stopping"
 	ReasonClosed   = "closed"      // by the viewer itself
 	ReasonStopped  = "stopped by " // whom Hub.Stop names
+	ReasonRevoked  = "the access rules changed"
 )
 
 // queueMax bounds what waits for one viewer; more is counted as DroppedSocket.
@@ -75,6 +76,9 @@ func (v *Viewer) Take() Batch {
 
 // Close ends the viewer. It is idempotent.
 func (v *Viewer) Close() { v.end(ReasonClosed) }
+
+// Revoke ends the viewer because it may no longer see what it was opened for.
+func (v *Viewer) Revoke() { v.end(ReasonRevoked) }
 
 func (v *Viewer) end(reason string) {
 	v.once.Do(func() {

@@ -95,24 +95,24 @@ type reporter struct {
 // reporterOf reads a node as Istio describes its proxies: an ID of
 // "type~address~pod.namespace~domain", and metadata.
 func reporterOf(n *corev3.Node) *reporter {
-	r := &reporter{node: n.GetId()}
-	if parts := strings.Split(n.GetId(), "~"); len(parts) == 4 {
+	r := &reporter{node: short(n.GetId())}
+	if parts := strings.Split(r.node, "~"); len(parts) == 4 {
 		r.node = parts[2]
 	}
 	fields := n.GetMetadata().GetFields()
 	labels := fields["LABELS"].GetStructValue().GetFields()
 	label := func(names ...string) string {
 		for _, name := range names {
-			if v := labels[name].GetStringValue(); v != "" {
+			if v := short(labels[name].GetStringValue()); v != "" {
 				return v
 			}
 		}
 		return ""
 	}
 	r.workload = mesh.Workload{
-		Cluster:   fields["CLUSTER_ID"].GetStringValue(),
-		Namespace: fields["NAMESPACE"].GetStringValue(),
-		Name:      cmp.Or(fields["WORKLOAD_NAME"].GetStringValue(), n.GetCluster(), mesh.Unknown),
+		Cluster:   short(fields["CLUSTER_ID"].GetStringValue()),
+		Namespace: short(fields["NAMESPACE"].GetStringValue()),
+		Name:      short(cmp.Or(fields["WORKLOAD_NAME"].GetStringValue(), n.GetCluster(), mesh.Unknown)),
 		App:       label("service.istio.io/canonical-name", "app.kubernetes.io/name", "app"),
 		Version:   label("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"),
 	}
@@ -123,33 +123,33 @@ func (r *reporter) http(e *datav3.HTTPAccessLogEntry) *mesh.TapEvent {
 	ev := r.common(e.GetCommonProperties())
 	req, resp := e.GetRequest(), e.GetResponse()
 	ev.Protocol = mesh.HTTP
-	ev.Authority = mesh.Shorten(req.GetAuthority(), maxAccessField)
+	ev.Authority = short(req.GetAuthority())
 	ev.Path = mesh.RedactTarget(cmp.Or(req.GetOriginalPath(), req.GetPath()))
 	if req.GetRequestMethod() != corev3.RequestMethod_METHOD_UNSPECIFIED {
 		ev.Method = req.GetRequestMethod().String()
 	}
 	ev.Status = int(resp.GetResponseCode().GetValue())
-	ev.Details = mesh.Shorten(resp.GetResponseCodeDetails(), maxAccessField)
+	ev.Details = short(resp.GetResponseCodeDetails())
 	ev.RequestBytes, ev.ResponseBytes = int64(req.GetRequestBodyBytes()), int64(resp.GetResponseBodyBytes())
 	headers := lowered(req.GetRequestHeaders())
 	answer, trailers := lowered(resp.GetResponseHeaders()), lowered(resp.GetResponseTrailers())
 	if strings.HasPrefix(headers["content-type"], "application/grpc") || trailers["grpc-status"] != "" {
 		ev.Protocol = mesh.GRPC
-		ev.GRPCStatus = mesh.Shorten(cmp.Or(trailers["grpc-status"], answer["grpc-status"]), maxAccessField)
+		ev.GRPCStatus = short(cmp.Or(trailers["grpc-status"], answer["grpc-status"]))
 	}
 	ev.AnsweredBy = mesh.AnsweredByProxy
 	if ev.Details == "via_upstream" || ev.Details == "" && ev.Flags == string(mesh.FlagNone) && ev.Status != 0 {
 		ev.AnsweredBy = mesh.AnsweredByUpstream
 	}
 	ev.TraceID, ev.SpanID = traceOf(headers)
-	ev.RequestHeaders, ev.ResponseHeaders = mesh.RedactHeaders(listed(headers)), mesh.RedactHeaders(listed(answer))
+	ev.RequestHeaders, ev.ResponseHeaders = mesh.RedactHeaders(listed(headers), nil), mesh.RedactHeaders(listed(answer), nil)
 	return ev
 }
 
 func (r *reporter) tcp(e *datav3.TCPAccessLogEntry) *mesh.TapEvent {
 	ev := r.common(e.GetCommonProperties())
 	ev.Protocol = mesh.TCP
-	ev.Details = mesh.Shorten(e.GetCommonProperties().GetConnectionTerminationDetails(), maxAccessField)
+	ev.Details = short(e.GetCommonProperties().GetConnectionTerminationDetails())
 	ev.RequestBytes = int64(e.GetConnectionProperties().GetReceivedBytes())
 	ev.ResponseBytes = int64(e.GetConnectionProperties().GetSentBytes())
 	ev.AnsweredBy = mesh.AnsweredByUpstream
@@ -162,17 +162,19 @@ func (r *reporter) tcp(e *datav3.TCPAccessLogEntry) *mesh.TapEvent {
 // maxAccessField bounds what clients and services wrote into an entry.
 const maxAccessField = 256
 
+func short(text string) string { return mesh.Shorten(text, maxAccessField) }
+
 func (r *reporter) common(c *datav3.AccessLogCommon) *mesh.TapEvent {
 	ev := &mesh.TapEvent{
-		At: c.GetStartTime().AsTime(), Node: r.node, Route: c.GetRouteName(), Cluster: c.GetUpstreamCluster(),
+		At: c.GetStartTime().AsTime(), Node: r.node, Route: short(c.GetRouteName()), Cluster: short(c.GetUpstreamCluster()),
 		Flags: flagsOf(c.GetResponseFlags()), TLS: "none", Attempts: []mesh.Attempt{},
 	}
-	if c.GetStartTime() == nil {
+	if y := ev.At.Year(); c.GetStartTime() == nil || y < 1970 || y > 9999 {
 		ev.At = time.Now()
 	}
 	peer := mesh.Workload{Name: mesh.Unknown, Namespace: mesh.Unknown}
 	// Istio names clusters "direction|port|subset|host".
-	direction, rest, _ := strings.Cut(c.GetUpstreamCluster(), "|")
+	direction, rest, _ := strings.Cut(ev.Cluster, "|")
 	if host := rest[strings.LastIndexByte(rest, '|')+1:]; strings.Contains(rest, "|") && host != "" {
 		ev.Service = serviceOfHost(host)
 	}
@@ -183,10 +185,11 @@ func (r *reporter) common(c *datav3.AccessLogCommon) *mesh.TapEvent {
 	if tls := c.GetTlsProperties(); tls != nil {
 		for _, san := range tls.GetPeerCertificateProperties().GetSubjectAltName() {
 			ev.TLS = "mutual_tls"
-			if strings.HasPrefix(san.GetUri(), "spiffe://") {
-				ev.SourcePrincipal = san.GetUri()
+			uri := short(san.GetUri())
+			if strings.HasPrefix(uri, "spiffe://") {
+				ev.SourcePrincipal = uri
 			}
-			if w, ok := workloadOfIdentity(san.GetUri()); ok && ev.Direction == "inbound" {
+			if w, ok := workloadOfIdentity(uri); ok && ev.Direction == "inbound" {
 				peer = w
 			}
 		}
@@ -207,7 +210,7 @@ func (r *reporter) common(c *datav3.AccessLogCommon) *mesh.TapEvent {
 // attempts tells of the last try, which is all that Envoy tells; those before
 // it are counted.
 func (r *reporter) attempts(ev *mesh.TapEvent, c *datav3.AccessLogCommon) {
-	endpoint := addressOf(c.GetUpstreamRemoteAddress())
+	endpoint := short(addressOf(c.GetUpstreamRemoteAddress()))
 	n := int(min(c.GetUpstreamRequestAttemptCount(), 32))
 	if n == 0 && endpoint != "" {
 		n = 1
@@ -215,7 +218,7 @@ func (r *reporter) attempts(ev *mesh.TapEvent, c *datav3.AccessLogCommon) {
 	for i := range n {
 		a := mesh.Attempt{Flags: string(mesh.FlagNone), Reason: "an earlier try: Envoy tells of the last one only"}
 		if i == n-1 {
-			a = mesh.Attempt{Endpoint: endpoint, Flags: ev.Flags, Reason: mesh.Shorten(c.GetUpstreamTransportFailureReason(), maxAccessField), StartMS: ms(c.GetTimeToFirstUpstreamTxByte())}
+			a = mesh.Attempt{Endpoint: endpoint, Flags: ev.Flags, Reason: short(c.GetUpstreamTransportFailureReason()), StartMS: ms(c.GetTimeToFirstUpstreamTxByte())}
 			a.DurationMS = max(0, ms(c.GetTimeToLastUpstreamRxByte())-a.StartMS)
 		}
 		ev.Attempts = append(ev.Attempts, a)
@@ -255,9 +258,9 @@ func workloadOfIdentity(uri string) (mesh.Workload, bool) {
 // traceOf finds the trace in the headers that the proxy logs.
 func traceOf(headers map[string]string) (trace, span string) {
 	if parts := strings.Split(headers["traceparent"], "-"); len(parts) == 4 && len(parts[1]) == 32 {
-		return parts[1], parts[2]
+		return parts[1], short(parts[2])
 	}
-	return headers["x-b3-traceid"], headers["x-b3-spanid"]
+	return short(headers["x-b3-traceid"]), short(headers["x-b3-spanid"])
 }
 
 func lowered(headers map[string]string) map[string]string {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"encoding/json"
 	"net"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 
 // heard collects events; wanted says whether anybody looks.
@@ -135,6 +137,50 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// Whatever an Envoy, or who says so, sends becomes events of bounded size.
+func FuzzAccessLog(f *testing.F) {
+	for i, logs := range []string{alsOutbound, alsInbound, alsTCP} {
+		m := &alsv3.StreamAccessLogsMessage{Identifier: &alsv3.StreamAccessLogsMessage_Identifier{Node: &corev3.Node{}}}
+		parseJSON(f, alsNode, m.Identifier.Node)
+		http, tcp := &alsv3.StreamAccessLogsMessage_HTTPAccessLogEntries{}, &alsv3.StreamAccessLogsMessage_TCPAccessLogEntries{}
+		m.LogEntries = &alsv3.StreamAccessLogsMessage_HttpLogs{HttpLogs: http}
+		if i == 2 {
+			m.LogEntries = &alsv3.StreamAccessLogsMessage_TcpLogs{TcpLogs: tcp}
+			parseJSON(f, logs, tcp)
+		} else {
+			parseJSON(f, logs, http)
+		}
+		raw, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var m alsv3.StreamAccessLogsMessage
+		if proto.Unmarshal(raw, &m) != nil {
+			return
+		}
+		from := reporterOf(m.GetIdentifier().GetNode())
+		var events []*mesh.TapEvent
+		for _, e := range m.GetHttpLogs().GetLogEntry() {
+			events = append(events, from.http(e))
+		}
+		for _, e := range m.GetTcpLogs().GetLogEntry() {
+			events = append(events, from.tcp(e))
+		}
+		for _, ev := range events {
+			text, err := json.Marshal(ev)
+			if err != nil || len(text) > 1<<20 {
+				t.Errorf("an event of %d bytes: %v", len(text), err)
+			}
+			if _, err := proto.Marshal(meshv1.FromTapEvent(*ev)); err != nil {
+				t.Errorf("an event that cannot be sent: %v", err)
+			}
+		}
+	})
+}
+
 func TestAccessLogRefusals(t *testing.T) {
 	to := &heard{events: make(chan *mesh.TapEvent, 1)}
 	nameless := alsStream(t, &Server{opts: Options{AccessLog: to}, metrics: newMetrics(nil, nil)})
@@ -177,7 +223,7 @@ func alsStream(t *testing.T, s *Server) alsv3.AccessLogService_StreamAccessLogsC
 	return stream
 }
 
-func parseJSON(t *testing.T, text string, into proto.Message) {
+func parseJSON(t testing.TB, text string, into proto.Message) {
 	t.Helper()
 	if err := protojson.Unmarshal([]byte(text), into); err != nil {
 		t.Fatal(err)

@@ -22,7 +22,14 @@ export type FindSlot = {
   /** Applied with Enter only, not while typing. */
   onEnter?: boolean
 }
-export type FieldHelp = { name: string; help: string; aliases?: readonly string[]; values?: readonly string[] }
+export type FieldHelp = {
+  name: string
+  help: string
+  aliases?: readonly string[]
+  values?: readonly string[]
+  /** Has many values by name, and is asked for one: header[user-agent]. */
+  keyed?: boolean
+}
 export type Preset = { name: string; expression: string }
 export type FootSlot = { left: string; keys: string }
 

@@ -134,6 +134,7 @@ type stream struct {
 func (s *stream) Ready() <-chan struct{} { return s.ready }
 func (s *stream) Done() <-chan struct{}  { return s.done }
 func (s *stream) Reason() string         { return "ttl" }
+func (s *stream) Recheck()               {}
 func (s *stream) Take() any              { s.mu.Lock(); defer s.mu.Unlock(); s.n++; return s.n }
 func (s *stream) Close()                 { s.mu.Lock(); defer s.mu.Unlock(); s.closed = true }
 

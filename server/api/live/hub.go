@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,6 +49,8 @@ type EventChannel func(user auth.User, params json.RawMessage) (Stream, error)
 type Options struct {
 	States map[string]StateChannel
 	Events map[string]EventChannel
+	// Permit says whether a user may have a socket; nil: everybody.
+	Permit func(auth.User) error
 	// Explain gives the body of an error frame: code, message and hint.
 	Explain func(error) any
 	Logger  *slog.Logger
@@ -126,7 +130,7 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, user auth.User) erro
 		return fmt.Errorf("open live socket: %d are open already: %w", MaxSockets, mesh.ErrExhausted)
 	}
 	s := newSocket(h, user)
-	h.sockets[s] = struct{}{}
+	h.sockets[s] = struct{}{} // from here on Recheck sees it
 	h.serving.Add(1)
 	h.mu.Unlock()
 	defer h.serving.Done()
@@ -135,6 +139,9 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, user auth.User) erro
 		delete(h.sockets, s)
 		h.mu.Unlock()
 	}()
+	if err := h.permit(user); err != nil {
+		return err
+	}
 	ws, err := h.ws.Upgrade(w, r, nil)
 	if err != nil {
 		h.opts.Logger.Debug("live handshake refused", "remote", r.RemoteAddr, "error", err)
@@ -142,6 +149,29 @@ func (h *Hub) Serve(w http.ResponseWriter, r *http.Request, user auth.User) erro
 	}
 	s.serve(ws)
 	return nil
+}
+
+func (h *Hub) permit(user auth.User) error {
+	if h.opts.Permit == nil {
+		return nil
+	}
+	return h.opts.Permit(user)
+}
+
+// Recheck ends the sockets and streams whose users may no longer have them. Call
+// it when rights have changed.
+func (h *Hub) Recheck() {
+	h.mu.Lock()
+	open := slices.Collect(maps.Keys(h.sockets))
+	h.mu.Unlock()
+	for _, s := range open {
+		if err := h.permit(s.user); err != nil {
+			h.opts.Logger.Info("live socket closed, the access rules changed", "user", s.user.Name)
+			s.revoke()
+			continue
+		}
+		s.recheck()
+	}
 }
 
 // Stats gives the figures.

@@ -32,6 +32,8 @@ type socket struct {
 	replies chan errorFrame
 	gone    chan struct{} // the reader has ended
 	mute    chan struct{} // the writer has ended
+	revoked chan struct{} // the user may no longer have the socket
+	once    sync.Once     // closes revoked
 	feeds   sync.WaitGroup
 
 	mu   sync.Mutex
@@ -43,7 +45,7 @@ type socket struct {
 func newSocket(h *Hub, user auth.User) *socket {
 	return &socket{
 		hub: h, user: user, wakes: make(chan struct{}, 1), replies: make(chan errorFrame, repliesMax),
-		gone: make(chan struct{}), mute: make(chan struct{}), subs: map[string]subscription{},
+		gone: make(chan struct{}), mute: make(chan struct{}), revoked: make(chan struct{}), subs: map[string]subscription{},
 	}
 }
 
@@ -83,6 +85,19 @@ func (s *socket) cut() {
 	}
 }
 
+func (s *socket) revoke() { s.once.Do(func() { close(s.revoked) }) }
+
+// recheck lets each stream end that its user may no longer see.
+func (s *socket) recheck() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if events, ok := sub.(*eventSub); ok {
+			events.stream.Recheck()
+		}
+	}
+}
+
 func (s *socket) wake() {
 	select {
 	case s.wakes <- struct{}{}:
@@ -101,6 +116,8 @@ func (s *socket) write(out *wire) (code int, reason string) {
 			return websocket.CloseNormalClosure, ""
 		case <-s.hub.stopping:
 			return websocket.CloseGoingAway, "server is stopping"
+		case <-s.revoked:
+			return websocket.ClosePolicyViolation, "the access rules changed"
 		case <-ping.C:
 			err = out.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(stallMax))
 		case f := <-s.replies:
@@ -247,6 +264,7 @@ func (s *socket) subscribe(req request) error {
 		sub := &eventSub{stream: stream, closed: make(chan struct{})}
 		s.add(req.ID, sub)
 		s.feeds.Go(func() { sub.follow(s.wake) })
+		stream.Recheck() // the rules may have changed since it was opened
 		return nil
 	}
 	names := slices.Concat(slices.Collect(maps.Keys(s.hub.opts.States)), slices.Collect(maps.Keys(s.hub.opts.Events)))

@@ -99,6 +99,8 @@ type Stream interface {
 	Reason() string
 	// Take gives what waits, to be sent as one frame.
 	Take() any
+	// Recheck ends the stream if who opened it may no longer see it.
+	Recheck()
 	Close()
 }
 

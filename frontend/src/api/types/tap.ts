@@ -7,6 +7,9 @@ export type TapAttempt = {
   workload?: string
   start_ms: number
   duration_ms: number
+  /** Of the duration: waiting for a connection, and opening one. */
+  queue_ms?: number
+  connect_ms?: number
   status: number
   flags: string
   reason?: string

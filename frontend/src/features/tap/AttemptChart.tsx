@@ -47,7 +47,8 @@ export function AttemptChart({ axis, failed }: { axis: AttemptAxis; failed: bool
 }
 
 function Attempt({ attempt: t, next, y, x, right }: { attempt: Try; next: Try | undefined; y: number; x: (ms: number) => number; right: number }) {
-  const words = [t.result, t.reason].filter(Boolean).join(' ')
+  const how = [t.reason || text(duration(t.to - t.from)), t.waits].filter(Boolean).join(', ')
+  const words = [t.result, how].filter(Boolean).join(' ')
   const from = x(t.from)
   const late = from + words.length * 6 > right
   return (
@@ -62,7 +63,7 @@ function Attempt({ attempt: t, next, y, x, right }: { attempt: Try; next: Try | 
       <rect x={from} y={y} width={Math.max(2, x(t.to) - from)} height="11" className={styles.bar} />
       {t.ok ? null : <path d={`M${x(t.to)} ${y - 2}v15`} className={styles.end} />}
       <text x={late ? right : from} y={y + 24} textAnchor={late ? 'end' : 'start'} className={styles.why}>
-        <tspan className={t.ok ? styles.good : styles.bad}>{t.result || 'failed'}</tspan> {t.reason || text(duration(t.to - t.from))}
+        <tspan className={t.ok ? styles.good : styles.bad}>{t.result || 'failed'}</tspan> {how}
       </text>
       {next ? (
         <>
@@ -79,6 +80,6 @@ function Attempt({ attempt: t, next, y, x, right }: { attempt: Try; next: Try | 
 }
 
 function describe(a: AttemptAxis): string {
-  const tries = a.tries.map((t) => `attempt ${t.n} at ${t.endpoint} from ${text(duration(t.from))} to ${text(duration(t.to))}: ${t.result} ${t.reason}`)
+  const tries = a.tries.map((t) => `attempt ${t.n} at ${t.endpoint} from ${text(duration(t.from))} to ${text(duration(t.to))}: ${[t.result, t.reason, t.waits].filter(Boolean).join(' ')}`)
   return [a.finding, ...tries].join('. ')
 }

@@ -13,6 +13,14 @@ describe('attemptAxis', () => {
       [1489, 2000, 51, false, 'UT'],
     ])
   })
+  it('tells what a try waited for', () => {
+    const [a, b] = attemptAxis(tapEvent({ attempts: [
+      { endpoint: 'a', start_ms: 0, duration_ms: 20, queue_ms: 12, connect_ms: 3, status: 503, flags: '-' },
+      { endpoint: 'b', start_ms: 20, duration_ms: 1, queue_ms: 0.001, status: 200, flags: '-' },
+    ] })).tries
+    expect(a?.waits.replaceAll(/\s/g, '')).toBe('queued12ms,connectedin3ms')
+    expect(b?.waits).toBe('')
+  })
   it.each([
     [tapEvent(), '1 attempt, answered'],
     [tapEvent({ protocol: 'tcp', status: 0, attempts: [{ endpoint: 'a', start_ms: 0, duration_ms: 0.4, status: 0, flags: '-' }] }), '1 attempt, answered'],

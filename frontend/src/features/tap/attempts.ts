@@ -1,4 +1,5 @@
-import type { TapEvent } from '@/api/types'
+import type { TapAttempt, TapEvent } from '@/api/types'
+import { duration, text } from '@/lib/format'
 
 /** Try is one attempt laid out on the request's own time axis (ms). */
 export type Try = {
@@ -10,6 +11,8 @@ export type Try = {
   ok: boolean
   result: string
   reason: string
+  /** What it spent before it was sent: "queued 12ms, connected in 3ms". */
+  waits: string
   /** Pause before this attempt began; 0 for the first. */
   backoff: number
 }
@@ -34,10 +37,18 @@ export function attemptAxis(e: TapEvent): AttemptAxis {
       result: [a.status > 0 ? String(a.status) : flags ? '' : e.protocol === 'tcp' ? 'connected' : 'no answer', flags].filter(Boolean).join(' '),
       // "answered 503" says the status once more.
       reason: a.reason === `answered ${a.status}` ? '' : (a.reason ?? ''),
+      waits: waits(a),
     }
   })
   const to = Math.max(e.duration_ms, until, 0.001)
   return { to, ticks: niceTicks(to), tries, finding: finding(e, tries) }
+}
+
+/** Waits that nobody would look for are left out. */
+function waits(a: TapAttempt): string {
+  const told = (ms: number | undefined) => (ms !== undefined && ms >= 0.05 ? text(duration(ms)) : '')
+  const [queue, connect] = [told(a.queue_ms), told(a.connect_ms)]
+  return [queue && `queued ${queue}`, connect && `connected in ${connect}`].filter(Boolean).join(', ')
 }
 
 const answered = (status: number, flags: string) => status > 0 && status < 500 && !flags

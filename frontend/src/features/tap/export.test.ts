@@ -35,6 +35,12 @@ describe('cliCommand', () => {
 })
 
 describe('exports', () => {
+  it('tells of queue and connection where the archive has them', () => {
+    const e = tapEvent({ duration_ms: 50, first_byte_ms: 40, attempts: [{ endpoint: 'a', start_ms: 0, duration_ms: 40, queue_ms: 10, connect_ms: 5, status: 200, flags: '-' }] })
+    const timings = (event: typeof e) => (JSON.parse(har([event], '1')) as { log: { entries: { timings: object }[] } }).log.entries[0]?.timings
+    expect(timings(e)).toEqual({ blocked: 10, connect: 5, send: 0, wait: 25, receive: 10 })
+    expect(timings({ ...e, attempts: [] })).toEqual({ blocked: -1, connect: -1, send: 0, wait: 40, receive: 10 })
+  })
   it('writes one event a line', () => {
     const text = ndjson([tapEvent({ seq: 1 }), tapEvent({ seq: 2 })])
     expect(text.trimEnd().split('\n').map((l) => (JSON.parse(l) as { seq: number }).seq)).toEqual([1, 2])

@@ -19,6 +19,8 @@ function harEntry(e: TapEvent) {
   const url = requestURL(e)
   const query = [...new URL(url).searchParams].map(([name, value]) => ({ name, value }))
   const wait = e.first_byte_ms ?? e.duration_ms
+  const queue = sum(e.attempts.map((a) => a.queue_ms))
+  const connect = sum(e.attempts.map((a) => a.connect_ms))
   return {
     startedDateTime: e.at,
     time: e.duration_ms,
@@ -32,7 +34,7 @@ function harEntry(e: TapEvent) {
       redirectURL: header(e.response_headers, 'location') ?? '', headersSize: -1, bodySize: e.response_bytes,
     },
     cache: {},
-    timings: { send: 0, wait, receive: Math.max(0, e.duration_ms - wait) },
+    timings: { blocked: queue || -1, connect: connect || -1, send: 0, wait: Math.max(0, wait - queue - connect), receive: Math.max(0, e.duration_ms - wait) },
     serverIPAddress: e.attempts[e.attempts.length - 1]?.endpoint.replace(/:\d+$/, '') ?? '',
     _answeredBy: e.answered_by,
     _flags: e.flags,
@@ -40,6 +42,8 @@ function harEntry(e: TapEvent) {
     _traceId: e.trace_id ?? '',
   }
 }
+
+const sum = (ms: readonly (number | undefined)[]) => ms.reduce<number>((all, one) => all + (one ?? 0), 0)
 
 const harHeaders = (hs: readonly TapHeader[] | undefined) =>
   (hs ?? []).map((h) => ({ name: h.name, value: h.redacted ? '[redacted]' : h.value }))

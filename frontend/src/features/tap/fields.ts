@@ -32,4 +32,8 @@ export const tapFields: readonly FieldHelp[] = [
   { name: 'revision', aliases: ['rev'], help: 'configuration revision of the route used' },
   { name: 'trace', aliases: ['trace_id'], help: 'trace ID, hex' },
   { name: 'seen_by', aliases: ['reporter'], help: 'workload whose sidecar tells of it: name, namespace/name or app' },
+  { name: 'queue', aliases: ['queued'], help: 'waited for a connection, all tries together' },
+  { name: 'connect', help: 'opening connections, TLS included, all tries together' },
+  { name: 'header', aliases: ['request_header'], keyed: true, help: 'a field of the request by name: header[user-agent]; secrets only whether they are there' },
+  { name: 'response_header', keyed: true, help: 'a field of the answer by name: response_header[cache-control]' },
 ]

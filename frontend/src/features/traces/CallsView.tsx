@@ -3,7 +3,8 @@ import { useMemo } from 'react'
 import type { TraceCall } from '@/api/types'
 import { count, duration, plural, text } from '@/lib/format'
 import { tableClass } from '@/ui/Table'
-import { callGraph } from './calls'
+import { buttonClass } from '@/ui/Button'
+import { callGraph, onGraph } from './calls'
 import type { CallGraph } from './calls'
 import styles from './CallsView.module.css'
 
@@ -15,11 +16,19 @@ const GAP_Y = 18
 /** Who called whom in this trace: the graph, and the same as a table. */
 export function CallsView({ calls }: { calls: readonly TraceCall[] }) {
   const graph = useMemo(() => callGraph(calls), [calls])
+  const q = useMemo(() => onGraph(calls), [calls])
   return (
     <div className={styles.view}>
       <div className={styles.scroll}>
         <Drawing graph={graph} />
       </div>
+      {q === '' ? null : (
+        <p className={styles.way}>
+          <Link to="/graph" search={{ q } as never} className={buttonClass()} title="The live graph, with what this trace did not touch dimmed">
+            Show on the service graph
+          </Link>
+        </p>
+      )}
       <table className={tableClass}>
         <thead>
           <tr>

@@ -28,3 +28,26 @@ export function callGraph(calls: readonly TraceCall[]): CallGraph {
   })
   return { places, index: new Map(names.map((n, i) => [n, i])), calls: between, columns: filled.length, rows: Math.max(0, ...filled.map((n) => n ?? 0)) }
 }
+
+/** What an expression may have at most. */
+const longest = 4096
+
+/**
+ * onGraph is the expression that finds this trace's way on the service graph:
+ * its places and the calls between them. Empty where it would be too long.
+ */
+export function onGraph(calls: readonly TraceCall[]): string {
+  const between = calls.filter((c) => c.source !== '')
+  const places = [...new Set(calls.flatMap((c) => [c.source, c.target]))].filter(Boolean)
+  const parts = [
+    ...between.map((c) => `(from = ${word(c.source)} and to = ${word(c.target)})`),
+    ...places.map((p) => {
+      const [namespace = '', name] = p.split('/')
+      return name === undefined ? `name = ${word(p)}` : `(name = ${word(name)} and namespace = ${word(namespace)})`
+    }),
+  ]
+  const q = parts.join(' or ')
+  return q.length > longest ? '' : q
+}
+
+const word = (name: string) => (/^[\w./:-]+$/.test(name) ? name : JSON.stringify(name))

@@ -1,7 +1,8 @@
 import { fireEvent, screen } from '@testing-library/react'
 import { describe, expect, it, vi } from 'vitest'
+import { parse } from '@/lib/expr/parse'
 import { renderAt } from '../../../test/render'
-import { callGraph } from './calls'
+import { callGraph, onGraph } from './calls'
 import { CallsView } from './CallsView'
 import { failedTrace, span } from './fixtures/trace'
 import { DEEPEST, flameOf, frameAt } from './flame'
@@ -57,6 +58,17 @@ describe('calls', () => {
     await renderAt('/traces/x', () => <CallsView calls={failedTrace().calls} />)
     expect(screen.getAllByRole('link', { name: 'payments' })[0]!.getAttribute('href')).toBe('/graph?sel=workload:cinema/payments')
     expect(screen.getByRole('img').getAttribute('aria-label')).toContain('4 places and 3 edges')
+  })
+  it('are found on the service graph', async () => {
+    await renderAt('/traces/x', () => <CallsView calls={failedTrace().calls.slice(0, 2)} />)
+    const link = screen.getByRole('link', { name: 'Show on the service graph' }).getAttribute('href') ?? ''
+    const q = new URLSearchParams(link.split('?')[1]).get('q') ?? ''
+    expect(q).toContain('(from = cinema/web and to = cinema/tickets)')
+    expect(q).toContain('(name = tickets and namespace = cinema)')
+    expect(parse(q, { fields: ['from', 'to', 'name', 'namespace'].map((name) => ({ name, help: '' })) }).error).toBeNull()
+    const call = (i: number) => ({ source: `cinema/a${i}`, target: `cinema/b${i}`, calls: 1, errors: 0, duration_us: 1 })
+    expect(onGraph(Array.from({ length: 200 }, (_, i) => call(i)))).toBe('')
+    expect(onGraph([{ ...call(1), source: '', target: 'shop of ann' }])).toBe('name = "shop of ann"')
   })
 })
 

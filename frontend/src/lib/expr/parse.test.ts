@@ -4,13 +4,13 @@ import { type Field, parse, type Value } from './parse'
 
 /** The cases that the server's reader is held to as well. */
 type Language = {
-  fields: { name: string; aliases?: string[]; kind: 'text' | 'number' | 'bool'; unit?: Field<null>['unit']; value: Value; words?: boolean }[]
+  fields: { name: string; aliases?: string[]; keyed?: boolean; kind: 'text' | 'number' | 'bool'; unit?: Field<null>['unit']; value: Value; words?: boolean }[]
   matches: { source: string; match: boolean }[]
   wrong: { source: string; part: string; says: string }[]
 }
 const language = JSON.parse(readFileSync(new URL('../../../../mesh/expr/testdata/language.json', import.meta.url), 'utf8')) as Language
 const schema = {
-  fields: language.fields.map((f): Field<null> => ({ name: f.name, aliases: f.aliases, help: '', kind: f.kind, unit: f.unit, get: () => f.value })),
+  fields: language.fields.map((f): Field<null> => ({ name: f.name, aliases: f.aliases, keyed: f.keyed, help: '', kind: f.kind, unit: f.unit, get: () => f.value })),
   words: () => language.fields.filter((f) => f.words).map((f) => String(f.value)),
 }
 

@@ -124,6 +124,10 @@ class Parser<T> {
   private operand(): Match<T> {
     const name = this.token
     const field = fieldNamed(this.schema.fields, name.text)
+    if (field?.keyed && !keyOf(name.text)) {
+      const plain = name.text.replace('[]', '')
+      throw new ExprError(name, `"${plain}" needs a name in brackets`, `write ${plain}[user-agent]`)
+    }
     this.advance()
     if (this.token.kind !== 'op') return field ? present(field) : this.word(name.text)
     if (!field) throw new ExprError(name, `no field is called "${name.text}"`, near(name.text, this.schema.fields))
@@ -165,8 +169,12 @@ class Parser<T> {
 
 export function fieldNamed<F extends FieldHelp>(fields: readonly F[], name: string): F | undefined {
   const want = name.toLowerCase()
-  return fields.find((f) => f.name === want || f.aliases?.includes(want))
+  const bare = want.replace(/\[[^[]*\]$/, '')
+  return fields.find((f) => [f.name, ...(f.aliases ?? [])].includes(f.keyed ? bare : want))
 }
+
+/** What stands in brackets behind a field's name. */
+const keyOf = (name: string) => /\[(.+)\]$/.exec(name)?.[1] ?? ''
 
 /** The field that was probably meant, else all there are. */
 function near(name: string, fields: readonly FieldHelp[]): string {
