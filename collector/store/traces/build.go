@@ -58,6 +58,7 @@ type builder struct {
 	texts     dictionary
 	traces    map[traceID]uint32
 	traceIDs  []traceID
+	extents   []extent          // of each trace, after see as far as known
 	byRaw     map[string]uint32 // resources as they came
 	resources []resource
 	byKeys    map[string]uint32 // shapes
@@ -133,7 +134,7 @@ func (b *builder) reset() {
 	clear(b.facts)
 	clear(b.attribute)
 	b.lastFact = factKey{resource: math.MaxUint32}
-	b.traceIDs, b.resources, b.shapes = b.traceIDs[:0], b.resources[:0], b.shapes[:0]
+	b.traceIDs, b.extents, b.resources, b.shapes = b.traceIDs[:0], b.extents[:0], b.resources[:0], b.shapes[:0]
 	b.spans, b.parents, b.start, b.took, b.rest = b.spans[:0], b.parents[:0], b.start[:0], b.took[:0], b.rest[:0]
 	for _, column := range []*[]uint32{&b.trace, &b.source, &b.name, &b.message, &b.code, &b.shape, &b.rests} {
 		*column = (*column)[:0]
@@ -186,18 +187,7 @@ func sortByKey(keys, values []uint32) {
 
 // add puts a row into the columns.
 func (b *builder) add(r *row) {
-	n := len(b.traceIDs)
-	if n == 0 || b.trace[len(b.trace)-1] >= uint32(n) || b.traceIDs[b.trace[len(b.trace)-1]] != r.trace {
-		at, ok := b.traces[r.trace]
-		if !ok {
-			at = uint32(n)
-			b.traces[r.trace] = at
-			b.traceIDs = append(b.traceIDs, r.trace)
-		}
-		b.trace = append(b.trace, at)
-	} else {
-		b.trace = append(b.trace, b.trace[len(b.trace)-1])
-	}
+	b.addTrace(r)
 	code := r.code
 	if r.parent != (spanID{}) {
 		code |= codeParent
@@ -217,6 +207,39 @@ func (b *builder) add(r *row) {
 		s.columns[i] = append(s.columns[i], v)
 	}
 	b.noteFacts(r)
+}
+
+// addTrace notes whose span a row is.
+func (b *builder) addTrace(r *row) {
+	own := extent{r.start, r.start + r.took}
+	if n := len(b.trace); n > 0 && b.traceIDs[b.trace[n-1]] == r.trace {
+		at := b.trace[n-1]
+		b.trace = append(b.trace, at)
+		b.extents[at] = b.extents[at].with(own)
+		return
+	}
+	at, ok := b.traces[r.trace]
+	if ok {
+		b.extents[at] = b.extents[at].with(own)
+	} else {
+		at = uint32(len(b.traceIDs))
+		b.traces[r.trace] = at
+		b.traceIDs, b.extents = append(b.traceIDs, r.trace), append(b.extents, own)
+	}
+	b.trace = append(b.trace, at)
+}
+
+// see adds to what the block has of each trace what was seen of it before, and
+// gives how many are new.
+func (b *builder) see(known *traceSet) (fresh int) {
+	for i, id := range b.traceIDs {
+		all, isNew := known.add(id, b.extents[i])
+		b.extents[i] = all
+		if isNew {
+			fresh++
+		}
+	}
+	return fresh
 }
 
 func (b *builder) shapeOf(keys []uint32) uint32 {

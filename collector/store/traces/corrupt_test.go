@@ -136,7 +136,7 @@ func TestIndexedAttributes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if names, err := v.indexedTags(generation{h, 1}, tags); err != nil || strings.Join(names, " ") != wantIndex {
+		if names, err := v.attributesOf(generation{h, 1}, tags); err != nil || strings.Join(names, " ") != wantIndex {
 			t.Errorf("index of %v in hour %d: %q, %v, want %q", tags, h, names, err, wantIndex)
 		}
 		if err := v.close(); err != nil {

@@ -19,7 +19,7 @@ import (
 //	hour generation kind ...
 //	     'b' sequence                         -> block of spans
 //	     't' trace sequence                   -> nothing: the trace has spans in that block
-//	     'i' index hash ^sequence             -> nothing: the block has such a span; see index
+//	     'i' index hash ^sequence             -> the block has such a span; see index
 //	     'n' service 0 operation              -> nothing: a name that was seen
 //	     'a' attribute                        -> nothing: the whole hour is indexed by it
 //
@@ -49,6 +49,7 @@ const (
 	byStatus // "503" and "5xx"
 	byError
 	byAttribute // "key\x00value", of the attributes that Options names
+	byDuration  // see tookLevel; the row's value lists the traces, if they are few
 )
 
 type (

@@ -2,7 +2,6 @@ package traces_test
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,7 +18,9 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 )
 
 // stored is what a process took to store the stream, and left on disk.
@@ -34,13 +35,13 @@ func ours(b *testing.B, payloads [][]byte, overGRPC bool) stored {
 	dir := b.TempDir()
 	c := startCollector(b, dir)
 	before := processCPU(b, c.cmd.Process.Pid)
+	send, hangUp := sender(c.http)
 	if overGRPC {
-		sendGRPC(b, c.grpc, payloads)
-	} else {
-		send, hangUp := sender(b, c.http)
-		feed(payloads, manySenders, send)
-		hangUp()
+		send, hangUp = senderGRPC(b, c.grpc)
 	}
+	err := feed(payloads, manySenders, send)
+	hangUp()
+	must(b, err)
 	return stored{c.stop(b) - before, blocksOnDisk(b, dir)}
 }
 
@@ -95,37 +96,35 @@ func jaegerOnBadger(b *testing.B, payloads [][]byte) (took stored, ok bool) {
 	}
 	wait("start", 0)
 	before := processCPU(b, cmd.Process.Pid)
-	send, hangUp := sender(b, address[1])
-	feed(payloads, manySenders, send)
+	send, hangUp := sender(address[1])
+	err := feed(payloads, manySenders, send)
 	hangUp()
+	must(b, err)
 	wait("after the stream", benchSpans)
 	must(b, cmd.Process.Signal(syscall.SIGTERM))
 	_ = cmd.Wait()
 	return stored{cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() - before, blocksOnDisk(b, dir)}, true
 }
 
-// sendGRPC sends like a fleet, as decoded requests: a client of OTLP has no
-// other form.
-func sendGRPC(b *testing.B, address string, payloads [][]byte) {
+// senderGRPC gives how to send over gRPC, and how to end that. A client of OTLP
+// sends requests that it has in memory.
+func senderGRPC(b *testing.B, address string) (send func([]byte) error, hangUp func()) {
 	b.Helper()
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	must(b, err)
-	defer conn.Close()
 	client := ptraceotlp.NewGRPCClient(conn)
-	feed(payloads, manySenders, func(raw []byte) {
+	return func(raw []byte) error {
 		request := ptraceotlp.NewExportRequest()
-		must(b, request.UnmarshalProto(raw))
-		for {
-			_, err := client.Export(context.Background(), request)
-			if err == nil {
-				return
-			}
-			if !strings.Contains(err.Error(), "ResourceExhausted") {
-				b.Fatal(err)
-			}
-			time.Sleep(50 * time.Millisecond) // the store asks for time
+		if err := request.UnmarshalProto(raw); err != nil {
+			return err
 		}
-	})
+		for deadline := time.Now().Add(sendFor); ; time.Sleep(50 * time.Millisecond) {
+			_, err := client.Export(b.Context(), request)
+			if status.Code(err) != codes.ResourceExhausted || time.Now().After(deadline) {
+				return err
+			}
+		}
+	}, func() { _ = conn.Close() }
 }
 
 // processCPU is what another process has taken so far.

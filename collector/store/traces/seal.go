@@ -71,6 +71,7 @@ type sealing struct {
 	rate    float64 // of ordinary traces that are kept
 	parts   uint64
 	used    map[uint32]struct{} // sequences
+	known   *traceSet           // of the blocks that are written
 	state   hourState
 }
 
@@ -107,10 +108,8 @@ func (s *Store) seal(ctx context.Context, g generation) (err error) {
 	}
 	batch := s.db.NewBatch()
 	defer batch.Close()
-	for _, name := range s.opts.IndexAttributes {
-		if err := batch.Set(run.to.attributeKey(name), nil, nil); err != nil {
-			return err
-		}
+	if err := s.noteIndexes(batch, run.to); err != nil {
+		return err
 	}
 	if err := batch.Set(stateKey(g.hour), run.state.encode(), nil); err != nil {
 		return err
@@ -144,6 +143,7 @@ func (s *Store) sampleRate(g generation) (float64, error) {
 func (r *sealing) all(ctx context.Context) (done bool, err error) {
 	clear(r.used)
 	clear(r.names)
+	r.known = newTraceSet()
 	r.state = hourState{gen: r.to.gen}
 	for part := range r.parts {
 		var drop map[traceID]struct{}
@@ -370,6 +370,7 @@ func (r *sealing) write(rows []place, seq uint32) error {
 	}
 	r.used[seq] = struct{}{}
 	r.state.spansKept += uint64(len(rows))
+	r.builder.see(r.known)
 	batch := r.store.db.NewBatch()
 	defer batch.Close()
 	if err := put(batch, r.to, seq, r.builder, r.names); err != nil {

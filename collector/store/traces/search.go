@@ -1,20 +1,15 @@
 package traces
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -98,11 +93,6 @@ func validStatus(s string) bool {
 // entries lists the index entries that a block must have to hold a span that
 // fits. indexed are the tags that the hour has an index of.
 func (q *Query) entries(indexed []string) []entry {
-	if q.Errors {
-		// A trace's error may be in another block than the span that fits. Few
-		// traces have one, so that is where to begin.
-		return []entry{{byError, ""}}
-	}
 	var list []entry
 	add := func(by index, value string, given bool) {
 		if given {
@@ -138,13 +128,49 @@ type search struct {
 	found []Summary
 }
 
+// way is what the blocks of an hour are walked by. What a trace must have may be
+// in another block than the span that fits, so the rest of the conditions is
+// asked of the trace's sum.
+type way struct {
+	entries  []entry // of which a block must have all
+	spansFit bool    // they and the columns tell that a span fits
+	took     bool    // by the duration index, whose rows list traces
+	failed   bool    // traces with an error in the block
+}
+
+// way chooses, of those that lead to every trace that fits, the one with the
+// fewest blocks.
+func (s *search) way(g generation) (way, error) {
+	indexed, err := s.view.attributesOf(g, s.q.Tags)
+	if err != nil {
+		return way{}, err
+	}
+	spans := way{entries: s.q.entries(indexed), spansFit: true}
+	if s.q.Errors {
+		// Few traces have one.
+		spans = way{entries: []entry{{byError, ""}}, failed: true}
+	}
+	level, ok := tookLevel(s.q.MinDuration)
+	if !ok {
+		return spans, nil
+	}
+	if has, err := s.view.has(g.attributeKey(tookIndexed)); err != nil || !has {
+		return spans, err
+	}
+	took := way{entries: []entry{{byDuration, levelName(level)}}, spansFit: !s.q.ofSpans(), took: true}
+	if few, err := s.view.noMore(g, took.entries, spans.entries); err != nil || !few {
+		return spans, err
+	}
+	return took, nil
+}
+
 // hour walks one hour; more is false when enough was found or read.
 func (s *search) hour(ctx context.Context, g generation) (more bool, err error) {
-	indexed, err := s.view.indexedTags(g, s.q.Tags)
+	by, err := s.way(g)
 	if err != nil {
 		return false, err
 	}
-	w, err := s.view.walk(g, s.q.entries(indexed))
+	w, err := s.view.walk(g, by.entries)
 	if err != nil {
 		return false, err
 	}
@@ -160,6 +186,10 @@ func (s *search) hour(ctx context.Context, g generation) (more bool, err error) 
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
+		listed, err := w.listed()
+		if err != nil {
+			return false, err
+		}
 		b, err := s.view.block(g, seq)
 		if err != nil {
 			return false, err
@@ -167,7 +197,7 @@ func (s *search) hour(ctx context.Context, g generation) (more bool, err error) 
 		s.work += blockWork
 		if b != nil {
 			s.work += len(b.spans)
-			if more, err := s.block(ctx, b); !more || err != nil {
+			if more, err := s.block(ctx, b, by, listed); !more || err != nil {
 				return false, err
 			}
 		}
@@ -178,8 +208,8 @@ func (s *search) hour(ctx context.Context, g generation) (more bool, err error) 
 }
 
 // block looks into one block for traces that fit.
-func (s *search) block(ctx context.Context, b *block) (more bool, err error) {
-	for _, t := range s.candidates(b) {
+func (s *search) block(ctx context.Context, b *block, by way, listed []uint32) (more bool, err error) {
+	for _, t := range s.candidates(b, by, listed) {
 		id := b.traceIDs[t]
 		if _, ok := s.seen[id]; ok {
 			continue
@@ -192,7 +222,7 @@ func (s *search) block(ctx context.Context, b *block) (more bool, err error) {
 		if s.work += traceWork; s.work >= workMax {
 			return false, nil
 		}
-		summary, ok, err := s.sum(ctx, id)
+		summary, ok, err := s.q.sum(id, by.spansFit, s.view.partsOf(ctx, id))
 		if err != nil {
 			return false, err
 		}
@@ -205,40 +235,38 @@ func (s *search) block(ctx context.Context, b *block) (more bool, err error) {
 	return true, nil
 }
 
-// candidates lists the traces of a block that may fit, newest first.
-func (s *search) candidates(b *block) []uint32 {
+// candidates lists the traces of a block that may fit, newest first. listed are
+// those that the index tells of, nil when it tells of none in particular.
+func (s *search) candidates(b *block, by way, listed []uint32) []uint32 {
 	b.group()
 	var list []uint32
-	switch {
-	case s.q.Errors:
+	keep := func(fits func(t uint32) bool) {
 		for t := range b.totals {
-			if b.totals[t].errors > 0 {
+			if fits(uint32(t)) {
 				list = append(list, uint32(t))
 			}
 		}
-	case !s.q.ofSpans():
-		for t := range b.totals {
-			list = append(list, uint32(t))
+	}
+	switch {
+	case by.took && listed != nil:
+		for _, t := range listed {
+			if int(t) < len(b.totals) {
+				list = append(list, t)
+			}
 		}
+	case by.failed:
+		keep(func(t uint32) bool { return b.totals[t].errors > 0 })
+	case by.took, !s.q.ofSpans():
+		keep(func(uint32) bool { return true })
 	default:
 		fits := s.q.matcher(b)
 		if fits == nil {
 			return nil
 		}
-		for t := range b.totals {
-			if slices.ContainsFunc(b.grouped[b.groupAt[t]:b.groupAt[t+1]], fits) {
-				list = append(list, uint32(t))
-			}
-		}
+		keep(func(t uint32) bool { return slices.ContainsFunc(b.grouped[b.groupAt[t]:b.groupAt[t+1]], fits) })
 	}
 	slices.SortStableFunc(list, func(x, y uint32) int { return cmp.Compare(b.totals[y].start, b.totals[x].start) })
 	return list
-}
-
-// sum adds up a trace from all its blocks and holds against it what the query
-// says of traces. A span that fits was found before, unless an error was.
-func (s *search) sum(ctx context.Context, id traceID) (Summary, bool, error) {
-	return s.q.sum(id, !s.q.Errors, s.view.partsOf(ctx, id))
 }
 
 // parts walks the blocks that hold rows of one trace.
@@ -404,164 +432,16 @@ func (q *Query) matcher(b *block) func(row uint32) bool {
 	}
 }
 
-// indexedTags gives the tags that an hour is indexed by.
-func (v *view) indexedTags(g generation, tags map[string]string) ([]string, error) {
-	var names []string
+// attributesOf gives those of the tags that an hour is indexed by.
+func (v *view) attributesOf(g generation, tags map[string]string) (names []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
-		_, closer, err := v.snap.Get(g.attributeKey(name))
-		if errors.Is(err, pebble.ErrNotFound) {
-			continue
-		}
+		has, err := v.has(g.attributeKey(name))
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, name)
-		if err := closer.Close(); err != nil {
-			return nil, err
+		if has {
+			names = append(names, name)
 		}
 	}
 	return names, nil
-}
-
-// Get implements Querier.
-func (s *Store) Get(ctx context.Context, id string) (_ Trace, err error) {
-	key, ok := parseTraceID(strings.ToLower(id))
-	if !ok {
-		return Trace{}, fmt.Errorf("trace %q: %w: want up to 32 hex digits", id, mesh.ErrInvalid)
-	}
-	v, err := s.view()
-	if err != nil {
-		return Trace{}, err
-	}
-	defer func() { err = errors.Join(err, v.close()) }()
-	return assemble(id, key, v.partsOf(ctx, key))
-}
-
-// assemble makes a trace of its parts; id is as it was asked for.
-func assemble(id string, key traceID, all parts) (Trace, error) {
-	type part struct {
-		b   *block
-		row uint32
-	}
-	var (
-		parts          []part
-		sent           = make(map[spanID]struct{})
-		repeated, over int
-		begin, end     int64
-	)
-	err := all(func(b *block, rows []uint32) {
-		for _, row := range rows {
-			if len(sent) == 0 || b.start[row] < begin {
-				begin = b.start[row]
-			}
-			end = max(end, b.start[row]+b.took[row])
-			switch _, again := sent[b.spans[row]]; {
-			case again:
-				repeated++
-			case len(sent) == maxTraceSpans:
-				over++
-			default:
-				sent[b.spans[row]] = struct{}{}
-				parts = append(parts, part{b, row})
-			}
-		}
-	})
-	if err != nil {
-		return Trace{}, fmt.Errorf("trace %s: %w", id, err)
-	}
-	if len(parts) == 0 {
-		return Trace{}, fmt.Errorf("trace %s: %w: no span of it is stored", id, mesh.ErrNotFound)
-	}
-	t := Trace{
-		TraceID: hex.EncodeToString(key[:]), Start: time.Unix(0, begin), DurationMS: float64(end-begin) / 1e6,
-		Spans: make([]Span, len(parts)), CriticalPath: []string{}, Origins: []string{}, Gaps: []Gap{}, Calls: []Call{}, Services: []string{}, Problems: []string{},
-	}
-	for i, p := range parts {
-		t.Spans[i] = p.b.span(p.row, begin)
-	}
-	if repeated > 0 {
-		t.Problems = append(t.Problems, fmt.Sprintf("%d spans came more than once", repeated))
-	}
-	if over > 0 {
-		t.Problems = append(t.Problems, fmt.Sprintf("%d spans over the limit of %d are not shown", over, maxTraceSpans))
-	}
-	slices.SortFunc(t.Spans, func(a, b Span) int {
-		return cmp.Or(cmp.Compare(a.StartUS, b.StartUS), strings.Compare(a.SpanID, b.SpanID))
-	})
-	return t, nil
-}
-
-// maxTraceSpans bounds the answer for one trace.
-const maxTraceSpans = 100_000
-
-// Stream implements Querier.
-func (s *Store) Stream(ctx context.Context, q Query) iter.Seq2[Trace, error] {
-	return func(yield func(Trace, error) bool) {
-		found, err := s.Search(ctx, q)
-		if err != nil {
-			yield(Trace{}, err)
-			return
-		}
-		for _, summary := range found.Traces {
-			t, err := s.Get(ctx, summary.TraceID)
-			if errors.Is(err, mesh.ErrNotFound) {
-				continue // expired meanwhile
-			}
-			if !yield(t, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// Services implements Querier.
-func (s *Store) Services(ctx context.Context) ([]string, error) {
-	services := make(map[string]struct{})
-	err := s.eachName(ctx, nil, func(name []byte) {
-		if service, _, ok := bytes.Cut(name, []byte{0}); ok {
-			services[string(service)] = struct{}{}
-		}
-	})
-	return slices.AppendSeq([]string{}, sortedKeys(services)), err
-}
-
-// Operations implements Querier.
-func (s *Store) Operations(ctx context.Context, service string) ([]string, error) {
-	operations := make(map[string]struct{})
-	err := s.eachName(ctx, append([]byte(service), 0), func(name []byte) {
-		_, operation, _ := bytes.Cut(name, []byte{0})
-		operations[string(operation)] = struct{}{}
-	})
-	return slices.AppendSeq([]string{}, sortedKeys(operations)), err
-}
-
-func sortedKeys(m map[string]struct{}) func(func(string) bool) {
-	return slices.Values(slices.Sorted(maps.Keys(m)))
-}
-
-func (s *Store) eachName(ctx context.Context, begins []byte, visit func([]byte)) (err error) {
-	v, err := s.view()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, v.close()) }()
-	for _, g := range v.hours {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		p := g.prefix(kindNames)
-		head := len(p)
-		p = append(p, begins...)
-		iter, err := v.snap.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
-		if err != nil {
-			return fmt.Errorf("read names: %w", err)
-		}
-		for ok := iter.First(); ok; ok = iter.Next() {
-			visit(iter.Key()[head:])
-		}
-		if err := iter.Close(); err != nil {
-			return fmt.Errorf("read names: %w", err)
-		}
-	}
-	return nil
 }

@@ -138,7 +138,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		opts: opts, db: db, builder: builder, decoder: decoder, written: newFlight(),
 		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}), sealed: make(chan struct{}),
-		names: make(map[string]struct{}), known: newTraceSet(tracesKnown),
+		names: make(map[string]struct{}), known: newTraceSet(),
 	}
 	if err := s.checkVersion(); err != nil {
 		decoder.Close()

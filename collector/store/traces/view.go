@@ -1,6 +1,7 @@
 package traces
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -139,6 +140,47 @@ func (v *view) block(g generation, seq uint32) (*block, error) {
 	return b, nil
 }
 
+func (v *view) has(key []byte) (bool, error) {
+	_, closer, err := v.snap.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, closer.Close()
+}
+
+// countMax is how many blocks of a choice are counted: more are many.
+const countMax = 1000
+
+// noMore tells whether one list of entries leads to no more blocks of an hour
+// than another, and not to many. It counts the rows of the rarest entry of each.
+func (v *view) noMore(g generation, one, other []entry) (bool, error) {
+	a, err := v.rarest(g, one)
+	if err != nil {
+		return false, err
+	}
+	b, err := v.rarest(g, other)
+	return a <= b && a < countMax, err
+}
+
+func (v *view) rarest(g generation, entries []entry) (least int, err error) {
+	least = countMax
+	for _, e := range entries {
+		p := g.indexPrefix(e.by, hashOf(e.value))
+		n := 0
+		for ok := v.seek.SeekGE(p); ok && n < least && bytes.HasPrefix(v.seek.Key(), p); ok = v.seek.Next() {
+			n++
+		}
+		if err := v.seek.Error(); err != nil {
+			return 0, err
+		}
+		least = n
+	}
+	return least, nil
+}
+
 // walk goes through the blocks of an hour, from new to old, that each of some
 // index entries leads to.
 type walk struct {
@@ -171,6 +213,24 @@ func (w *walk) close() (err error) {
 		err = errors.Join(err, iter.Close())
 	}
 	return err
+}
+
+// listed gives the traces of the block that the first entry's row lists; nil when
+// it lists none.
+func (w *walk) listed() ([]uint32, error) {
+	value, err := w.iters[0].ValueAndErr()
+	if err != nil || len(value) == 0 {
+		return nil, err
+	}
+	d := decoder{rest: value}
+	var list []uint32
+	for len(d.rest) > 0 {
+		list = append(list, uint32(d.count(maxBlockRows)))
+	}
+	if d.bad {
+		return nil, nil // look at all
+	}
+	return list, nil
 }
 
 // next moves on to the next block that all lead to.

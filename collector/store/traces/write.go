@@ -26,6 +26,7 @@ func (s *Store) write(messages [][]byte) (spans int, err error) {
 		return 0, err
 	}
 	s.seq = max(s.seq+1, uint32(max(0, now.Sub(g.hour.begin())/time.Microsecond)))
+	fresh := s.builder.see(s.known)
 	if err := put(batch, g, s.seq, s.builder, s.names); err != nil {
 		return 0, err
 	}
@@ -33,11 +34,7 @@ func (s *Store) write(messages [][]byte) (spans int, err error) {
 	if err := batch.Commit(pebble.Sync); err != nil {
 		return 0, fmt.Errorf("commit spans: %w", err)
 	}
-	for _, id := range s.builder.traceIDs {
-		if s.known.add(id) {
-			s.tracesIn.Add(1)
-		}
-	}
+	s.tracesIn.Add(uint64(fresh))
 	return s.builder.rows(), malformed
 }
 
@@ -53,14 +50,48 @@ func (s *Store) beginHour(batch *pebble.Batch, g generation) error {
 	s.writing, s.seq = g.hour, last
 	clear(s.names)
 	if last > 0 {
-		return nil
+		return s.recall(g)
 	}
-	for _, name := range s.opts.IndexAttributes {
+	return s.noteIndexes(batch, g)
+}
+
+// noteIndexes notes what a whole hour is indexed by.
+func (s *Store) noteIndexes(batch *pebble.Batch, g generation) error {
+	for _, name := range append([]string{tookIndexed}, s.opts.IndexAttributes...) {
 		if err := batch.Set(g.attributeKey(name), nil, nil); err != nil {
 			return fmt.Errorf("write index: %w", err)
 		}
 	}
 	return nil
+}
+
+// recallRows is how much is read of an hour that goes on after a restart.
+const recallRows = 100_000
+
+// recall reads the newest blocks of an hour that was begun before, for the traces
+// that go on.
+func (s *Store) recall(g generation) (err error) {
+	if len(s.known.members) > 0 {
+		return nil
+	}
+	p := g.prefix(kindBlock)
+	iter, err := s.db.NewIter(&pebble.IterOptions{LowerBound: p, UpperBound: after(p)})
+	if err != nil {
+		return fmt.Errorf("read trace store: %w", err)
+	}
+	defer func() { err = errors.Join(err, iter.Close()) }()
+	for ok, rows := iter.Last(), 0; ok && rows < recallRows; ok = iter.Prev() {
+		b, err := decodeBlock(s.decoder, iter.Value())
+		if err != nil {
+			continue // it is counted when it is asked for
+		}
+		b.group()
+		for t, id := range b.traceIDs {
+			s.known.add(id, extent{b.totals[t].start, b.totals[t].end})
+		}
+		rows += b.weight()
+	}
+	return iter.Error()
 }
 
 // put adds a block to a batch, with the traces it has and the index entries.
@@ -76,6 +107,11 @@ func put(batch *pebble.Batch, g generation, seq uint32, b *builder, names map[st
 		set(g.traceKey(id, seq))
 	}
 	b.entries(func(by index, value string) { set(g.indexKey(by, hashOf(value), seq)) })
+	tookRows(b.extents, func(level int, listed []byte) {
+		if err == nil {
+			err = batch.Set(g.indexKey(byDuration, hashOf(levelName(level)), seq), listed, nil)
+		}
+	})
 	for f := range b.facts {
 		service, operation := b.resources[f.resource].service, string(b.texts.text(f.name))
 		name := service + "\x00" + operation
@@ -104,32 +140,4 @@ func (s *Store) lastSequence(g generation) (seq uint32, err error) {
 		return 0, fmt.Errorf("read trace store: %w", err)
 	}
 	return seq, nil
-}
-
-// traceSet remembers the newest trace IDs, so that traces can be counted
-// without holding all of them.
-type traceSet struct {
-	members map[traceID]struct{}
-	order   []traceID
-	next    int
-}
-
-func newTraceSet(size int) *traceSet {
-	return &traceSet{members: make(map[traceID]struct{}), order: make([]traceID, 0, min(size, 1024)), next: 0}
-}
-
-// add reports whether id is new.
-func (t *traceSet) add(id traceID) bool {
-	if _, ok := t.members[id]; ok {
-		return false
-	}
-	if len(t.order) < tracesKnown {
-		t.order = append(t.order, id)
-	} else {
-		delete(t.members, t.order[t.next])
-		t.order[t.next] = id
-		t.next = (t.next + 1) % len(t.order)
-	}
-	t.members[id] = struct{}{}
-	return true
 }
