@@ -63,11 +63,12 @@ type EdgeDelta struct {
 // did not change is left out; a batch without edges still tells that the
 // target is alive.
 type EdgeBatch struct {
-	Target   string        // scrape target, "host:port"
+	Target   string        // scrape target, "host:port", with its path where that is not /metrics
 	Node     string        // node ID when known
 	Workload Workload      // the target's own workload when known
 	At       time.Time     // of this scrape
-	Interval time.Duration // since the scrape before; 0 at the first
+	Interval time.Duration // since the last good scrape; 0 at the first
+	SetBack  bool          // since then, the clock that At is of was set back
 	Up       bool          // false: the scrape failed, Error says why
 	Error    string
 	Deltas   []EdgeDelta

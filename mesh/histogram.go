@@ -3,6 +3,7 @@ package mesh
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // Bucket counts observations in (Lower, Upper].
@@ -48,36 +49,97 @@ func (h *Histogram) Merge(o Histogram) {
 
 // Quantile gives the value below which the fraction q of all observations
 // fell, interpolated inside its bucket: on a logarithmic scale where the
-// bucket's bounds allow it, linearly from zero. NaN when empty.
+// bucket's bounds allow it, linearly from zero. Of a bucket without an upper
+// bound all that is known is its lower one. NaN when empty.
 func (h *Histogram) Quantile(q float64) float64 {
 	var total float64
+	overlap, reach := false, math.Inf(-1)
 	for _, b := range h.Buckets {
 		total += b.Count
+		const rounding = 1 - 1e-9 // bounds that are one come from different powers
+		overlap = overlap || b.Lower < reach*rounding
+		reach = b.Upper
 	}
 	if total == 0 {
 		return math.NaN()
 	}
 	rank := q * total
+	if overlap {
+		return h.spread(rank)
+	}
 	for _, b := range h.Buckets {
 		if rank > b.Count {
 			rank -= b.Count
 			continue
 		}
-		part := rank / b.Count
-		switch {
-		case math.IsInf(b.Upper, 1):
+		if math.IsInf(b.Upper, 1) {
 			return b.Lower
-		case b.Lower > 0:
-			return b.Lower * math.Pow(b.Upper/b.Lower, part)
-		default:
-			return b.Lower + (b.Upper-b.Lower)*part
 		}
+		return b.value(rank / b.Count)
 	}
 	last := h.Buckets[len(h.Buckets)-1]
 	if math.IsInf(last.Upper, 1) {
 		return last.Lower
 	}
 	return last.Upper
+}
+
+// spread finds the value of a rank where buckets overlap, because histograms of
+// different layouts were merged: each bucket's observations are taken to lie
+// spread over it, so that the answer grows with the rank.
+func (h *Histogram) spread(rank float64) float64 {
+	bounds := make([]float64, 0, 2*len(h.Buckets))
+	for _, b := range h.Buckets {
+		bounds = append(bounds, b.Lower)
+		if !math.IsInf(b.Upper, 1) {
+			bounds = append(bounds, b.Upper)
+		}
+	}
+	slices.Sort(bounds)
+	bounds = slices.Compact(bounds)
+	at := sort.Search(len(bounds), func(i int) bool { return h.below(bounds[i]) >= rank })
+	switch at {
+	case 0:
+		return bounds[0]
+	case len(bounds):
+		return bounds[len(bounds)-1]
+	}
+	low, high := bounds[at-1], bounds[at]
+	before, after := h.below(low), h.below(high)
+	// What lies in the bound itself, where a bucket has no upper one, is no part of the way to it.
+	for _, b := range h.Buckets {
+		if math.IsInf(b.Upper, 1) && b.Lower == high {
+			after -= b.Count
+		}
+	}
+	if rank >= after {
+		return high
+	}
+	return Bucket{Lower: low, Upper: high}.value((rank - before) / (after - before))
+}
+
+// below counts the observations up to a value.
+func (h *Histogram) below(value float64) (n float64) {
+	for _, b := range h.Buckets {
+		switch {
+		case value >= b.Upper, value >= b.Lower && math.IsInf(b.Upper, 1):
+			n += b.Count
+		case value <= b.Lower:
+		case b.Lower > 0:
+			n += b.Count * math.Log(value/b.Lower) / math.Log(b.Upper/b.Lower)
+		default:
+			n += b.Count * (value - b.Lower) / (b.Upper - b.Lower)
+		}
+	}
+	return n
+}
+
+// value gives the value at a part of the bucket.
+func (b Bucket) value(part float64) float64 {
+	if b.Lower > 0 {
+		return b.Lower * math.Pow(b.Upper/b.Lower, part)
+	}
+	return b.Lower + (b.Upper-b.Lower)*part
 }
 
 // Clone gives an independent copy.

@@ -72,3 +72,45 @@ func TestMergedQuantileIsWithinItsBucket(t *testing.T) {
 		}
 	}
 }
+
+// Histograms of different layouts merge, too: a quantile of what came of it is
+// never outside what the buckets allow, and none is below a lesser one.
+func TestMergedLayouts(t *testing.T) {
+	layouts := [][]float64{
+		{1, 5, 10, 25, 50, 100, 250, 1000, math.Inf(1)}, {2, 4, math.Inf(1)}, {0.5, 100, 10000},
+		{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384}, {30, 300, math.Inf(1)},
+	}
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 5))
+		var merged Histogram
+		var least, most []float64
+		for range 2 + random.IntN(4) {
+			bounds := layouts[random.IntN(len(layouts))]
+			part := Histogram{}
+			lower := 0.0
+			for _, upper := range bounds {
+				b := Bucket{Lower: lower, Upper: upper, Count: float64(random.IntN(4))}
+				lower = upper
+				if b.Count == 0 {
+					continue
+				}
+				part.Buckets = append(part.Buckets, b)
+				for range int(b.Count) {
+					least, most = append(least, b.Lower), append(most, b.Upper)
+				}
+			}
+			merged.Merge(part)
+		}
+		slices.Sort(least)
+		slices.Sort(most)
+		last := 0.0
+		for q := 0.01; q < 1 && len(least) > 0; q += 0.01 {
+			got := merged.Quantile(q)
+			i := min(int(math.Ceil(q*float64(len(least))))-1, len(least)-1)
+			if got < last*(1-1e-9) || got < least[i]*(1-1e-9) || got > most[i]*(1+1e-9) {
+				t.Fatalf("seed %d: Quantile(%.2f) = %v after %v, want %v to %v\n%+v", seed, q, got, last, least[i], most[i], merged.Buckets)
+			}
+			last = got
+		}
+	}
+}

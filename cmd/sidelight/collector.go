@@ -146,6 +146,7 @@ func collectorCommand() *cobra.Command {
 		flags  collectorFlags
 		listen string
 		server string
+		buffer int64
 	)
 	cmd := &cobra.Command{
 		Use:   "collector",
@@ -163,6 +164,9 @@ http://SERVER:8430/api/v1/sd.`,
 				if err := checkListen(listenFlag{"server", server}); err != nil {
 					return err
 				}
+				if buffer <= 0 {
+					return usageError{fmt.Errorf("--server-buffer-bytes %d: want more than 0", buffer)}
+				}
 			}
 			return proc.run(cmd, func(ctx context.Context) error {
 				registry := newRegistry()
@@ -172,7 +176,9 @@ http://SERVER:8430/api/v1/sd.`,
 				}
 				opts.HTTP = listen
 				if server != "" {
-					remote, err := publish.NewRemote(publish.RemoteOptions{Server: server, Logger: proc.log})
+					remote, err := publish.NewRemote(publish.RemoteOptions{
+						Server: server, Dir: filepath.Join(flags.dataDir, "edges"), MaxBytes: buffer, Logger: proc.log,
+					})
 					if err != nil {
 						return usageError{fmt.Errorf("--server %s: %w", server, err)}
 					}
@@ -192,6 +198,7 @@ http://SERVER:8430/api/v1/sd.`,
 	flags.bind(cmd)
 	cmd.Flags().StringVar(&listen, "http", "127.0.0.1:8432", "listen address of the stores' APIs and health")
 	cmd.Flags().StringVar(&server, "server", "", "configuration address (host:port) of the server that the edges go to")
+	cmd.Flags().Int64Var(&buffer, "server-buffer-bytes", 256<<20, "how much of the edges waits on disk, at most, while that server is away; the oldest goes first")
 	return cmd
 }
 

@@ -46,9 +46,14 @@ func TestGraphTables(t *testing.T) {
 		}
 		got.WriteByte('\n')
 	}
-	const file = "testdata/graph.golden"
+	compareWith(t, "testdata/graph.golden", got.Bytes())
+}
+
+// compareWith holds what commands print against a file.
+func compareWith(t *testing.T, file string, got []byte) {
+	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(file, got, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -56,7 +61,7 @@ func TestGraphTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(string(want), got.String()); d != "" {
+	if d := cmp.Diff(string(want), string(got)); d != "" {
 		t.Errorf("%s differs (-want +got); -update writes it:\n%s", file, d)
 	}
 }

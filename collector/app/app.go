@@ -203,7 +203,7 @@ func (a *App) Run(ctx context.Context) error {
 	var (
 		scraping, receiving, publishing, serving sync.WaitGroup
 		scrapeErr, receiveErr                    error
-		publishErr, forwardErr, copyErr          error
+		publishErr, forwardErr, copyErr, openErr error
 	)
 	publishCtx, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
@@ -224,6 +224,12 @@ func (a *App) Run(ctx context.Context) error {
 			}
 		})
 	}
+	scraping.Go(func() {
+		if err := a.metrics.Opened(ctx); err != nil && ctx.Err() == nil {
+			openErr = err
+			cancel()
+		}
+	})
 	scraping.Go(func() { a.own.Run(ctx) })
 	scraping.Go(func() {
 		// A collector that scrapes nothing must not look alive.
@@ -249,7 +255,7 @@ func (a *App) Run(ctx context.Context) error {
 	publishing.Wait()
 	a.shutdown(server)
 	serving.Wait()
-	return errors.Join(scrapeErr, receiveErr, publishErr, forwardErr, copyErr, a.Close())
+	return errors.Join(openErr, scrapeErr, receiveErr, publishErr, forwardErr, copyErr, a.Close())
 }
 
 // shutdown lets requests end that are being answered, for a moment.

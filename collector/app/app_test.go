@@ -257,14 +257,18 @@ type edges struct {
 	got atomic.Int64
 }
 
-func (e *edges) Publish(stream grpc.ClientStreamingServer[meshv1.EdgeBatch, meshv1.PublishResponse]) error {
+func (e *edges) Publish(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, meshv1.PublishResponse]) error {
 	for {
-		if _, err := stream.Recv(); errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&meshv1.PublishResponse{})
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
 		} else if err != nil {
 			return err
 		}
-		e.got.Add(1)
+		e.got.Add(int64(len(m.GetBatches())))
+		if err := stream.Send(&meshv1.PublishResponse{}); err != nil {
+			return err
+		}
 	}
 }
 
@@ -281,14 +285,14 @@ func TestRemote(t *testing.T) {
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	defer func() { g.Stop(); <-served }()
-	r, err := publish.NewRemote(publish.RemoteOptions{Server: l.Addr().String()})
+	r, err := publish.NewRemote(publish.RemoteOptions{Server: l.Addr().String(), Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, stop := start(t, Options{Publish: r, Targets: []target.Source{target.Static{{Address: sidecar(t, 0)}}}})
 	until(t, "batches", func() bool { return e.got.Load() >= 3 })
 	stop()
-	if stats := r.Stats(); int64(stats.Sent) != e.got.Load() || stats.Queued != 0 || stats.Dropped != 0 {
+	if stats := r.Stats(); int64(stats.Sent) != e.got.Load() || stats.Waiting != 0 || stats.Dropped != 0 {
 		t.Errorf("server has %d batches, %+v", e.got.Load(), stats)
 	}
 }

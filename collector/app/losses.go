@@ -34,7 +34,10 @@ func (a *App) Losses() []Loss {
 		Loss{"collector/store/traces", "ordinary traces sampled out", spans.SampledTraces, "hours that are over keep errors, slow and rare traces, and of the others a share: --traces-sample, or less where 4 GiB would not hold --traces-retention"},
 		Loss{"collector/store/traces", "blocks unreadable", spans.Corrupt, "part of the span store is damaged; those traces are incomplete"})
 	if r, ok := a.opts.Publish.(remote); ok {
-		all = append(all, Loss{"collector/publish", "edge batches dropped", r.Stats().Dropped, "the server was away for longer than the queue lasts"})
+		s := r.Stats()
+		all = append(all,
+			Loss{"collector/publish", "edge batches dropped", s.Dropped, "the server was away for longer than --server-buffer-bytes lasts"},
+			Loss{"collector/publish", "edge batches refused", s.Refused, "larger than a message may be, or with labels that are no text"})
 	}
 	if f := a.opts.Forward; f != nil {
 		s := f.Stats()

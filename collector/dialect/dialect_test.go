@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -179,6 +180,7 @@ func TestNamesAreApart(t *testing.T) {
 func FuzzResolve(f *testing.F) {
 	f.Add("istio_requests_total", "source", "web", "200", "-", "x")
 	f.Add("istio_request_duration_milliseconds_bucket", "", "unknown", "-1", "UF,URX", "1e400")
+	f.Add("istio_requests_total", "waypoint", "web", "200", "-", "x")
 	f.Add("sidelight_responses_total", "destination", strings.Repeat("ä", 300), "99999999999999999999", "\xff", "\x00")
 	f.Fuzz(func(t *testing.T, metric, reporter, name, code, flags, le string) {
 		fact, ok := All().Resolve(metric, of(map[string]string{
@@ -188,7 +190,7 @@ func FuzzResolve(f *testing.F) {
 		if !ok {
 			return
 		}
-		if fact.Key != (mesh.EdgeKey{}) && fact.Key.Reporter != mesh.FromSource && fact.Key.Reporter != mesh.FromDestination {
+		if fact.Key != (mesh.EdgeKey{}) && !slices.Contains([]mesh.Reporter{mesh.FromSource, mesh.FromDestination, mesh.FromWaypoint}, fact.Key.Reporter) {
 			t.Errorf("reporter %q", fact.Key.Reporter)
 		}
 		if fact.Outcome.Code < 0 || fact.Outcome.Code > 999 || math.IsNaN(fact.Upper) {

@@ -30,27 +30,34 @@ type server struct {
 	mu   sync.Mutex
 	got  []mesh.EdgeBatch
 	deaf bool // reads nothing
-	most int  // ends the stream after so many batches; 0 never
+	most int  // ends the stream after so many messages, without an answer to the last; 0 never
 }
 
-func (s *server) Publish(stream grpc.ClientStreamingServer[meshv1.EdgeBatch, meshv1.PublishResponse]) error {
+func (s *server) Publish(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, meshv1.PublishResponse]) error {
 	if s.deaf {
 		<-stream.Context().Done()
 		return stream.Context().Err()
 	}
-	for n := uint64(0); s.most == 0 || n < uint64(s.most); n++ {
-		b, err := stream.Recv()
+	for n := 1; ; n++ {
+		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&meshv1.PublishResponse{Batches: n})
+			return nil
 		}
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		s.got = append(s.got, b.Mesh())
+		for _, b := range m.GetBatches() {
+			s.got = append(s.got, b.Mesh())
+		}
 		s.mu.Unlock()
+		if n == s.most {
+			return status.Error(codes.Unavailable, "enough for now")
+		}
+		if err := stream.Send(&meshv1.PublishResponse{}); err != nil {
+			return err
+		}
 	}
-	return status.Error(codes.Unavailable, "enough for now")
 }
 
 func (s *server) targets() []string {
@@ -85,6 +92,9 @@ func listen(t *testing.T, address string, s *server) (string, func()) {
 // run runs a publisher; stop ends it and gives how long that took.
 func run(t *testing.T, o RemoteOptions) (*Remote, func() time.Duration) {
 	t.Helper()
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
 	r, err := NewRemote(o)
 	if err != nil {
 		t.Fatal(err)
@@ -143,71 +153,118 @@ func TestDelivers(t *testing.T) {
 	if len(got) != 501 || got[500] != "499" {
 		t.Errorf("got %d batches, the last %q", len(got), got[len(got)-1])
 	}
-	if stats := r.Stats(); stats.Sent != 501 || stats.Dropped != 0 || stats.Queued != 0 {
+	if stats := r.Stats(); stats.Sent != 501 || stats.Dropped != 0 || stats.Waiting != 0 {
 		t.Errorf("stats %+v", stats)
 	}
 }
 
-// TestServerAway starts without a server, loses it, and gets it back: the
-// newest batches are kept, the lost ones are counted.
+// numbers is which batches came, each once, in the order in which they first did.
+func (s *server) numbers() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, target := range s.targets() {
+		if !seen[target] {
+			out, seen[target] = append(out, target), true
+		}
+	}
+	return out
+}
+
+// TestServerAway starts without a server, gets it, loses it, gets it back, and
+// dies meanwhile: every batch comes, in order.
 func TestServerAway(t *testing.T) {
 	addr, stopServer := listen(t, "127.0.0.1:0", new(server))
 	stopServer()
-	r, _ := run(t, RemoteOptions{Server: addr, Queue: 10})
-	for i := range 25 {
-		r.Publish(mesh.EdgeBatch{Target: fmt.Sprint(i)})
+	o := RemoteOptions{Server: addr, Dir: t.TempDir()}
+	r, stop := run(t, o)
+	next := 0
+	publish := func(n int) {
+		for range n {
+			r.Publish(mesh.EdgeBatch{Target: fmt.Sprint(next), Error: strings.Repeat("x", 40<<10)})
+			next++
+		}
 	}
-	if stats := r.Stats(); stats.Dropped != 15 || stats.Queued != 10 || stats.Connected {
+	publish(300) // more than waits in memory
+	if stats := r.Stats(); stats.Dropped != 0 || stats.Waiting != 300 || stats.WaitingBytes < 12_000_000 || stats.Connected {
 		t.Errorf("while away: %+v", stats)
 	}
 	s := new(server)
 	_, stopServer = listen(t, addr, s)
-	until(t, "the queue", func() bool { return len(s.targets()) == 10 })
-	if got := s.targets(); got[0] != "15" || got[9] != "24" {
-		t.Errorf("got %v, want 15 to 24", got)
-	}
+	until(t, "the batches", func() bool { return len(s.numbers()) == 300 })
 	stopServer()
 	until(t, "the break", func() bool { return !r.Stats().Connected && r.Stats().LastError != "" })
-	r.Publish(mesh.EdgeBatch{Target: "after"})
+	publish(20)
+	stop()
+	if stats := r.Stats(); stats.Waiting != 20 {
+		t.Errorf("after the end: %+v", stats)
+	}
+	r, _ = run(t, o)
+	publish(20)
 	back := new(server)
 	listen(t, addr, back)
-	until(t, "the batch", func() bool { return len(back.targets()) == 1 })
-	if got := back.targets()[0]; got != "after" || !r.Stats().Connected {
-		t.Errorf("got %q, %+v", got, r.Stats())
+	until(t, "the rest", func() bool { return len(back.numbers()) == 40 })
+	all := append(s.numbers(), back.numbers()...)
+	for i, number := range all {
+		if number != fmt.Sprint(i) {
+			t.Fatalf("batch %d is %s", i, number)
+		}
+	}
+	until(t, "nothing waits", func() bool { return r.Stats().Waiting == 0 })
+	if stats := r.Stats(); stats.Dropped != 0 || !stats.Connected {
+		t.Errorf("at the end: %+v", stats)
 	}
 }
 
+// What the server has not answered for comes again, before what is newer.
 func TestServerEndsStream(t *testing.T) {
 	s := &server{most: 1}
 	addr, _ := listen(t, "127.0.0.1:0", s)
 	r, _ := run(t, RemoteOptions{Server: addr})
-	for i := range 3 {
-		r.Publish(mesh.EdgeBatch{Target: fmt.Sprint(i)})
-		until(t, "the batch", func() bool { return len(s.targets()) == i+1 })
-		until(t, "the end", func() bool { return strings.Contains(r.Stats().LastError, "enough") || r.Stats().Connected })
-		time.Sleep(20 * time.Millisecond) // the end has come for sure
+	r.Publish(mesh.EdgeBatch{Target: "0"})
+	until(t, "the first again", func() bool { return len(s.targets()) >= 2 })
+	r.Publish(mesh.EdgeBatch{Target: "1"})
+	s.mu.Lock()
+	s.most = 0
+	s.mu.Unlock()
+	until(t, "both", func() bool { return r.Stats().Sent == 2 })
+	if got := s.numbers(); len(got) != 2 || got[1] != "1" {
+		t.Errorf("got %v", got)
 	}
 }
 
 // TestDeafServer publishes to a server that takes the stream and reads
-// nothing: Publish does not block, and stopping ends.
+// nothing: Publish does not block, what finds no room is counted, and stopping
+// ends.
 func TestDeafServer(t *testing.T) {
 	addr, _ := listen(t, "127.0.0.1:0", &server{deaf: true})
-	r, stop := run(t, RemoteOptions{Server: addr, Queue: 8})
-	text := strings.Repeat("x", 32<<10)
+	r, stop := run(t, RemoteOptions{Server: addr, MaxBytes: 1 << 20})
+	text := strings.Repeat("x", 1<<20)
 	begin := time.Now()
-	for range 100 {
+	for range 20 {
 		r.Publish(mesh.EdgeBatch{Target: "t", Error: text})
-		time.Sleep(time.Millisecond)
 	}
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("publishing took %s", took)
 	}
-	if r.Stats().Dropped == 0 {
-		t.Errorf("nothing dropped: %+v", r.Stats())
+	if stats := r.Stats(); stats.Dropped == 0 || int(stats.Dropped)+stats.Waiting != 20 {
+		t.Errorf("of 20 batches: %+v", stats)
 	}
 	if took := stop(); took > 2*time.Second {
 		t.Errorf("stopping took %s", took)
+	}
+}
+
+// What the server will never take does not hold up the rest.
+func TestTooLarge(t *testing.T) {
+	s := new(server)
+	addr, _ := listen(t, "127.0.0.1:0", s)
+	r, _ := run(t, RemoteOptions{Server: addr})
+	r.Publish(mesh.EdgeBatch{Target: "0", Error: strings.Repeat("x", 5<<20)}) // gRPC's own limit is 4 MiB
+	r.Publish(mesh.EdgeBatch{Target: "1"})
+	r.Publish(mesh.EdgeBatch{Target: "\xff"})
+	until(t, "the small one", func() bool { return r.Stats().Sent == 1 })
+	if stats := r.Stats(); stats.Refused != 2 || len(s.numbers()) != 1 {
+		t.Errorf("%+v, the server has %v", stats, s.numbers())
 	}
 }
 
@@ -230,8 +287,10 @@ func TestStopWithoutServer(t *testing.T) {
 	if took := stop(); took > 500*time.Millisecond {
 		t.Errorf("stopping took %s", took)
 	}
-	if _, err := NewRemote(RemoteOptions{}); !errors.Is(err, mesh.ErrInvalid) {
-		t.Errorf("no server: %v", err)
+	for _, o := range []RemoteOptions{{Dir: t.TempDir()}, {Server: addr}} {
+		if _, err := NewRemote(o); !errors.Is(err, mesh.ErrInvalid) {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }
 

@@ -118,7 +118,7 @@ func (a *appender) Commit() error {
 		publish = a.scraped && (a.up || !a.scraper.stopping.Load())
 	)
 	if a.scraped {
-		batch = a.watch.commit(a.staged, a.up, a.samples, a.at)
+		batch = a.watch.commit(a.staged, a.up, a.samples, a.at, a.scraper.now())
 		if !a.up {
 			batch.Error = scrapeError(a.lastError())
 		}

@@ -69,19 +69,19 @@ func (m moment) anew(before, now origin) bool {
 
 // commit turns one scrape into a batch. A failed scrape changes nothing that
 // is remembered: the next good one counts on from the last good one.
-func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBatch {
+func (w *watch) commit(list []staged, up, samples bool, atMS int64, now time.Time) mesh.EdgeBatch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := time.UnixMilli(atMS)
 	batch := mesh.EdgeBatch{
-		Target:   w.target.Address,
+		Target:   w.target.Name(),
 		Node:     w.target.Node,
 		Workload: w.target.Workload,
 		At:       at,
 		Up:       up,
 	}
 	if !w.last.IsZero() {
-		batch.Interval = at.Sub(w.last)
+		batch.Interval, batch.SetBack = w.passed(at, now)
 	}
 	if w.first.IsZero() {
 		w.first = at
@@ -96,11 +96,23 @@ func (w *watch) commit(list []staged, up, samples bool, atMS int64) mesh.EdgeBat
 	if seen < len(w.series) && (w.round%16 == 0 || len(w.series) > 2*int(w.limits.Samples)) {
 		w.forgetUnseen(at)
 	}
-	w.last, w.process = at, m.process
+	w.last, w.heard, w.process = at, now, m.process
 	if !m.began.IsZero() {
 		w.began = m.began
 	}
 	return batch
+}
+
+// passed gives the time since the last good scrape. Scrapes are dated by the
+// time of day; where that was set meanwhile, by more than a slow answer would
+// explain, what counts is what has really passed.
+func (w *watch) passed(at, now time.Time) (passed time.Duration, setBack bool) {
+	dated, lapsed := at.Sub(w.last), now.Sub(w.heard)
+	setBack = dated <= 0 || dated < lapsed-w.interval-skew
+	if lapsed > 0 && (setBack || dated > lapsed+w.interval+skew) {
+		return lapsed, setBack
+	}
+	return max(dated, 0), setBack
 }
 
 // moment finds what the scrape says of the process' start, and what follows.

@@ -74,9 +74,9 @@ func play(t *testing.T, files []txtar.File) string {
 		case "fail":
 			b = r.fail(at, errors.New(strings.TrimSpace(string(f.Data))))
 		case "openmetrics":
-			b = r.scrape(at, "application/openmetrics-text; version=1.0.0", []byte(withStarts(string(f.Data))+"# EOF\n"))
+			b = r.scrape(at, "application/openmetrics-text; version=1.0.0", []byte(withStarts(string(f.Data), epoch())+"# EOF\n"))
 		default:
-			b = r.scrape(at, "text/plain", []byte(withStarts(string(f.Data))))
+			b = r.scrape(at, "text/plain", []byte(withStarts(string(f.Data), epoch())))
 		}
 		writeBatch(&out, after, b)
 	}
@@ -84,7 +84,7 @@ func play(t *testing.T, files []txtar.File) string {
 }
 
 // withStarts puts times for "@-90s", a time relative to the first scrape.
-func withStarts(s string) string {
+func withStarts(s string, epoch time.Time) string {
 	for {
 		i := strings.Index(s, "@")
 		if i < 0 {
@@ -95,7 +95,7 @@ func withStarts(s string) string {
 		if err != nil {
 			panic(err)
 		}
-		at := float64(epoch().Add(d).UnixMilli()) / 1000
+		at := float64(epoch.Add(d).UnixMilli()) / 1000
 		s = s[:i] + strconv.FormatFloat(at, 'f', -1, 64) + s[end:]
 	}
 }

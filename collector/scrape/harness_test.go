@@ -68,6 +68,8 @@ type rig struct {
 	store   *fakeStore
 	scraper *Scraper
 	got     []mesh.EdgeBatch
+	now     time.Time     // of the scrape that is played
+	step    time.Duration // by which the time of day was set forward meanwhile
 	target  *promscrape.Target
 	ctx     context.Context
 	cache   map[string]storage.SeriesRef // by exposed name, of the last good response
@@ -87,6 +89,7 @@ func newRig(t testing.TB, limits Limits, targets ...target.Target) *rig {
 		t.Fatal(err)
 	}
 	r.scraper = s
+	s.now = func() time.Time { return r.now }
 	if len(targets) == 0 {
 		targets = []target.Target{{
 			Address:  "10.0.0.1:15020",
@@ -182,6 +185,7 @@ func (r *rig) append(app storage.AppenderV2, at time.Time, contentType string, b
 
 func (r *rig) report(app storage.AppenderV2, at time.Time, err error) mesh.EdgeBatch {
 	r.t.Helper()
+	r.now = at.Add(-r.step)
 	r.target.Report(at, time.Millisecond, err)
 	if err != nil {
 		// The loop ends all series that it knows.

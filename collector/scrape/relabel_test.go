@@ -69,3 +69,21 @@ func TestRelabelingRefused(t *testing.T) {
 		}
 	}
 }
+
+// Whatever stands in a file of rules, it is refused with the reason or does
+// what it does to any target.
+func FuzzRelabeling(f *testing.F) {
+	f.Add("- source_labels: [__address__]\n  regex: '(.*):\\d+'\n  target_label: node\n")
+	f.Add("- {action: labelmap, regex: __meta_(.+)}\n- {action: hashmod, source_labels: [a], modulus: 2, target_label: __tmp}")
+	f.Add("- action: drop\n- null")
+	f.Fuzz(func(t *testing.T, text string) {
+		rules, err := ParseRelabeling([]byte(text))
+		if err != nil {
+			if !errors.Is(err, mesh.ErrInvalid) {
+				t.Errorf("error of no kind: %v", err)
+			}
+			return
+		}
+		rules.apply(target.Target{Address: "10.0.0.1:15020", Meta: map[string]string{"__meta_x": "y"}, Labels: map[string]string{"a": "b"}})
+	})
+}

@@ -75,6 +75,7 @@ type Scraper struct {
 
 	conns    conns
 	stopping atomic.Bool
+	now      func() time.Time // time.Now; tests have a clock of their own
 }
 
 // New checks the options and makes what Run needs. Nothing is scraped yet.
@@ -85,7 +86,7 @@ func New(o Options) (*Scraper, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, fmt.Errorf("new scraper: %w", err)
 	}
-	s := &Scraper{opts: o}
+	s := &Scraper{opts: o, now: time.Now}
 	s.watches = newWatches(o.Dialects, o.Limits, o.Interval, &s.counts)
 	s.merge = newMerger(len(o.Sources), o.Limits.Targets, o.Relabel, &s.counts, o.Logger)
 	manager, err := scrape.NewManager(&scrape.Options{

@@ -35,6 +35,7 @@ type watch struct {
 	round   uint64    // of successful scrapes; marks what was in the last one
 	first   time.Time // when a scrape was first tried
 	last    time.Time // of the last successful scrape
+	heard   time.Time // when it was over, by a clock that nobody sets
 	began   time.Time // the target's process; zero unknown
 	removed time.Time // from the list of targets; zero when in it
 }

@@ -76,6 +76,15 @@ func (t Target) URL() string {
 	return scheme + "://" + t.Address + path
 }
 
+// Name tells the target from others: its address, and its path where that is
+// not the usual one.
+func (t Target) Name() string {
+	if t.Path == "" || t.Path == "/metrics" {
+		return t.Address
+	}
+	return t.Address + t.Path
+}
+
 // AllLabels gives all that is known of the target as labels, in Prometheus'
 // names. FromLabels is the way back.
 func (t Target) AllLabels() map[string]string {

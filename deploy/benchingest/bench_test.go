@@ -35,9 +35,11 @@ func BenchmarkIngest(b *testing.B) {
 	beside, peer := compare(b)
 	ratio("CPU per sample, to Prometheus'", beside.perSample()/peer.perSample(), 1.25)
 	ratio("memory per series, to Prometheus'", beside.perSeries()/peer.perSeries(), 1.20)
-	alone := fleet(b)
+	alone, again := fleet(b)
 	ratio("cores at 10,000 sidecars", alone.cores(), 1)
 	ratio("GB resident at 10,000 sidecars", alone.resident/1e9, 4)
+	fmt.Printf("killed and started again on what it had stored: serving after %.1f s, all read back after %.1f s\n", again.serving, again.read)
+	ratio("seconds until it serves again", again.serving, 2)
 }
 
 func ratio(name string, value, bound float64) {
@@ -63,8 +65,11 @@ func compare(b *testing.B) (sidelight, prometheus usage) {
 	return u["sidelight"], u["prometheus"]
 }
 
-// fleet runs ours alone on many.
-func fleet(b *testing.B) usage {
+// restart is how long a process took on a store that was full.
+type restart struct{ serving, read float64 } // seconds
+
+// fleet runs ours alone on many, kills it and starts it again.
+func fleet(b *testing.B) (usage, restart) {
 	s := startSidecars(b, aloneTargets)
 	dir := b.TempDir()
 	s.discovery(b, filepath.Join(dir, "targets.json"))
@@ -72,7 +77,31 @@ func fleet(b *testing.B) usage {
 	settle(b, s, api, aloneEvery)
 	u := measure(s, aloneEvery, map[string]int{"sidelight": ours})["sidelight"]
 	u.print("sidelight", aloneTargets, aloneEvery, edgesSeen(b, api))
-	return u
+	if err := syscall.Kill(ours, syscall.SIGKILL); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	_, api = startSidelight(b, dir, aloneEvery)
+	var again restart
+	again.serving = answers(b, api+"/api/v1/graph?max=400", began)
+	again.read = answers(b, api+"/prometheus/api/v1/query?query=1", began)
+	return u, again
+}
+
+// answers waits until a URL is answered and gives the seconds since began.
+func answers(b *testing.B, url string, began time.Time) float64 {
+	for time.Since(began) < 2*time.Minute {
+		resp, err := http.Get(url)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return time.Since(began).Seconds()
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	b.Fatalf("%s is not answered", url)
+	return 0
 }
 
 // usage is what a process took while it was measured.

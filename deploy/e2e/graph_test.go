@@ -41,6 +41,7 @@ type graphEdge struct {
 	Attempts   float64            `json:"attempts_per_request"`
 	Active     float64            `json:"active_connections"`
 	Sent       float64            `json:"sent_bytes_per_s"`
+	Series     []float64          `json:"rps_series"` // of the last minute
 	Weight     *struct {
 		Configured float64 `json:"configured"`
 		Actual     float64 `json:"actual"`

@@ -59,11 +59,23 @@ func (h *halves) start(t *testing.T, name, program string, args ...string) *exec
 	return cmd
 }
 
-func (h *halves) startCollector(t *testing.T) *exec.Cmd {
+func (h *halves) startCollector(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	return h.start(t, "collector", "sidelight", "collector", "--data-dir", "data", "--http", h.stores,
+	return h.start(t, "collector", "sidelight", append([]string{
+		"collector", "--data-dir", "data", "--http", h.stores,
 		"--otlp-grpc", h.otlpGRPC, "--otlp-http", h.otlpHTTP, "--scrape-interval", "1s",
-		"--server", h.grpc, "--targets-url", h.url+"/api/v1/sd")
+		"--server", h.grpc, "--targets-url", h.url + "/api/v1/sd",
+	}, args...)...)
+}
+
+func (h *halves) startServer(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := h.start(t, "server", "sidelight", append([]string{
+		"server", "--config-dir", "config", "--state-dir", "state",
+		"--api", h.server, "--admin", h.admin, "--grpc", h.grpc, "--grpc-tls", "127.0.0.1:0",
+	}, args...)...)
+	eventually(t, 20*time.Second, "the server answers", func() error { return h.try("/api/v1/status", new(struct{})) })
+	return cmd
 }
 
 func (h *halves) startSidecar(t *testing.T, workload string, args ...string) {
@@ -115,23 +127,14 @@ func TestSplit(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(h.dir, "config", "shop.yaml"), fmt.Appendf(nil, splitConfig, inboundPort), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.start(t, "server", "sidelight", "server", "--config-dir", "config", "--state-dir", "state",
-		"--api", h.server, "--admin", h.admin, "--grpc", h.grpc, "--grpc-tls", "127.0.0.1:0", "--collector", "http://"+h.stores)
-	eventually(t, 10*time.Second, "the server answers", func() error { return h.try("/api/v1/status", new(struct{})) })
+	h.startServer(t, "--collector", "http://"+h.stores)
 	collector := h.startCollector(t)
 	h.start(t, "app", "sidelight", "demo", "service", "--role", "posters", "--listen", h.to)
 	h.startSidecar(t, "posters", "--outbound", "off", "--inbound", h.inbound+"="+h.to+"/http/8080", "--metrics", h.inboundMetrics)
 	h.startSidecar(t, "shopper", "--outbound", h.outbound, "--metrics", h.outboundMetrics)
 
-	visit := func() error {
-		status, err := through(h.outbound, "GET", "posters.shop.svc.cluster.local", "/v1/posters/7")
-		if err == nil && status != 200 {
-			err = fmt.Errorf("status %d", status)
-		}
-		return err
-	}
 	edgeShows := func() error {
-		if err := visit(); err != nil {
+		if err := h.visit(); err != nil {
 			return err
 		}
 		var v graphView
@@ -173,7 +176,7 @@ func TestSplit(t *testing.T) {
 	}
 	killed := time.Now()
 	eventually(t, 30*time.Second, "the graph says that it is stale", func() error {
-		if err := visit(); err != nil {
+		if err := h.visit(); err != nil {
 			return err
 		}
 		var v graphView

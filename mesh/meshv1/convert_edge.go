@@ -16,6 +16,7 @@ func FromEdgeBatch(b mesh.EdgeBatch) *EdgeBatch {
 		IntervalNs: int64(b.Interval),
 		Up:         b.Up,
 		Error:      b.Error,
+		SetBack:    b.SetBack,
 	}
 	if len(b.Deltas) > 0 {
 		x.Deltas = make([]*EdgeDelta, 0, len(b.Deltas))
@@ -36,6 +37,7 @@ func (x *EdgeBatch) Mesh() mesh.EdgeBatch {
 		Interval: time.Duration(x.GetIntervalNs()),
 		Up:       x.GetUp(),
 		Error:    x.GetError(),
+		SetBack:  x.GetSetBack(),
 	}
 	if len(x.GetDeltas()) > 0 {
 		b.Deltas = make([]mesh.EdgeDelta, 0, len(x.GetDeltas()))

@@ -1782,7 +1782,7 @@ func (x *TapEvent) GetDestinationPrincipal() string {
 
 type PublishResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batches       uint64                 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"`
+	Batches       uint64                 `protobuf:"varint,1,opt,name=batches,proto3" json:"batches,omitempty"` // of this stream so far
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1824,6 +1824,50 @@ func (x *PublishResponse) GetBatches() uint64 {
 	return 0
 }
 
+type EdgeBatches struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batches       []*EdgeBatch           `protobuf:"bytes,1,rep,name=batches,proto3" json:"batches,omitempty"` // in their order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EdgeBatches) Reset() {
+	*x = EdgeBatches{}
+	mi := &file_mesh_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EdgeBatches) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EdgeBatches) ProtoMessage() {}
+
+func (x *EdgeBatches) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EdgeBatches.ProtoReflect.Descriptor instead.
+func (*EdgeBatches) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *EdgeBatches) GetBatches() []*EdgeBatch {
+	if x != nil {
+		return x.Batches
+	}
+	return nil
+}
+
 type EdgeBatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        string                 `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
@@ -1834,13 +1878,14 @@ type EdgeBatch struct {
 	Up            bool                   `protobuf:"varint,6,opt,name=up,proto3" json:"up,omitempty"`
 	Error         string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
 	Deltas        []*EdgeDelta           `protobuf:"bytes,8,rep,name=deltas,proto3" json:"deltas,omitempty"`
+	SetBack       bool                   `protobuf:"varint,9,opt,name=set_back,json=setBack,proto3" json:"set_back,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EdgeBatch) Reset() {
 	*x = EdgeBatch{}
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +1897,7 @@ func (x *EdgeBatch) String() string {
 func (*EdgeBatch) ProtoMessage() {}
 
 func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +1910,7 @@ func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeBatch.ProtoReflect.Descriptor instead.
 func (*EdgeBatch) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{20}
+	return file_mesh_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EdgeBatch) GetTarget() string {
@@ -1924,6 +1969,13 @@ func (x *EdgeBatch) GetDeltas() []*EdgeDelta {
 	return nil
 }
 
+func (x *EdgeBatch) GetSetBack() bool {
+	if x != nil {
+		return x.SetBack
+	}
+	return false
+}
+
 type EdgeDelta struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Reporter          string                 `protobuf:"bytes,1,opt,name=reporter,proto3" json:"reporter,omitempty"`
@@ -1948,7 +2000,7 @@ type EdgeDelta struct {
 
 func (x *EdgeDelta) Reset() {
 	*x = EdgeDelta{}
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2012,7 @@ func (x *EdgeDelta) String() string {
 func (*EdgeDelta) ProtoMessage() {}
 
 func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2025,7 @@ func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeDelta.ProtoReflect.Descriptor instead.
 func (*EdgeDelta) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{21}
+	return file_mesh_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EdgeDelta) GetReporter() string {
@@ -2103,7 +2155,7 @@ type OutcomeCount struct {
 
 func (x *OutcomeCount) Reset() {
 	*x = OutcomeCount{}
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2115,7 +2167,7 @@ func (x *OutcomeCount) String() string {
 func (*OutcomeCount) ProtoMessage() {}
 
 func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2128,7 +2180,7 @@ func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeCount.ProtoReflect.Descriptor instead.
 func (*OutcomeCount) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{22}
+	return file_mesh_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OutcomeCount) GetCode() int32 {
@@ -2193,7 +2245,7 @@ type Histogram struct {
 
 func (x *Histogram) Reset() {
 	*x = Histogram{}
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2205,7 +2257,7 @@ func (x *Histogram) String() string {
 func (*Histogram) ProtoMessage() {}
 
 func (x *Histogram) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2218,7 +2270,7 @@ func (x *Histogram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Histogram.ProtoReflect.Descriptor instead.
 func (*Histogram) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{23}
+	return file_mesh_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Histogram) GetCount() float64 {
@@ -2423,7 +2475,9 @@ const file_mesh_proto_rawDesc = "" +
 	"\x10source_principal\x18\x1f \x01(\tR\x0fsourcePrincipal\x123\n" +
 	"\x15destination_principal\x18  \x01(\tR\x14destinationPrincipal\"+\n" +
 	"\x0fPublishResponse\x12\x18\n" +
-	"\abatches\x18\x01 \x01(\x04R\abatches\"\x99\x02\n" +
+	"\abatches\x18\x01 \x01(\x04R\abatches\"E\n" +
+	"\vEdgeBatches\x126\n" +
+	"\abatches\x18\x01 \x03(\v2\x1c.sidelight.mesh.v1.EdgeBatchR\abatches\"\xb4\x02\n" +
 	"\tEdgeBatch\x12\x16\n" +
 	"\x06target\x18\x01 \x01(\tR\x06target\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x127\n" +
@@ -2433,7 +2487,8 @@ const file_mesh_proto_rawDesc = "" +
 	"intervalNs\x12\x0e\n" +
 	"\x02up\x18\x06 \x01(\bR\x02up\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x124\n" +
-	"\x06deltas\x18\b \x03(\v2\x1c.sidelight.mesh.v1.EdgeDeltaR\x06deltas\"\xab\x05\n" +
+	"\x06deltas\x18\b \x03(\v2\x1c.sidelight.mesh.v1.EdgeDeltaR\x06deltas\x12\x19\n" +
+	"\bset_back\x18\t \x01(\bR\asetBack\"\xab\x05\n" +
 	"\tEdgeDelta\x12\x1a\n" +
 	"\breporter\x18\x01 \x01(\tR\breporter\x123\n" +
 	"\x06source\x18\x02 \x01(\v2\x1b.sidelight.mesh.v1.WorkloadR\x06source\x123\n" +
@@ -2473,9 +2528,9 @@ const file_mesh_proto_rawDesc = "" +
 	"\x05Agent\x12P\n" +
 	"\aConnect\x12\x1f.sidelight.mesh.v1.AgentMessage\x1a .sidelight.mesh.v1.ServerMessage(\x010\x012W\n" +
 	"\tAuthority\x12J\n" +
-	"\x05Issue\x12\x1f.sidelight.mesh.v1.IssueRequest\x1a .sidelight.mesh.v1.IssueResponse2V\n" +
-	"\x05Edges\x12M\n" +
-	"\aPublish\x12\x1c.sidelight.mesh.v1.EdgeBatch\x1a\".sidelight.mesh.v1.PublishResponse(\x01B1Z/github.com/sidelight-mesh/sidelight/mesh/meshv1b\x06proto3"
+	"\x05Issue\x12\x1f.sidelight.mesh.v1.IssueRequest\x1a .sidelight.mesh.v1.IssueResponse2Z\n" +
+	"\x05Edges\x12Q\n" +
+	"\aPublish\x12\x1e.sidelight.mesh.v1.EdgeBatches\x1a\".sidelight.mesh.v1.PublishResponse(\x010\x01B1Z/github.com/sidelight-mesh/sidelight/mesh/meshv1b\x06proto3"
 
 var (
 	file_mesh_proto_rawDescOnce sync.Once
@@ -2489,7 +2544,7 @@ func file_mesh_proto_rawDescGZIP() []byte {
 	return file_mesh_proto_rawDescData
 }
 
-var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_mesh_proto_goTypes = []any{
 	(*AgentMessage)(nil),          // 0: sidelight.mesh.v1.AgentMessage
 	(*ServerMessage)(nil),         // 1: sidelight.mesh.v1.ServerMessage
@@ -2511,12 +2566,13 @@ var file_mesh_proto_goTypes = []any{
 	(*Attempt)(nil),               // 17: sidelight.mesh.v1.Attempt
 	(*TapEvent)(nil),              // 18: sidelight.mesh.v1.TapEvent
 	(*PublishResponse)(nil),       // 19: sidelight.mesh.v1.PublishResponse
-	(*EdgeBatch)(nil),             // 20: sidelight.mesh.v1.EdgeBatch
-	(*EdgeDelta)(nil),             // 21: sidelight.mesh.v1.EdgeDelta
-	(*OutcomeCount)(nil),          // 22: sidelight.mesh.v1.OutcomeCount
-	(*Histogram)(nil),             // 23: sidelight.mesh.v1.Histogram
-	nil,                           // 24: sidelight.mesh.v1.Hello.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*EdgeBatches)(nil),           // 20: sidelight.mesh.v1.EdgeBatches
+	(*EdgeBatch)(nil),             // 21: sidelight.mesh.v1.EdgeBatch
+	(*EdgeDelta)(nil),             // 22: sidelight.mesh.v1.EdgeDelta
+	(*OutcomeCount)(nil),          // 23: sidelight.mesh.v1.OutcomeCount
+	(*Histogram)(nil),             // 24: sidelight.mesh.v1.Histogram
+	nil,                           // 25: sidelight.mesh.v1.Hello.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 }
 var file_mesh_proto_depIdxs = []int32{
 	2,  // 0: sidelight.mesh.v1.AgentMessage.hello:type_name -> sidelight.mesh.v1.Hello
@@ -2529,49 +2585,50 @@ var file_mesh_proto_depIdxs = []int32{
 	9,  // 7: sidelight.mesh.v1.ServerMessage.tap_start:type_name -> sidelight.mesh.v1.TapStart
 	10, // 8: sidelight.mesh.v1.ServerMessage.tap_stop:type_name -> sidelight.mesh.v1.TapStop
 	14, // 9: sidelight.mesh.v1.Hello.workload:type_name -> sidelight.mesh.v1.Workload
-	25, // 10: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
-	24, // 11: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
+	26, // 10: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
+	25, // 11: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
 	5,  // 12: sidelight.mesh.v1.Applied.resources:type_name -> sidelight.mesh.v1.AppliedResource
-	25, // 13: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
-	25, // 14: sidelight.mesh.v1.Ejection.at:type_name -> google.protobuf.Timestamp
-	25, // 15: sidelight.mesh.v1.Ejection.until:type_name -> google.protobuf.Timestamp
-	25, // 16: sidelight.mesh.v1.Identity.not_before:type_name -> google.protobuf.Timestamp
-	25, // 17: sidelight.mesh.v1.Identity.not_after:type_name -> google.protobuf.Timestamp
-	25, // 18: sidelight.mesh.v1.Life.started_at:type_name -> google.protobuf.Timestamp
-	25, // 19: sidelight.mesh.v1.Life.serving_at:type_name -> google.protobuf.Timestamp
-	25, // 20: sidelight.mesh.v1.Life.app_at:type_name -> google.protobuf.Timestamp
-	25, // 21: sidelight.mesh.v1.Life.draining_at:type_name -> google.protobuf.Timestamp
-	25, // 22: sidelight.mesh.v1.Life.drained_at:type_name -> google.protobuf.Timestamp
-	25, // 23: sidelight.mesh.v1.Life.app_gone_at:type_name -> google.protobuf.Timestamp
-	25, // 24: sidelight.mesh.v1.Life.ended_at:type_name -> google.protobuf.Timestamp
+	26, // 13: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
+	26, // 14: sidelight.mesh.v1.Ejection.at:type_name -> google.protobuf.Timestamp
+	26, // 15: sidelight.mesh.v1.Ejection.until:type_name -> google.protobuf.Timestamp
+	26, // 16: sidelight.mesh.v1.Identity.not_before:type_name -> google.protobuf.Timestamp
+	26, // 17: sidelight.mesh.v1.Identity.not_after:type_name -> google.protobuf.Timestamp
+	26, // 18: sidelight.mesh.v1.Life.started_at:type_name -> google.protobuf.Timestamp
+	26, // 19: sidelight.mesh.v1.Life.serving_at:type_name -> google.protobuf.Timestamp
+	26, // 20: sidelight.mesh.v1.Life.app_at:type_name -> google.protobuf.Timestamp
+	26, // 21: sidelight.mesh.v1.Life.draining_at:type_name -> google.protobuf.Timestamp
+	26, // 22: sidelight.mesh.v1.Life.drained_at:type_name -> google.protobuf.Timestamp
+	26, // 23: sidelight.mesh.v1.Life.app_gone_at:type_name -> google.protobuf.Timestamp
+	26, // 24: sidelight.mesh.v1.Life.ended_at:type_name -> google.protobuf.Timestamp
 	18, // 25: sidelight.mesh.v1.TapBatch.events:type_name -> sidelight.mesh.v1.TapEvent
-	25, // 26: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
+	26, // 26: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
 	14, // 27: sidelight.mesh.v1.TapEvent.source:type_name -> sidelight.mesh.v1.Workload
 	14, // 28: sidelight.mesh.v1.TapEvent.destination:type_name -> sidelight.mesh.v1.Workload
 	15, // 29: sidelight.mesh.v1.TapEvent.service:type_name -> sidelight.mesh.v1.Service
 	17, // 30: sidelight.mesh.v1.TapEvent.attempts:type_name -> sidelight.mesh.v1.Attempt
 	16, // 31: sidelight.mesh.v1.TapEvent.request_headers:type_name -> sidelight.mesh.v1.Header
 	16, // 32: sidelight.mesh.v1.TapEvent.response_headers:type_name -> sidelight.mesh.v1.Header
-	14, // 33: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
-	25, // 34: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
-	21, // 35: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
-	14, // 36: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
-	14, // 37: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
-	15, // 38: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
-	22, // 39: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
-	22, // 40: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
-	23, // 41: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
-	0,  // 42: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
-	12, // 43: sidelight.mesh.v1.Authority.Issue:input_type -> sidelight.mesh.v1.IssueRequest
-	20, // 44: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatch
-	1,  // 45: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
-	13, // 46: sidelight.mesh.v1.Authority.Issue:output_type -> sidelight.mesh.v1.IssueResponse
-	19, // 47: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
-	45, // [45:48] is the sub-list for method output_type
-	42, // [42:45] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	21, // 33: sidelight.mesh.v1.EdgeBatches.batches:type_name -> sidelight.mesh.v1.EdgeBatch
+	14, // 34: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
+	26, // 35: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
+	22, // 36: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
+	14, // 37: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
+	14, // 38: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
+	15, // 39: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
+	23, // 40: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
+	23, // 41: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
+	24, // 42: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
+	0,  // 43: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
+	12, // 44: sidelight.mesh.v1.Authority.Issue:input_type -> sidelight.mesh.v1.IssueRequest
+	20, // 45: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatches
+	1,  // 46: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
+	13, // 47: sidelight.mesh.v1.Authority.Issue:output_type -> sidelight.mesh.v1.IssueResponse
+	19, // 48: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
+	46, // [46:49] is the sub-list for method output_type
+	43, // [43:46] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_mesh_proto_init() }
@@ -2598,7 +2655,7 @@ func file_mesh_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mesh_proto_rawDesc), len(file_mesh_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -246,9 +246,11 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Edges is served by the server for collectors in other processes.
+// Edges is served by the server for collectors in other processes. Each message
+// is answered once the graph has it; until then the collector keeps it. What
+// comes twice counts once.
 type EdgesClient interface {
-	Publish(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[EdgeBatch, PublishResponse], error)
+	Publish(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EdgeBatches, PublishResponse], error)
 }
 
 type edgesClient struct {
@@ -259,26 +261,28 @@ func NewEdgesClient(cc grpc.ClientConnInterface) EdgesClient {
 	return &edgesClient{cc}
 }
 
-func (c *edgesClient) Publish(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[EdgeBatch, PublishResponse], error) {
+func (c *edgesClient) Publish(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EdgeBatches, PublishResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Edges_ServiceDesc.Streams[0], Edges_Publish_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[EdgeBatch, PublishResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[EdgeBatches, PublishResponse]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Edges_PublishClient = grpc.ClientStreamingClient[EdgeBatch, PublishResponse]
+type Edges_PublishClient = grpc.BidiStreamingClient[EdgeBatches, PublishResponse]
 
 // EdgesServer is the server API for Edges service.
 // All implementations must embed UnimplementedEdgesServer
 // for forward compatibility.
 //
-// Edges is served by the server for collectors in other processes.
+// Edges is served by the server for collectors in other processes. Each message
+// is answered once the graph has it; until then the collector keeps it. What
+// comes twice counts once.
 type EdgesServer interface {
-	Publish(grpc.ClientStreamingServer[EdgeBatch, PublishResponse]) error
+	Publish(grpc.BidiStreamingServer[EdgeBatches, PublishResponse]) error
 	mustEmbedUnimplementedEdgesServer()
 }
 
@@ -289,7 +293,7 @@ type EdgesServer interface {
 // pointer dereference when methods are called.
 type UnimplementedEdgesServer struct{}
 
-func (UnimplementedEdgesServer) Publish(grpc.ClientStreamingServer[EdgeBatch, PublishResponse]) error {
+func (UnimplementedEdgesServer) Publish(grpc.BidiStreamingServer[EdgeBatches, PublishResponse]) error {
 	return status.Error(codes.Unimplemented, "method Publish not implemented")
 }
 func (UnimplementedEdgesServer) mustEmbedUnimplementedEdgesServer() {}
@@ -314,11 +318,11 @@ func RegisterEdgesServer(s grpc.ServiceRegistrar, srv EdgesServer) {
 }
 
 func _Edges_Publish_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(EdgesServer).Publish(&grpc.GenericServerStream[EdgeBatch, PublishResponse]{ServerStream: stream})
+	return srv.(EdgesServer).Publish(&grpc.GenericServerStream[EdgeBatches, PublishResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Edges_PublishServer = grpc.ClientStreamingServer[EdgeBatch, PublishResponse]
+type Edges_PublishServer = grpc.BidiStreamingServer[EdgeBatches, PublishResponse]
 
 // Edges_ServiceDesc is the grpc.ServiceDesc for Edges service.
 // It's only intended for direct use with grpc.RegisterService,
@@ -331,6 +335,7 @@ var Edges_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Publish",
 			Handler:       _Edges_Publish_Handler,
+			ServerStreams: true,
 			ClientStreams: true,
 		},
 	},

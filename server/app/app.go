@@ -63,6 +63,8 @@ type App struct {
 	stored   atomic.Pointer[stored]
 	spans    atomic.Uint64 // that sidecars could not send, as they report it
 	phase    atomic.Pointer[string]
+
+	storeAway atomic.Pointer[graph.Stale] // nil while the metrics store answers
 }
 
 // The phases of a server's life, as /readyz tells them.

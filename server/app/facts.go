@@ -1,6 +1,8 @@
 package app
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -43,6 +45,7 @@ type factsBuilder struct {
 }
 
 func (f *factsBuilder) addNodes(nodes skew.NodesView) {
+	behind := map[string]int{}      // instances that do not run what they should
 	for _, n := range nodes.Nodes { // worst first
 		if n.Workload.IsUnknown() {
 			continue
@@ -60,6 +63,16 @@ func (f *factsBuilder) addNodes(nodes skew.NodesView) {
 		facts.Gateway = facts.Gateway || n.Kind == "gateway"
 		facts.Config.Nodes++
 		f.Workloads[id] = facts
+		if n.State != skew.Synced && n.State != skew.InFlight && n.State != skew.Slow {
+			behind[id]++
+		}
+	}
+	for id, n := range behind {
+		facts := f.Workloads[id]
+		if facts.Config.Nodes > 1 {
+			facts.ConfigReason = fmt.Sprintf("%d of %d instances: %s", n, facts.Config.Nodes, cmp.Or(facts.ConfigReason, facts.Config.State))
+			f.Workloads[id] = facts
+		}
 	}
 }
 

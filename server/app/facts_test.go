@@ -60,7 +60,7 @@ func TestFacts(t *testing.T) {
 	}
 	v1 := got.Workloads["east/cinema/catalog-v1"]
 	if d := cmp.Diff(graph.WorkloadFacts{
-		Workload: w("catalog-v1"), Meshed: true, ConfigSince: since, ConfigReason: "refused",
+		Workload: w("catalog-v1"), Meshed: true, ConfigSince: since, ConfigReason: "1 of 2 instances: refused",
 		Config: &graph.ConfigState{State: "rejected", Revision: 3, Behind: 2, Nodes: 2},
 	}, v1); d != "" {
 		t.Errorf("catalog-v1 (-want +got):\n%s", d)

@@ -66,28 +66,35 @@ type edges struct {
 	stop    <-chan struct{}
 }
 
-// Publish takes a collector's batches until it or the server stops.
-func (e *edges) Publish(stream grpc.ClientStreamingServer[meshv1.EdgeBatch, meshv1.PublishResponse]) error {
-	var batches uint64
-	received := make(chan error, 1)
-	go func() { // Recv has no other way to be left; it ends with the handler's return
-		for {
-			b, err := stream.Recv()
-			if err != nil {
-				received <- err
-				return
-			}
-			e.publish(b.Mesh())
-			batches++
-		}
-	}()
+// Publish takes a collector's batches until it or the server stops, and says
+// of each message that the graph has it.
+func (e *edges) Publish(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, meshv1.PublishResponse]) error {
+	over := make(chan error, 1)
+	go func() { over <- e.take(stream) }() // Recv has no other way to be left; it ends with the handler's return
 	select {
-	case err := <-received:
+	case err := <-over:
 		if errors.Is(err, io.EOF) {
-			return stream.SendAndClose(&meshv1.PublishResponse{Batches: batches})
+			return nil
 		}
 		return err
 	case <-e.stop:
 		return status.Error(codes.Unavailable, "server is stopping")
+	}
+}
+
+func (e *edges) take(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, meshv1.PublishResponse]) error {
+	var batches uint64
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		for _, b := range m.GetBatches() {
+			e.publish(b.Mesh())
+			batches++
+		}
+		if err := stream.Send(&meshv1.PublishResponse{Batches: batches}); err != nil {
+			return err
+		}
 	}
 }

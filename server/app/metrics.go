@@ -11,6 +11,8 @@ func (ownMetrics) descs() map[string]*prometheus.Desc {
 	}
 	return map[string]*prometheus.Desc{
 		"batches":  d("edge_batches_total", "Scrapes whose changes the graph took."),
+		"repeated": d("edge_batches_repeated_total", "Scrapes that came again, or by a second collector, and were not counted."),
+		"setback":  d("edge_clock_set_back_total", "Times that the graph began anew because the collector's clock was set back."),
 		"edges":    d("graph_edges", "Distinct edges that the graph holds."),
 		"sockets":  d("live_sockets", "Open live sockets."),
 		"topics":   d("live_views", "Distinct views that are computed for them."),
@@ -37,6 +39,8 @@ func (m ownMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	traffic, live, taps := m.app.engine.Stats(), m.app.api.LiveStats(), m.app.tap.Stats()
 	send("batches", prometheus.CounterValue, float64(traffic.Batches))
+	send("repeated", prometheus.CounterValue, float64(traffic.Repeated))
+	send("setback", prometheus.CounterValue, float64(traffic.SetBack))
 	send("edges", prometheus.GaugeValue, float64(traffic.Edges))
 	send("sockets", prometheus.GaugeValue, float64(live.Sockets))
 	send("topics", prometheus.GaugeValue, float64(live.Topics))

@@ -108,9 +108,12 @@ func (o overall) Policies() []graph.Policy {
 }
 
 // Missing names what the graph should be made of and is not there: the
-// collector, and what the collector cannot read.
+// collector, the metrics store, and what the collector cannot read.
 func (o overall) Missing(at time.Time) []graph.Stale {
 	missing := o.silentCollector(at)
+	if s := o.storeAway.Load(); s != nil && !at.Before(s.Since) {
+		missing = append(missing, *s)
+	}
 	if o.opts.Unread != nil {
 		for _, s := range o.opts.Unread() {
 			if !at.Before(s.Since) {

@@ -42,22 +42,32 @@ func (a *App) watchStored(ctx context.Context) {
 	}
 	tick := time.NewTicker(storedEvery)
 	defer tick.Stop()
-	failing := false
 	for {
 		select {
 		case now := <-tick.C:
 			bounded, cancel := context.WithTimeout(ctx, storedEvery)
 			got, err := a.readStored(bounded, now)
 			cancel()
-			if err == nil {
-				a.stored.Store(got)
-			} else if !failing && ctx.Err() == nil {
-				a.opts.Logger.Warn("cost of the mesh, ejections and breakers are not known", "error", err)
-			}
-			failing = err != nil
+			a.noteStore(ctx, got, err, now)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// noteStore takes what the store answered, or that it did not: then what was
+// known last stays, and the graph says so.
+func (a *App) noteStore(ctx context.Context, got *stored, err error, now time.Time) {
+	switch {
+	case err == nil:
+		a.stored.Store(got)
+		a.storeAway.Store(nil)
+	case ctx.Err() == nil && a.storeAway.Load() == nil:
+		a.opts.Logger.Warn("the metrics store does not answer", "error", err)
+		a.storeAway.Store(&graph.Stale{
+			Source: "metrics store", Since: now,
+			Reason: "does not answer: the sidecars' cost, ejections and breakers are those of before, and there is no graph of the past; the server's log says why",
+		})
 	}
 }
 

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -101,17 +103,34 @@ func TestRemoteEdges(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now()
-	for i := range 3 {
-		if err := stream.Send(meshv1.FromEdgeBatch(batch(now.Add(time.Duration(i-3)*time.Second), 10))); err != nil {
+	send := func(batches ...*meshv1.EdgeBatch) uint64 {
+		t.Helper()
+		if err := stream.Send(&meshv1.EdgeBatches{Batches: batches}); err != nil {
 			t.Fatal(err)
 		}
+		resp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.GetBatches()
 	}
-	if err := stream.Send(&meshv1.EdgeBatch{Deltas: []*meshv1.EdgeDelta{nil, {}}}); err != nil { // garbage
+	for i := range 3 {
+		send(meshv1.FromEdgeBatch(batch(now.Add(time.Duration(i-3)*time.Second), 10)))
+	}
+	if n := send(&meshv1.EdgeBatch{Deltas: []*meshv1.EdgeDelta{nil, {}}}, nil); n != 5 { // garbage
+		t.Errorf("%d batches are answered for, want 5", n)
+	}
+	// A collector that heard no answer sends the same again.
+	before := a.engine.Stats()
+	send(meshv1.FromEdgeBatch(batch(now.Add(-time.Second), 10)))
+	if got := a.engine.Stats(); got.Requests != before.Requests || got.Repeated != 1 {
+		t.Errorf("the same again: %+v, before %+v", got, before)
+	}
+	if err := stream.CloseSend(); err != nil {
 		t.Fatal(err)
 	}
-	resp, err := stream.CloseAndRecv()
-	if err != nil || resp.GetBatches() != 4 {
-		t.Fatalf("got %v, %v", resp, err)
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v", err)
 	}
 	var status api.Status
 	get(t, a.Addrs().API, "/api/v1/status", &status)

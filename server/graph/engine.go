@@ -81,6 +81,8 @@ type Stats struct {
 	FoldedBuckets    uint64  // counted in a near bucket
 	Late             uint64  // deltas older than the rings
 	Invalid          uint64  // batches and deltas that made no sense
+	Repeated         uint64  // batches of time that was counted already
+	SetBack          uint64  // times that the collector's clock was set back
 }
 
 // Stats gives the counters.
@@ -170,6 +172,16 @@ func (e *Engine) Add(b mesh.EdgeBatch) {
 		return
 	}
 	t := e.target(&b, at)
+	if b.SetBack && t.lastUp-at > setBack {
+		e.rewind(at)
+	}
+	if repeats(&b, t, at) {
+		t.lastSeen = max(t.lastSeen, at)
+		if len(b.Deltas) > 0 {
+			e.stats.Repeated++
+		}
+		return
+	}
 	covers := e.scraped(t, &b, at)
 	for i := range b.Deltas {
 		e.addDelta(t, &b.Deltas[i], covers)
@@ -179,6 +191,40 @@ func (e *Engine) Add(b mesh.EdgeBatch) {
 		e.ring.reach(at)
 		e.cleanUp()
 	}
+}
+
+// repeats reports whether a batch counts time that was counted: it was sent
+// again after a stream broke, or another collector scrapes the same target. Who
+// was first stays so for as long as it delivers.
+func repeats(b *mesh.EdgeBatch, t *target, at float64) bool {
+	const rounding = 0.01
+	switch {
+	case !b.Up || b.SetBack || t.lastUp == 0:
+		return false
+	case b.Interval == 0: // somebody else's first: whoever counts goes on
+		return at < t.lastUp+t.interval.Seconds()-rounding
+	}
+	return at-b.Interval.Seconds() < t.lastUp-rounding
+}
+
+// setBack is by how many seconds a clock must have been set back for the rings
+// to begin anew. Less is spread over seconds that still are in them.
+const setBack = 10.0
+
+// rewind begins anew after the collector's clock was set back: seconds that
+// come again would be read with what they counted the first time.
+func (e *Engine) rewind(at float64) {
+	e.stats.SetBack++
+	r := &e.ring
+	*r = newRing(r.history, r.keys, r.wide)
+	e.forgotten = 0
+	for _, t := range e.targets {
+		t.since, t.lastUp, t.lastSeen = at, 0, 0
+	}
+	for _, p := range e.edges.ordered {
+		p.first, p.last = int64(at), int64(at)
+	}
+	clear(e.plans)
 }
 
 // replaced is how long a silent target is spoken of when another one of its
@@ -256,7 +302,7 @@ func (e *Engine) scraped(t *target, b *mesh.EdgeBatch, at float64) span {
 	default:
 		covers = 1
 	}
-	if at >= t.lastUp {
+	if at >= t.lastUp || b.SetBack {
 		t.lastUp, t.up, t.failure = at, true, ""
 	}
 	return span{at - covers, at}
@@ -300,7 +346,7 @@ func (e *Engine) addDelta(t *target, d *mesh.EdgeDelta, covers span) {
 		e.stats.Invalid++
 		return
 	}
-	s.pair.last = max(s.pair.last, second)
+	s.pair.first, s.pair.last = min(s.pair.first, second), max(s.pair.last, second)
 	if len(e.counts) == 0 {
 		return
 	}
@@ -367,6 +413,9 @@ func (e *Engine) collect(d *mesh.EdgeDelta, by map[mesh.Outcome]float64) (reques
 		}
 	}
 	outcomes := func(base uint32, counts map[mesh.Outcome]float64) {
+		for _, o := range e.outcomes.unknown(counts) { // numbered in their order, not the map's
+			e.outcomes.id(o)
+		}
 		for o, n := range counts {
 			id, folded := e.outcomes.id(o)
 			if folded {

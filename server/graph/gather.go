@@ -129,7 +129,7 @@ func (v *viewing) gather(g *gathered) {
 		if !g.second {
 			v.splits.count(p, rate)
 		}
-		if rate > busiest && p.service.Host != "" {
+		if p.service.Host != "" && (rate > busiest*(1+1e-9) || rate >= busiest*(1-1e-9) && p.service.Host < g.service.Host) {
 			busiest, g.service = rate, p.service
 		}
 	}
@@ -187,15 +187,19 @@ func (v *viewing) mix(g *gathered) *figures {
 			continue
 		}
 		r := g.reads[i]
-		side := p.server
-		if r.client || !r.server && len(p.client) > 0 {
-			side = p.client
-		}
-		for _, s := range side {
+		for _, s := range p.leading(r) {
 			v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
 		}
 	}
 	return v.figuresOf(into, g.protocol)
+}
+
+// leading gives the side that the main figures come from.
+func (p *pair) leading(r reading) []*series {
+	if r.client || !r.server && len(p.client) > 0 {
+		return p.client
+	}
+	return p.server
 }
 
 // side adds one side of a pair. It gives the side's request rate. The server's

@@ -135,10 +135,22 @@ func (v *viewing) judgeObjective(n *gatheredNode, h *Health) {
 	if len(v.engine.facts.Objectives) == 0 {
 		return
 	}
-	byHost := make(map[string][]*gathered)
+	byHost := make(map[string]*held)
 	for _, g := range n.in {
-		if _, ok := v.engine.facts.Objectives[g.service.Host]; ok && g.live {
-			byHost[g.service.Host] = append(byHost[g.service.Host], g)
+		if !g.live {
+			continue
+		}
+		for i, p := range g.pairs {
+			if _, ok := v.engine.facts.Objectives[p.service.Host]; !ok || g.namesake(p) {
+				continue
+			}
+			h := byHost[p.service.Host]
+			if h == nil {
+				h = &held{}
+				byHost[p.service.Host] = h
+			}
+			h.pairs = append(h.pairs, p)
+			h.reads = append(h.reads, g.reads[i])
 		}
 	}
 	hosts := make([]string, 0, len(byHost))
@@ -153,11 +165,26 @@ func (v *viewing) judgeObjective(n *gatheredNode, h *Health) {
 	}
 }
 
-func (v *viewing) judgeLatency(o *Objective, in []*gathered, h *Health) {
+// held is what a node is asked for under a host that it is held to something
+// for: an edge of a group may be of several hosts.
+type held struct {
+	pairs []*pair
+	reads []reading
+}
+
+func (v *viewing) judgeLatency(o *Objective, of *held, h *Health) {
 	if o.LatencyMS == 0 {
 		return
 	}
-	q := v.quantilesOfAll(in)
+	into := v.engine.scratch.lead
+	for i, p := range of.pairs {
+		r := of.reads[i]
+		for _, s := range p.leading(r) {
+			v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
+		}
+	}
+	q := v.figuresOf(into, mesh.HTTP).quantiles
+	into.reset()
 	name, at := "p95", q.p95
 	switch o.Quantile {
 	case 0.5:
@@ -170,13 +197,13 @@ func (v *viewing) judgeLatency(o *Objective, in []*gathered, h *Health) {
 	}
 }
 
-func (v *viewing) judgeBurn(o *Objective, in []*gathered, h *Health) {
+func (v *viewing) judgeBurn(o *Objective, of *held, h *Health) {
 	if o.Availability == 0 {
 		return
 	}
 	budget := 1 - o.Availability
 	rate := func(seconds int64) float64 {
-		all, failed := v.answered(in, seconds)
+		all, failed := v.engine.answered(of.pairs, v.clock.end-seconds, v.clock.end)
 		if all == 0 {
 			return 0
 		}
@@ -190,15 +217,6 @@ func (v *viewing) judgeBurn(o *Objective, in []*gathered, h *Health) {
 			return
 		}
 	}
-}
-
-// answered counts requests over some seconds, each once.
-func (v *viewing) answered(in []*gathered, seconds int64) (all, failed float64) {
-	for _, g := range in {
-		a, f := v.engine.answered(g.pairs, v.clock.end-seconds, v.clock.end)
-		all, failed = all+a, failed+f
-	}
-	return all, failed
 }
 
 // answered counts requests between two seconds, each once.

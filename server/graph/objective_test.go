@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -106,4 +107,26 @@ traffic 3300-3600 p:1 destination a/web > b/pay pay.b.svc.cluster.local http 200
 	if pay.State != OK || pay.Failed1H < 1 || pay.Requests1H < 10*pay.Failed1H {
 		t.Errorf("%+v: a short burst is no burn of an hour", pay)
 	}
+}
+
+// Whatever an annotation says, it is refused or gives thresholds that are some.
+func FuzzObjectives(f *testing.F) {
+	f.Add("5xx=1%,5%; 4xx=never", "p95 < 300ms", "99.9%")
+	f.Add("grpc=0,1;;", "p50<1e300s", "1e400%")
+	f.Add("tcp=NaN%,Inf", "p99 < NaN", "NaN")
+	f.Fuzz(func(t *testing.T, tolerances, latency, availability string) {
+		if list, err := ParseTolerances(tolerances); err == nil {
+			for _, x := range list {
+				if !(x.Warn >= 0) || !(x.Warn <= x.Fail) || x.Fail > never {
+					t.Errorf("%q gives %+v", tolerances, x)
+				}
+			}
+		}
+		if q, ms, err := ParseLatency(latency); err == nil && (!(q > 0) || !(ms > 0) || math.IsInf(ms, 0)) {
+			t.Errorf("%q gives %v below %v", latency, q, ms)
+		}
+		if share, err := ParseAvailability(availability); err == nil && !(share >= 0.5 && share < 1) {
+			t.Errorf("%q gives %v", availability, share)
+		}
+	})
 }

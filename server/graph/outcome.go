@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,6 +65,21 @@ func (o *outcomes) id(out mesh.Outcome) (id uint32, folded bool) {
 		return o.add(coarse), true
 	}
 	return 0, true
+}
+
+// unknown lists, in an order of their own, the outcomes that have no number.
+func (o *outcomes) unknown(counts map[mesh.Outcome]float64) []mesh.Outcome {
+	var list []mesh.Outcome
+	for out := range counts {
+		if _, known := o.ids[out]; !known && len(counts) > 1 {
+			list = append(list, out)
+		}
+	}
+	slices.SortFunc(list, func(a, b mesh.Outcome) int {
+		return cmp.Or(cmp.Compare(a.Code, b.Code), strings.Compare(a.GRPC, b.GRPC), strings.Compare(a.Flags, b.Flags),
+			strings.Compare(a.AnsweredBy, b.AnsweredBy), strings.Compare(a.Details, b.Details), strings.Compare(a.Object, b.Object))
+	})
+	return list
 }
 
 // room is how many numbers there can be.

@@ -222,8 +222,13 @@ func (n *gatheredNode) keep(v *viewing, node *Node) {
 	live := len(n.in)+len(n.out) == 0
 	for _, g := range n.in {
 		live = live || g.live
-		if _, held := v.engine.facts.Objectives[g.service.Host]; held {
-			return
+		if len(v.engine.facts.Objectives) == 0 {
+			continue
+		}
+		for _, p := range g.pairs {
+			if _, held := v.engine.facts.Objectives[p.service.Host]; held {
+				return // its budget burns on while nothing else changes
+			}
 		}
 	}
 	for _, g := range n.out {

@@ -38,6 +38,7 @@ type coarseFrame struct {
 	start   int64 // unix second
 	rows    []row // by series
 	entries []entry
+	unused  int // entries that no row has any more
 }
 
 type ring struct {
@@ -151,18 +152,41 @@ func (r *ring) reach(to float64) {
 func floor10(s int64) int64 { return s - (s%coarseSeconds+coarseSeconds)%coarseSeconds }
 
 // put takes the counts of a span of time. It reports false when all of it is
-// past.
+// past the history.
 func (r *ring) put(series uint32, s span, counts []entry64, requests int) bool {
 	r.reach(s.to)
-	s.from = max(s.from, float64(r.base))
-	if s.to <= s.from {
-		return false
+	if s.to <= float64(r.base) {
+		return r.putLate(series, s, counts)
 	}
+	s.from = max(s.from, float64(r.base))
 	if need := int(series) + 1; need > len(r.fine) {
 		r.fine = slices.Grow(r.fine, need-len(r.fine))[:need]
 	}
 	r.fine[series].add(s, counts, requests)
 	return true
+}
+
+// putLate counts what came when its seconds were folded already, because its
+// collector had been cut off: it goes to the frames of its own time.
+func (r *ring) putLate(series uint32, s span, counts []entry64) (taken bool) {
+	oldest := floor10(r.head-r.history) + coarseSeconds
+	for start := max(floor10(int64(math.Floor(s.from))), oldest); float64(start) < s.to; start += coarseSeconds {
+		part := s.within(start, start+coarseSeconds)
+		if part == 0 {
+			continue
+		}
+		at, found := slices.BinarySearchFunc(r.coarse, start, func(c coarseFrame, start int64) int { return cmp.Compare(c.start, start) })
+		if !found {
+			r.coarse = slices.Insert(r.coarse, at, coarseFrame{start: start})
+		}
+		for _, c := range counts {
+			r.fold.add(c.key, c.n*part)
+		}
+		r.coarse[at].add(series, r.fold, r.keys, r.wide)
+		r.fold.reset()
+		taken = true
+	}
+	return taken
 }
 
 // foldOldest turns the ten oldest fine seconds into one coarse frame.
@@ -176,7 +200,7 @@ func (r *ring) foldOldest() {
 		}
 		r.add(r.fold, uint32(id), r.base, end, 1)
 		if len(r.fold.touched) > 0 {
-			c.put(uint32(id), r.fold, r.keys, r.wide)
+			c.rows = append(c.rows, c.write(uint32(id), r.fold, r.keys, r.wide))
 			r.fold.reset()
 		}
 		f.forget(end)
@@ -188,8 +212,42 @@ func (r *ring) foldOldest() {
 	}
 }
 
-// put appends a series' sums, with latency in wider buckets.
-func (c *coarseFrame) put(series uint32, s *sums, k keys, wide func(uint32) uint32) {
+// find gives the place of a series' row.
+func (c *coarseFrame) find(series uint32) (at int, found bool) {
+	return slices.BinarySearchFunc(c.rows, series, func(r row, s uint32) int { return cmp.Compare(r.series, s) })
+}
+
+// add adds sums to what the frame has of a series.
+func (c *coarseFrame) add(series uint32, s *sums, k keys, wide func(uint32) uint32) {
+	at, found := c.find(series)
+	if !found {
+		c.rows = slices.Insert(c.rows, at, c.write(series, s, k, wide))
+		return
+	}
+	old := c.rows[at]
+	for _, e := range c.entries[old.off : old.off+uint32(old.n)] {
+		s.add(e.key, float64(e.n))
+	}
+	c.rows[at] = c.write(series, s, k, wide)
+	if c.unused += int(old.n); c.unused > len(c.entries)/2 {
+		c.compact()
+	}
+}
+
+// compact drops the entries that no row has.
+func (c *coarseFrame) compact() {
+	kept := make([]entry, 0, len(c.entries)-c.unused)
+	for i := range c.rows {
+		r := &c.rows[i]
+		off := uint32(len(kept))
+		kept = append(kept, c.entries[r.off:r.off+uint32(r.n)]...)
+		r.off = off
+	}
+	c.entries, c.unused = kept, 0
+}
+
+// write appends a series' sums, with latency in wider buckets.
+func (c *coarseFrame) write(series uint32, s *sums, k keys, wide func(uint32) uint32) row {
 	for _, key := range s.touched {
 		if key >= k.buckets && key < k.plain {
 			if w := k.buckets + wide(key-k.buckets); w != key {
@@ -211,7 +269,7 @@ func (c *coarseFrame) put(series uint32, s *sums, k keys, wide func(uint32) uint
 			out.requests++
 		}
 	}
-	c.rows = append(c.rows, out)
+	return out
 }
 
 // each calls f with every run of entries of a series that has to do with the
@@ -239,8 +297,7 @@ func (r *ring) eachCoarse(series uint32, from, to int64, f func(int64, []entry, 
 	i, _ := slices.BinarySearchFunc(r.coarse, from, func(c coarseFrame, from int64) int { return cmp.Compare(c.start, from) })
 	for ; i < len(r.coarse) && r.coarse[i].start < to; i++ {
 		c := &r.coarse[i]
-		at, ok := slices.BinarySearchFunc(c.rows, series, func(r row, s uint32) int { return cmp.Compare(r.series, s) })
-		if ok {
+		if at, ok := c.find(series); ok {
 			row := c.rows[at]
 			f(c.start, c.entries[row.off:row.off+uint32(row.n)], int(row.requests))
 		}

@@ -17,9 +17,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/expr"
+	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 
 var update = flag.Bool("update", false, "write the views into testdata")
@@ -34,16 +36,24 @@ func after(s float64) time.Time { return day.Add(time.Duration(math.Round(s * fl
 // what happens, a line each; times are seconds, rates are per second:
 //
 //	service HOST NAMESPACE/NAME [external] [workloads=ID,ID]
-//	workload ID [app=A] [version=V] [meshed] [config=STATE:REVISION:BEHIND] [reason=TEXT]
+//	workload ID [app=A] [version=V] [meshed] [gateway] [config=STATE:REVISION:BEHIND] [reason=TEXT]
 //	split HOST ID=WEIGHT ...
 //	mirror HOST ID ...
+//	objective HOST [tolerance=5xx=1%,5%] [latency=p95<300ms] [availability=99.9%]
+//	ejected NODE CALLER HOST ENDPOINTS [subset=S]
+//	breaker NODE CALLER HOST LIMIT [subset=S]
+//	limit [edges=N] [outcomes=N] [buckets=N]
 //	target ADDRESS ID every=1 offset=0.3 [from=0] [to=60] [down=40-50]
 //	traffic FROM-TO ADDRESS source|destination ID > ID HOST PROTOCOL [mtls] ANSWER=RATE ... [latency=MS] [attempts=RATE] ...
 //	forget AT ADDRESS
 //	view NAME at=SECONDS [group=G] [window=30] [ns=A,B] [find=EXPR]
 //	sketch NAME at=SECONDS … [max=N] [expand=ID,ID] [focus=ID] [hops=N] [services] [hide=EXPR] [filter=EXPR]
 //	timeline NAME at=SECONDS window=60
+//	stats NAME at=SECONDS
 //
+// Where the time of day was set, until=SECONDS says up to when scrapes have come,
+// and at what the time of day is then. Scenarios that begin with samples have
+// their scrapes in the file "batches", which collector/scrape makes of them.
 // A sketch is a view in short: a line for each node and edge.
 //
 // ANSWER is CODE[/FLAGS[/upstream|proxy[/DETAILS[/OBJECT]]]], gRPC CODE as
@@ -60,7 +70,15 @@ func TestScenarios(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := readScenario(t, string(archive.Files[0].Data))
-			got := &txtar.Archive{Comment: archive.Comment, Files: archive.Files[:1:1]}
+			got := &txtar.Archive{Comment: archive.Comment}
+			for _, f := range archive.Files { // what is not an answer
+				if !slices.ContainsFunc(s.asks, func(q ask) bool { return q.name == f.Name }) {
+					got.Files = append(got.Files, f)
+				}
+				if f.Name == "batches" {
+					s.batches = readBatches(t, string(f.Data))
+				}
+			}
 			for _, q := range s.asks {
 				got.Files = append(got.Files, txtar.File{Name: q.name, Data: s.play(t, q)})
 			}
@@ -78,7 +96,9 @@ func TestScenarios(t *testing.T) {
 }
 
 type scenario struct {
+	options Options
 	facts   Facts
+	batches []scrapedAt // instead of targets and flows
 	targets []*scenarioTarget
 	flows   []flow
 	forgets map[string]float64
@@ -101,9 +121,33 @@ type flow struct {
 	rates    mesh.EdgeDelta // per second
 }
 
+// scrapedAt is a batch and when it came.
+type scrapedAt struct {
+	at    float64
+	batch mesh.EdgeBatch
+}
+
+// readBatches reads "1m30s {…}", a line each.
+func readBatches(t *testing.T, text string) []scrapedAt {
+	t.Helper()
+	var out []scrapedAt
+	for line := range strings.Lines(text) {
+		when, message, _ := strings.Cut(line, " ")
+		at, err := time.ParseDuration(when)
+		var b meshv1.EdgeBatch
+		if err = errors.Join(err, protojson.Unmarshal([]byte(message), &b)); err != nil {
+			t.Fatalf("batch %q: %v", line, err)
+		}
+		out = append(out, scrapedAt{at.Seconds(), b.Mesh()})
+	}
+	return out
+}
+
 type ask struct {
 	name     string
 	at       float64
+	until    float64 // scrapes have come
+	stats    bool
 	query    Query
 	short    bool
 	timeline time.Duration
@@ -143,7 +187,7 @@ func (s *scenario) read(w []string) (err error) {
 		s.facts.Services[w[1]] = f
 	case "workload":
 		f := WorkloadFacts{Workload: workloadOf(w[1]), Meshed: slices.Contains(w, "meshed"), ConfigReason: strings.ReplaceAll(opt["reason"], "_", " ")}
-		f.Workload.App, f.Workload.Version = opt["app"], opt["version"]
+		f.Workload.App, f.Workload.Version, f.Gateway = opt["app"], opt["version"], slices.Contains(w, "gateway")
 		if c := strings.Split(opt["config"], ":"); len(c) == 3 {
 			f.Config = &ConfigState{State: c[0], Revision: uint64(float(c[1])), Behind: int(float(c[2])), Nodes: 1}
 			f.ConfigSince = day
@@ -157,6 +201,19 @@ func (s *scenario) read(w []string) (err error) {
 		s.facts.Splits = append(s.facts.Splits, split)
 	case "mirror":
 		s.facts.Mirrors = append(s.facts.Mirrors, Mirror{Host: w[1], Workloads: w[2:]})
+	case "objective":
+		return s.objective(w[1], opt)
+	case "ejected":
+		s.facts.Outliers = append(s.facts.Outliers, Outlier{Node: w[1], Caller: w[2], Host: w[3], Ejected: int(float(w[4])), Subset: opt["subset"]})
+	case "breaker":
+		s.facts.Outliers = append(s.facts.Outliers, Outlier{Node: w[1], Caller: w[2], Host: w[3], Breaker: w[4], Subset: opt["subset"]})
+	case "limit":
+		for name, into := range map[string]*int{"edges": &s.options.MaxEdges, "outcomes": &s.options.MaxOutcomes, "buckets": &s.options.MaxBuckets} {
+			if opt[name] != "" {
+				*into = int(float(opt[name]))
+			}
+		}
+	case "proxy": // collector/scrape reads it
 	case "target":
 		t := &scenarioTarget{address: w[1], workload: workloadOf(w[2]), every: float(opt["every"]), offset: float(opt["offset"]), to: math.Inf(1)}
 		if opt["from"] != "" {
@@ -171,8 +228,12 @@ func (s *scenario) read(w []string) (err error) {
 		s.flows = append(s.flows, flowOf(w, opt))
 	case "forget":
 		s.forgets[w[2]] = float(w[1])
-	case "view", "sketch", "timeline":
-		q := ask{name: w[1], at: float(opt["at"]), short: w[0] == "sketch"}
+	case "view", "sketch", "timeline", "stats":
+		q := ask{name: w[1], at: float(opt["at"]), short: w[0] == "sketch", stats: w[0] == "stats"}
+		q.until = q.at
+		if opt["until"] != "" {
+			q.until = float(opt["until"])
+		}
 		q.query.Group = Group(opt["group"])
 		if opt["window"] != "" {
 			q.query.Window = time.Duration(float(opt["window"]) * float64(time.Second))
@@ -191,6 +252,28 @@ func (s *scenario) read(w []string) (err error) {
 	default:
 		return fmt.Errorf("no such statement")
 	}
+	return err
+}
+
+func (s *scenario) objective(host string, opt map[string]string) (err error) {
+	o := Objective{Host: host, Object: "ServiceEntry " + host}
+	if text := opt["tolerance"]; text != "" {
+		o.Tolerances, err = ParseTolerances(text)
+	}
+	if text := opt["latency"]; text != "" {
+		var wrong error
+		o.Quantile, o.LatencyMS, wrong = ParseLatency(text)
+		err = errors.Join(err, wrong)
+	}
+	if text := opt["availability"]; text != "" {
+		var wrong error
+		o.Availability, wrong = ParseAvailability(text)
+		err = errors.Join(err, wrong)
+	}
+	if s.facts.Objectives == nil {
+		s.facts.Objectives = map[string]Objective{}
+	}
+	s.facts.Objectives[host] = o
 	return err
 }
 
@@ -245,7 +328,11 @@ func workloadOf(id string) mesh.Workload {
 	if !ok {
 		return mesh.Workload{}
 	}
-	w := mesh.Workload{Namespace: ns, Name: name, App: name}
+	cluster := ""
+	if rest, last, three := strings.Cut(name, "/"); three {
+		cluster, ns, name = ns, rest, last
+	}
+	w := mesh.Workload{Cluster: cluster, Namespace: ns, Name: name, App: name}
 	if app, version, ok := strings.Cut(name, "-v"); ok {
 		w.App, w.Version = app, "v"+version
 	}
@@ -304,8 +391,14 @@ func outcomeOf(s string) mesh.Outcome {
 
 // engine plays the scrapes up to a moment.
 func (s *scenario) engine(until float64) *Engine {
-	e := New(Options{Epoch: "e1"})
+	s.options.Epoch = "e1"
+	e := New(s.options)
 	e.SetFacts(s.facts)
+	for _, b := range s.batches {
+		if b.at <= until {
+			e.Add(b.batch)
+		}
+	}
 	type scrape struct {
 		at float64
 		t  *scenarioTarget
@@ -378,7 +471,10 @@ func scaled(d mesh.EdgeDelta, by float64) mesh.EdgeDelta {
 }
 
 func (s *scenario) play(t *testing.T, q ask) []byte {
-	e := s.engine(q.at)
+	e := s.engine(q.until)
+	if q.stats {
+		return fmt.Appendf(nil, "%+v\n", e.Stats())
+	}
 	if q.timeline > 0 {
 		return encode(t, e.Timeline(q.timeline, after(q.at), nil))
 	}

@@ -1,14 +1,14 @@
 package metrics
 
 import (
-	"bytes"
 	"context"
-	"fmt"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
-	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,7 +23,7 @@ import (
 
 // backends are the stores that Querier reads: the embedded one, the same
 // through the Prometheus API of a collector, and real ones that Forward writes
-// to. What is not installed is skipped, with the reason.
+// to, from Debian.
 var backends = map[string]func(t *testing.T) backend{
 	"embedded": func(t *testing.T) backend {
 		s := open(t, Options{})
@@ -184,7 +184,7 @@ func free(t *testing.T) string {
 func run(t *testing.T, address, program string, args ...string) {
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Skipf("%s is not installed: deploy/install-for-tests does it", program)
+		t.Fatalf("%s is not installed: `make tools` installs it on Debian", program)
 	}
 	cmd := exec.Command(path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -258,42 +258,49 @@ func TestForwardWaits(t *testing.T) {
 	mu.Lock()
 	status = http.StatusBadRequest
 	mu.Unlock()
-	f.spool.put([]byte{}, 2)
-	f.spool.put([]byte{10, 0}, 2)
+	f.queue.Put([]byte{10, 0}, 2)
 	until(t, "it is refused", func() bool { return f.Stats().Refused >= 2 })
 }
 
-// A full buffer gives up what is oldest, and counts it.
-func TestSpoolIsBounded(t *testing.T) {
-	s, err := openSpool(t.TempDir(), 4<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const n = 40
-	for i := range n {
-		s.put(append(bytes.Repeat([]byte("0"), chunkBytes), fmt.Sprintf("%03d", i)...), 1)
-	}
-	dropped, waiting := s.figures()
-	if waiting > 4<<20+spoolMemo+chunkBytes || dropped == 0 {
-		t.Errorf("%d bytes wait, %d dropped", waiting, dropped)
-	}
-	last, left := -1, 0
-	for {
-		c, ok := s.take()
-		if !ok {
-			break
-		}
-		i, err := strconv.Atoi(string(c.data[chunkBytes:]))
-		if err != nil || i <= last {
-			t.Fatalf("%d after %d: %v", i, last, err)
-		}
-		last = i
-		left++
-	}
-	if last != n-1 || left+int(dropped) != n {
-		t.Errorf("the newest is %d; %d are left and %d dropped of %d", last, left, dropped, n)
-	}
+func TestForwardNeedsAURL(t *testing.T) {
 	if _, err := NewForward(ForwardOptions{URL: "nowhere", Dir: t.TempDir()}); err == nil {
 		t.Error("a URL that is none is taken")
 	}
+}
+
+// Whatever another store answers, it is figures or an error of a kind.
+func FuzzAnswers(f *testing.F) {
+	f.Add(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1.5,"NaN"]}]}}`)
+	f.Add(200, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":null,"values":[[1e300,"1"],[2,"x"]]}]}}`)
+	f.Add(200, `{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}`)
+	f.Add(422, `{"status":"error","errorType":"execution","error":"no"}`)
+	f.Add(200, `{"status":"success"}`)
+	f.Add(500, "<html>")
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		if status < 200 || status > 599 {
+			return
+		}
+		r, err := NewRemote(RemoteOptions{URL: "http://store", Transport: answering{status, body}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, instant := r.Instant(t.Context(), "x", epoch())
+		_, ranged := r.Range(t.Context(), "x", epoch(), epoch().Add(time.Minute), time.Second)
+		for _, err := range []error{instant, ranged} {
+			if err != nil && !errors.Is(err, mesh.ErrInvalid) && !errors.Is(err, mesh.ErrExhausted) && !errors.Is(err, mesh.ErrUnavailable) {
+				t.Errorf("error of no kind: %v", err)
+			}
+		}
+	})
+}
+
+// answering is a store that always says the same.
+type answering struct {
+	status int
+	body   string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: a.status, Status: http.StatusText(a.status), Header: http.Header{}, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 }

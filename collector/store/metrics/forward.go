@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/exp/api/remote"
 
+	"github.com/sidelight-mesh/sidelight/collector/spool"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
@@ -23,7 +24,7 @@ import (
 type Forward struct {
 	name   string // the URL without its password
 	api    *remote.API
-	spool  *spool
+	queue  *spool.Queue
 	logger *slog.Logger
 	client *http.Client
 	last   *lastStatus
@@ -63,9 +64,6 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("remote write %q: %w: want a URL like http://127.0.0.1:9090/api/v1/write", o.URL, mesh.ErrInvalid)
 	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = 512 << 20
-	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -80,7 +78,7 @@ func NewForward(o ForwardOptions) (*Forward, error) {
 	if err != nil {
 		return nil, fmt.Errorf("remote write %s: %w", f.name, err)
 	}
-	if f.spool, err = openSpool(o.Dir, o.MaxBytes); err != nil {
+	if f.queue, err = spool.Open(spool.Options{Dir: o.Dir, MaxBytes: o.MaxBytes}); err != nil {
 		return nil, fmt.Errorf("remote write %s: %w", f.name, err)
 	}
 	return f, nil
@@ -91,7 +89,7 @@ func (f *Forward) Stats() ForwardStats {
 	f.mu.Lock()
 	s := f.stats
 	f.mu.Unlock()
-	s.Dropped, s.WaitingBytes = f.spool.figures()
+	s.Dropped, _, s.WaitingBytes = f.queue.Figures()
 	return s
 }
 
@@ -100,27 +98,26 @@ func (f *Forward) Run(ctx context.Context) error {
 	defer f.client.CloseIdleConnections()
 	wait := retryLeast
 	for {
-		c, ok := f.spool.next(ctx)
+		c, ok := f.queue.Next(ctx)
 		if !ok {
 			break
 		}
 		err := f.send(ctx, c)
-		if ctx.Err() != nil {
-			f.spool.putBack(c)
+		if ctx.Err() != nil && err != nil {
 			break
 		}
 		if !f.note(c, err) {
+			f.queue.Done(c)
 			wait = retryLeast
 			continue
 		}
-		f.spool.putBack(c)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 		wait = min(2*wait, retryMost)
 	}
-	if err := f.spool.flush(); err != nil {
+	if err := f.queue.Flush(); err != nil {
 		return fmt.Errorf("remote write %s: keep what waits: %w", f.name, err)
 	}
 	return nil
@@ -129,11 +126,11 @@ func (f *Forward) Run(ctx context.Context) error {
 // refusedError says that the other store will never take something.
 type refusedError struct{ error }
 
-func (f *Forward) send(ctx context.Context, c chunk) error {
+func (f *Forward) send(ctx context.Context, c spool.Chunk) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*forwardTimeout)
 	defer cancel()
 	f.last.code = 0
-	_, err := f.api.Write(ctx, remote.WriteV1MessageType, encoded(c.data))
+	_, err := f.api.Write(ctx, remote.WriteV1MessageType, encoded(c.Data))
 	// What is at fault in the request will be so the next time, too.
 	if code := f.last.code; err != nil && code/100 == 4 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout {
 		return refusedError{err}
@@ -158,16 +155,16 @@ func (l *lastStatus) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // note takes what became of a chunk, and reports whether to try again.
-func (f *Forward) note(c chunk, err error) (again bool) {
+func (f *Forward) note(c spool.Chunk, err error) (again bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var refused refusedError
 	switch {
 	case err == nil:
-		f.stats.Sent += uint64(c.samples)
+		f.stats.Sent += uint64(c.N)
 	case errors.As(err, &refused):
-		f.stats.Refused += uint64(c.samples)
-		f.logger.Warn("remote store refuses samples", "url", f.name, "samples", c.samples, "err", err)
+		f.stats.Refused += uint64(c.N)
+		f.logger.Warn("remote store refuses samples", "url", f.name, "samples", c.N, "err", err)
 	default:
 		if f.stats.Since.IsZero() {
 			f.stats.Since = time.Now()

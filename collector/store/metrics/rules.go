@@ -164,6 +164,9 @@ func (r *Rules) load(name string) (*rulefmt.RuleGroups, []error) {
 
 // Run evaluates until ctx ends.
 func (r *Rules) Run(ctx context.Context) {
+	// What alerts were pending for is in the store. If it does not open, each
+	// evaluation is refused.
+	_ = r.store.Opened(ctx)
 	var running sync.WaitGroup
 	running.Go(r.manager.Run)
 	<-ctx.Done()

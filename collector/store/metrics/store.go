@@ -41,6 +41,7 @@ type Options struct {
 	MaxSamples   int           // that one query may hold in memory: 5 million, 80 MB
 	MaxQueries   int           // at the same time: 8; the others wait
 	Lookback     time.Duration // how old an instant value may be: 5 min
+	Patience     time.Duration // how long Open waits for the store to be read back: 500 ms
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: the store's own metrics are not kept
@@ -48,7 +49,7 @@ type Options struct {
 
 // Store is an open database. It is safe for concurrent use.
 type Store struct {
-	db     *tsdb.DB
+	db     *database
 	engine *promql.Engine
 	parser parser.Parser
 	slots  slots
@@ -75,18 +76,21 @@ type Metadata struct {
 
 // Open opens the database in o.Dir, making it if need be, and locks it against
 // other processes: mesh.ErrConflict when one has it open already. What an
-// earlier process wrote before it was killed is read back.
+// earlier process wrote before it was killed is read back; where that takes
+// longer than a moment, the store is of use meanwhile, see database, and Opened
+// tells the end.
 func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, fmt.Errorf("open metric store: %w: no directory", mesh.ErrInvalid)
 	}
 	o.setDefaults()
-	db, err := tsdb.Open(o.Dir, slog.New(quiet{o.Logger.Handler()}), o.Registerer, tsdbOptions(o), nil)
-	if err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("open metric store %s: %w: another process has it open", o.Dir, mesh.ErrConflict)
-		}
-		return nil, fmt.Errorf("open metric store %s: %w", o.Dir, err)
+	return openWith(o, func() (*tsdb.DB, error) { return openTSDB(o) })
+}
+
+func openWith(o Options, open func() (*tsdb.DB, error)) (*Store, error) {
+	db := openDatabase(open, o.Patience)
+	if _, err := db.get(); err != nil && db.wait(0) {
+		return nil, err
 	}
 	p := parser.NewParser(parser.Options{})
 	s := &Store{db: db, parser: p, slots: newSlots(o.MaxQueries), opts: o}
@@ -104,6 +108,27 @@ func Open(o Options) (*Store, error) {
 		Parser:                   p,
 	})
 	return s, nil
+}
+
+func openTSDB(o Options) (*tsdb.DB, error) {
+	db, err := tsdb.Open(o.Dir, slog.New(quiet{o.Logger.Handler()}), o.Registerer, tsdbOptions(o), nil)
+	if err != nil {
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("open metric store %s: %w: another process has it open", o.Dir, mesh.ErrConflict)
+		}
+		return nil, fmt.Errorf("open metric store %s: %w", o.Dir, err)
+	}
+	return db, nil
+}
+
+// Opened waits until all that was stored is read back, or cannot be.
+func (s *Store) Opened(ctx context.Context) error {
+	select {
+	case <-s.db.ready:
+		return s.db.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // maxExemplars is how many are kept, the newest: they lead from a panel to a
@@ -129,6 +154,9 @@ func (o *Options) setDefaults() {
 	if o.Lookback <= 0 {
 		o.Lookback = 5 * time.Minute
 	}
+	if o.Patience <= 0 {
+		o.Patience = 500 * time.Millisecond
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -144,6 +172,7 @@ func tsdbOptions(o Options) *tsdb.Options {
 	t.WALSegmentSize = 16 << 20
 	t.WALCompression = compression.Snappy
 	t.HeadChunksWriteBufferSize = 128 << 10
+	t.EnableMemorySnapshotOnShutdown = true // a tenth of the time to read back
 	t.EnableExemplarStorage, t.MaxExemplars = true, maxExemplars
 	return t
 }
@@ -165,7 +194,10 @@ type Stats struct {
 // Stats counts what the store holds. It walks the directory: not for each
 // request.
 func (s *Store) Stats() Stats {
-	stats := Stats{Series: s.db.Head().NumSeries(), Blocks: len(s.db.Blocks())}
+	var stats Stats
+	if db, err := s.db.get(); err == nil {
+		stats.Series, stats.Blocks = db.Head().NumSeries(), len(db.Blocks())
+	}
 	// A file that a compaction removes meanwhile is no error.
 	_ = filepath.WalkDir(s.opts.Dir, func(_ string, d os.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
@@ -193,11 +225,19 @@ func (s *Store) Close() error {
 	if err := s.engine.Close(); err != nil {
 		return fmt.Errorf("close query engine: %w", err)
 	}
-	if err := s.db.Close(); err != nil {
+	// Reading back cannot be broken off; a process that ends leaves nothing to
+	// close, because nothing was written.
+	if !s.db.wait(closePatience) || s.db.err != nil {
+		return nil
+	}
+	if err := s.db.db.Close(); err != nil {
 		return fmt.Errorf("close metric store %s: %w", s.opts.Dir, err)
 	}
 	return nil
 }
+
+// closePatience is how long Close waits for a store that is being read back.
+const closePatience = 2 * time.Second
 
 // begin holds the store open for one reader and gives the context that the
 // reader works under. done must be called.
@@ -206,6 +246,9 @@ func (s *Store) begin(ctx context.Context) (_ context.Context, done func(), err 
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, nil, fmt.Errorf("metric store: %w: closed", mesh.ErrUnavailable)
+	}
+	if _, err := s.db.get(); err != nil {
+		return nil, nil, err
 	}
 	s.open.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, s.opts.QueryTimeout)

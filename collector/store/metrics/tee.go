@@ -59,7 +59,7 @@ func (a *teeAppender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int6
 func (a *teeAppender) Commit() error {
 	if n := len(a.request.Timeseries); n > 0 {
 		if data, err := a.request.Marshal(); err == nil { // it always can: all of it was made here
-			a.forward.spool.put(data, n)
+			a.forward.queue.Put(data, n)
 		}
 		a.request.Timeseries = nil
 	}
