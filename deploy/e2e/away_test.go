@@ -143,7 +143,7 @@ func TestAway(t *testing.T) {
 			return err
 		}
 		if len(found.Data.Result) != 1 {
-			return errors.New("nothing")
+			return fmt.Errorf("%d series, want one", len(found.Data.Result))
 		}
 		n, _ := strconv.Atoi(fmt.Sprint(found.Data.Result[0].Value[1]))
 		if want := int(at.Sub(gone).Seconds()) - 2; n < want {

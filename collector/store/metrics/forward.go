@@ -55,7 +55,7 @@ type ForwardStats struct {
 const (
 	forwardTimeout = 10 * time.Second
 	retryLeast     = 500 * time.Millisecond
-	retryMost      = 30 * time.Second
+	retryMost      = 5 * time.Second
 )
 
 // NewForward opens the buffer. Nothing is sent yet.
