@@ -77,8 +77,11 @@ func TestMergedQuantileIsWithinItsBucket(t *testing.T) {
 // never outside what the buckets allow, and none is below a lesser one.
 func TestMergedLayouts(t *testing.T) {
 	layouts := [][]float64{
-		{1, 5, 10, 25, 50, 100, 250, 1000, math.Inf(1)}, {2, 4, math.Inf(1)}, {0.5, 100, 10000},
-		{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384}, {30, 300, math.Inf(1)},
+		{1, 5, 10, 25, 50, 100, 250, 1000, math.Inf(1)},
+		{2, 4, math.Inf(1)},
+		{0.5, 100, 10000},
+		{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384},
+		{30, 300, math.Inf(1)},
 	}
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 5))
