@@ -14,6 +14,7 @@ type Node struct {
 	Address   string            `json:"address,omitempty"` // metrics "host:port", from which the collector scrapes
 	StartedAt time.Time         `json:"started_at,omitzero"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	PullS     float64           `json:"pull_s,omitempty"` // it asks for its configuration so often, in seconds; 0: it is told
 }
 
 // The identity of the mesh's server, by which sidecars know it: no workload can

@@ -40,6 +40,7 @@ const nodeID = "web-1"
 // controlPlane is go-control-plane's server with its snapshots.
 type controlPlane struct {
 	address  string
+	rest     bool // it is asked by REST, and has no streams
 	snapshot cachev3.SnapshotCache
 	server   *grpc.Server
 	end      context.CancelFunc
@@ -59,6 +60,25 @@ func (c *controlPlane) start(t *testing.T) {
 	})
 	var ctx context.Context
 	ctx, c.end = context.WithCancel(context.Background())
+	if c.rest {
+		gateway := &serverv3.HTTPGateway{Server: serverv3.NewServer(ctx, c.snapshot, nil)}
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer, code, err := gateway.ServeHTTP(r)
+			switch {
+			case err != nil:
+				http.Error(w, err.Error(), code)
+			case answer == nil:
+				w.WriteHeader(code)
+			default:
+				_, _ = w.Write(answer)
+			}
+		})}
+		context.AfterFunc(ctx, func() { _ = server.Close() })
+		go server.Serve(ln)
+		c.server = grpc.NewServer() // to be stopped
+		t.Cleanup(c.stop)
+		return
+	}
 	c.server = grpc.NewServer()
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(c.server, serverv3.NewServer(ctx, c.snapshot, nil))
 	go c.server.Serve(ln)
@@ -129,13 +149,14 @@ func (s *sidecar) runs(t *testing.T, revision int) {
 // there yet, it sends one configuration after the other under load, it goes, the
 // sidecar restarts meanwhile, and it comes back.
 func TestControlPlane(t *testing.T) {
-	for _, protocol := range []string{"delta", "sotw"} {
+	for _, protocol := range []string{"delta", "sotw", "rest"} {
 		t.Run(protocol, func(t *testing.T) { liveThrough(t, protocol) })
 	}
 }
 
 func liveThrough(t *testing.T, protocol string) {
 	cp := newControlPlane(t)
+	cp.rest = protocol == "rest"
 	var misrouted atomic.Int64
 	parity := func(want int) string {
 		return serveHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -149,14 +170,17 @@ func liveThrough(t *testing.T, protocol string) {
 	s := &sidecar{address: freeAddress(t), admin: freeAddress(t), metrics: freeAddress(t), health: freeAddress(t)}
 	state := t.TempDir()
 	start := func() {
-		s.process = launch(t, proxy, "--node-id", nodeID, "--workload", "web", "--namespace", "shop", "--xds-protocol", protocol, "--server", cp.address, "--state-dir", state,
+		s.process = launch(t, proxy, "--node-id", nodeID, "--workload", "web", "--namespace", "shop", "--xds-protocol", protocol, "--pull-interval", "1s", "--server", cp.address, "--state-dir", state,
 			"--outbound", s.address, "--admin", s.admin, "--metrics", s.metrics, "--health", s.health, "--collector", "off")
 	}
 	start()
 	if out, err := exec.CommandContext(t.Context(), proxy, "wait", "--health", s.health, "--timeout", "1s").CombinedOutput(); err == nil {
 		t.Errorf("an app that waits for its sidecar is let go before that has configuration: %s", out)
 	}
-	const generations = 60
+	generations := 60
+	if cp.rest {
+		generations = 16 // each takes a question
+	}
 	cp.set(t, 1, s.address, apps[1])
 	cp.start(t)
 	if out, err := exec.CommandContext(t.Context(), proxy, "wait", "--health", s.health).CombinedOutput(); err != nil {

@@ -281,7 +281,7 @@ func (a *App) wireClient() error {
 	if len(o.Servers) == 0 {
 		return nil
 	}
-	servers, creds, dial := a.controlPlane()
+	servers, secured, dial := a.controlPlane()
 	var err error
 	a.client, err = xds.New(xds.Options{
 		Node: mesh.Node{
@@ -296,7 +296,7 @@ func (a *App) wireClient() error {
 			Interception: strings.ToUpper(string(o.Intercept)), CaptureOutbound: o.CaptureOutbound, CaptureInbound: o.CaptureInbound,
 		},
 		Servers:         servers,
-		Credentials:     creds,
+		TLS:             secured,
 		Dial:            dial,
 		Identity:        a.currentIdentity,
 		IdentityChanged: a.identityChanged(),
@@ -307,6 +307,7 @@ func (a *App) wireClient() error {
 		LifeChanged:     a.life.changed,
 		ActiveRequests:  func() uint64 { return uint64(max(a.engine.Active(), 0)) },
 		StateOfTheWorld: o.StateOfTheWorld,
+		Pull:            o.Pull,
 		StateDir:        o.StateDir,
 		Fault:           o.Fault,
 		Logger:          a.log,

@@ -35,6 +35,7 @@ type flags struct {
 	captureInbound       []string
 	accessLog            string
 	protocol             string
+	pullInterval         time.Duration
 	logLevel             string
 	fault                string
 	outboundSet          func() bool // --outbound was given
@@ -84,7 +85,8 @@ func (f *flags) register(cmd *cobra.Command) {
 	p.StringVar(&f.Workload.Cluster, "mesh-cluster", "", "cluster the workload runs in")
 	p.StringVar(&f.ServiceAccount, "service-account", "default", "the workload's service account")
 	p.StringSliceVar(&f.Servers, "server", []string{"127.0.0.1:15010"}, "control plane `host:port`, or tls://host:port to be known there by certificate; repeat for more, tried in turn")
-	p.StringVar(&f.protocol, "xds-protocol", "delta", "how the control plane is asked: delta, or sotw (state of the world) where it has nothing else")
+	p.StringVar(&f.protocol, "xds-protocol", "delta", "how configuration comes: delta, or sotw (state of the world) where the control plane has nothing else, over a stream; or rest, by asking every --pull-interval")
+	p.DurationVar(&f.pullInterval, "pull-interval", 5*time.Second, "with --xds-protocol rest: how often the control plane is asked")
 	p.StringVar(&f.Identity.JoinToken, "join-token", os.Getenv("SIDELIGHT_JOIN_TOKEN"), "join token for the first certificate; better by SIDELIGHT_JOIN_TOKEN or a file")
 	p.StringVar(&f.Identity.JoinTokenFile, "join-token-file", "", "`file` with a join token; it may come later")
 	p.StringVar(&f.Identity.CertFile, "cert-file", "", "PEM `file` with a SPIFFE certificate that somebody else renews; with --key-file and --roots-file")
@@ -175,8 +177,12 @@ func (f *flags) complete(stderr io.Writer) (closeLog func(), err error) {
 	case "delta":
 	case "sotw":
 		f.StateOfTheWorld = true
+	case "rest":
+		if f.Pull = f.pullInterval; f.Pull < time.Second || f.Pull > time.Hour {
+			return closeLog, flagError{fmt.Errorf("--pull-interval: want 1s to 1h, got %s", f.pullInterval)}
+		}
 	default:
-		return closeLog, flagError{fmt.Errorf("--xds-protocol: %q is none of delta, sotw", f.protocol)}
+		return closeLog, flagError{fmt.Errorf("--xds-protocol: %q is none of delta, sotw, rest", f.protocol)}
 	}
 	if err := f.place(); err != nil {
 		return closeLog, err

@@ -2,13 +2,12 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"google.golang.org/grpc/credentials"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/identity"
@@ -121,7 +120,7 @@ func plainServers(servers []string) (addresses []string, secure bool) {
 
 // controlPlane says how the control plane is reached. Over TLS nobody is called
 // before there is a certificate: it would only be in vain.
-func (a *App) controlPlane() ([]string, credentials.TransportCredentials, func(context.Context, string) (net.Conn, error)) {
+func (a *App) controlPlane() ([]string, *tls.Config, func(context.Context, string) (net.Conn, error)) {
 	servers, secure := plainServers(a.opts.Servers)
 	if !secure {
 		return servers, nil, nil
@@ -145,5 +144,5 @@ func (a *App) controlPlane() ([]string, credentials.TransportCredentials, func(c
 		d := net.Dialer{KeepAlive: 15 * time.Second}
 		return d.DialContext(ctx, "tcp", address)
 	}
-	return servers, credentials.NewTLS(a.identity.ServerOfMeshTLS()), dial
+	return servers, a.identity.ServerOfMeshTLS(), dial
 }

@@ -28,7 +28,9 @@ type Options struct {
 	Servers []string // control planes, "host:port" or, all of them, "tls://host:port", tried in turn; none = Static
 	// StateOfTheWorld: the control planes have no incremental protocol.
 	StateOfTheWorld bool
-	Collector       string // OTLP gRPC, "host:port"; "" = no spans
+	// Pull asks them by REST, so often; 0: they tell.
+	Pull      time.Duration
+	Collector string // OTLP gRPC, "host:port"; "" = no spans
 
 	Outbound    string
 	Inbound     []xds.Inbound

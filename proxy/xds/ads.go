@@ -59,7 +59,7 @@ func (c *Client) serveADS(ctx context.Context, conn *grpc.ClientConn, server str
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.metrics.attempts.WithLabelValues("ads").Inc()
-	stream, err := c.openADS(ctx, conn)
+	stream, err := c.openADS(ctx, conn, server)
 	if err != nil {
 		return false, fmt.Errorf("open ADS stream: %w", err)
 	}
@@ -103,7 +103,14 @@ func (c *Client) serveADS(ctx context.Context, conn *grpc.ClientConn, server str
 	}
 }
 
-func (c *Client) openADS(ctx context.Context, conn *grpc.ClientConn) (adsStream, error) {
+func (c *Client) openADS(ctx context.Context, conn *grpc.ClientConn, server string) (adsStream, error) {
+	if c.opts.Pull > 0 {
+		asked, err := newPullStream(ctx, server, c.opts.Pull, c.opts.TLS, c.opts.Dial)
+		if err != nil {
+			return nil, err
+		}
+		return newWorldStream(asked), nil
+	}
 	ads := discoveryv3.NewAggregatedDiscoveryServiceClient(conn)
 	if !c.opts.StateOfTheWorld {
 		return ads.DeltaAggregatedResources(ctx)

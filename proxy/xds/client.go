@@ -3,6 +3,7 @@ package xds
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,9 +52,9 @@ type Options struct {
 	Locality       string // "region/zone/sub-zone"; "" = not known
 	Ports          Ports
 
-	Servers     []string                         // "host:port", tried in turn
-	Credentials credentials.TransportCredentials // nil = plain text
-	Dial        func(ctx context.Context, address string) (net.Conn, error)
+	Servers []string    // "host:port", tried in turn
+	TLS     *tls.Config // nil = plain text
+	Dial    func(ctx context.Context, address string) (net.Conn, error)
 
 	Runtime        Runtime
 	Taps           Taps                    // nil = none
@@ -72,6 +73,8 @@ type Options struct {
 	// StateOfTheWorld asks by the protocol whose responses name all resources, for
 	// control planes that have no incremental one.
 	StateOfTheWorld bool
+	// Pull asks by REST, so often, instead of being told; 0 = be told.
+	Pull time.Duration
 
 	StateDir  string        // where the last good configuration is kept; "" = nowhere
 	WarmLimit time.Duration // how long a change may wait for what it needs; 0 = 5 s
@@ -89,6 +92,8 @@ func (o *Options) validate() error {
 		return errors.New("no server address")
 	case o.Runtime == nil:
 		return errors.New("no runtime")
+	case o.Pull != 0 && (o.Pull < time.Second || o.Pull > time.Hour):
+		return fmt.Errorf("asking every %s: want 1s to 1h", o.Pull)
 	}
 	for _, address := range o.Servers {
 		if _, _, err := net.SplitHostPort(address); err != nil {
@@ -134,6 +139,7 @@ func New(opts Options) (*Client, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("configuration client: %w: %w", mesh.ErrInvalid, err)
 	}
+	opts.Node.PullS = opts.Pull.Seconds()
 	node, err := xdsNode(opts.Node, opts.ServiceAccount, opts.Locality, opts.Ports)
 	if err != nil {
 		return nil, fmt.Errorf("configuration client: %w", err)
@@ -145,8 +151,9 @@ func New(opts Options) (*Client, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opts.Credentials == nil {
-		opts.Credentials = insecure.NewCredentials()
+	creds := insecure.NewCredentials()
+	if opts.TLS != nil {
+		creds = credentials.NewTLS(opts.TLS)
 	}
 	opts.WarmLimit = cmp.Or(opts.WarmLimit, 5*time.Second)
 	translator := newTranslator(opts.Node.Build)
@@ -155,7 +162,7 @@ func New(opts Options) (*Client, error) {
 		opts:       opts,
 		log:        opts.Logger,
 		node:       node,
-		link:       newLink(opts.Servers, opts.Credentials, opts.Dial),
+		link:       newLink(opts.Servers, creds, opts.Dial),
 		translator: translator,
 		store:      newStore(),
 		account:    newAccount(),

@@ -66,6 +66,14 @@ func startControlPlane(t *testing.T, address string) *controlPlane {
 
 func (cp *controlPlane) callbacks() serverv3.Callbacks {
 	return serverv3.CallbackFuncs{
+		FetchRequestFunc: func(_ context.Context, req *discoveryv3.DiscoveryRequest) error {
+			cp.mu.Lock()
+			defer cp.mu.Unlock()
+			if req.GetErrorDetail() != nil {
+				cp.worldRefusals++
+			}
+			return nil
+		},
 		StreamRequestFunc: func(_ int64, req *discoveryv3.DiscoveryRequest) error {
 			cp.mu.Lock()
 			defer cp.mu.Unlock()

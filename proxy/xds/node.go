@@ -3,6 +3,7 @@ package xds
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -61,6 +62,9 @@ func xdsNode(n mesh.Node, serviceAccount, locality string, ports Ports) (*corev3
 		"LABELS":          labels,
 		"SIDELIGHT_BUILD": n.Build,
 		"SIDELIGHT_KIND":  n.Kind,
+	}
+	if n.PullS > 0 {
+		metadata["SIDELIGHT_PULL"] = time.Duration(n.PullS * float64(time.Second)).String()
 	}
 	if ports.Identity {
 		metadata["SIDELIGHT_IDENTITY"] = true

@@ -26,7 +26,7 @@ type adsStream interface {
 // there is, and what differs from the last one is found here. Send and Recv are
 // not called at the same time.
 type worldStream struct {
-	stream discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient
+	stream worldWire
 	types  map[string]*world // by type URL
 }
 
@@ -41,7 +41,13 @@ type world struct {
 	refused  string            // version of the last response that was refused
 }
 
-func newWorldStream(s discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient) *worldStream {
+// worldWire is what the protocol is spoken on: a gRPC stream, or a pullStream.
+type worldWire interface {
+	Send(*discoveryv3.DiscoveryRequest) error
+	Recv() (*discoveryv3.DiscoveryResponse, error)
+}
+
+func newWorldStream(s worldWire) *worldStream {
 	return &worldStream{stream: s, types: make(map[string]*world)}
 }
 

@@ -1,10 +1,13 @@
 package xds
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	serverv3 "github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -13,8 +16,39 @@ import (
 func TestStateOfTheWorld(t *testing.T) {
 	t.Parallel()
 	cp := startControlPlane(t, "")
+	liveByWorld(t, cp, Options{Servers: []string{cp.address}, StateOfTheWorld: true})
+}
+
+// And once more, being asked by REST.
+func TestPull(t *testing.T) {
+	t.Parallel()
+	cp := startControlPlane(t, "")
+	liveByWorld(t, cp, Options{Servers: []string{cp.serveREST(t)}, Pull: time.Second})
+}
+
+// serveREST serves the same by REST, at an address of its own.
+func (cp *controlPlane) serveREST(t *testing.T) string {
+	t.Helper()
+	gateway := &serverv3.HTTPGateway{Server: serverv3.NewServer(t.Context(), cp.cache, cp.callbacks())}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, code, err := gateway.ServeHTTP(r)
+		if err != nil {
+			http.Error(w, err.Error(), code)
+			return
+		}
+		if body == nil {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = w.Write(body)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func liveByWorld(t *testing.T, cp *controlPlane, opts Options) {
 	cp.set(t, "1", listener("outbound", "main"), routes("main", "catalog"), edsCluster("catalog"), endpoints("catalog", 8080))
-	s := startSidecar(t, Options{Servers: []string{cp.address}, StateOfTheWorld: true})
+	s := startSidecar(t, opts)
 	s.runtime.wantShape(t, catalogShape)
 	cp.set(t, "2", listener("outbound", "main"), routes("main", "catalog", "reviews"),
 		edsCluster("catalog"), endpoints("catalog", 8080, 8081), edsCluster("reviews"), endpoints("reviews", 9090))

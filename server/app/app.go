@@ -218,18 +218,20 @@ func (a *App) Run(ctx context.Context) error {
 	defer unsubscribe()
 	sockets.Go(func() { a.api.Run(web) })
 
-	nodes := grpc.NewServer(xds.ServerOptions()...)
-	a.xds.Register(nodes)
-	a.xds.RegisterStatus(nodes)
-	meshv1.RegisterEdgesServer(nodes, &edges{publish: a.Publish, stop: web.Done()})
-	secure, err := a.secureServer()
+	streams, rest := grpc.NewServer(xds.ServerOptions()...), a.xds.REST(nil)
+	a.xds.Register(streams)
+	a.xds.RegisterStatus(streams)
+	a.xds.RegisterRESTStatus(rest)
+	meshv1.RegisterEdgesServer(streams, &edges{publish: a.Publish, stop: web.Done()})
+	nodes := newNodePort(a.listeners.xds, nil, streams, rest, a.opts.Logger.With("part", "xds"))
+	secure, err := a.securePort()
 	if err != nil {
 		return err
 	}
 	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.readiness, a.syncz), a.opts.Logger)
 	var serving sync.WaitGroup
-	part(&serving, fail, "configuration listener", func() error { return nodes.Serve(a.listeners.xds) })
-	part(&serving, fail, "TLS listener", func() error { return secure.Serve(a.listeners.secure) })
+	part(&serving, fail, "configuration listener", func() error { return nodes.serve() })
+	part(&serving, fail, "TLS listener", func() error { return secure.serve() })
 	part(&serving, fail, "API listener", func() error { return ignoreClosed(public.Serve(a.listeners.api)) })
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
 	a.setPhase(phaseReady)
@@ -243,7 +245,10 @@ func (a *App) Run(ctx context.Context) error {
 	shutdown(public)
 	sockets.Wait()
 	stopCore()
-	stopGRPC(nodes, secure)
+	var leaving sync.WaitGroup
+	leaving.Go(nodes.stop)
+	leaving.Go(secure.stop)
+	leaving.Wait()
 	workers.Wait()
 	shutdown(admin)
 	serving.Wait()

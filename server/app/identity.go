@@ -3,10 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/ca"
@@ -28,9 +28,9 @@ func (a *App) openAuthority() error {
 	}, func() float64 { return float64(a.authority.Root().NotAfter.Unix()) }))
 }
 
-// secureServer is the gRPC server of the TLS listener: what the plain one
-// serves, to who shows a certificate that fits, and certificates to who joins.
-func (a *App) secureServer() (*grpc.Server, error) {
+// securePort is the TLS listener: what the plain one serves, to who shows a
+// certificate that fits, and certificates to who joins.
+func (a *App) securePort() (*nodePort, error) {
 	issued := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sidelight_certificates_requested_total",
 		Help: "Certificates that were asked for, by what came of it.",
@@ -46,8 +46,9 @@ func (a *App) secureServer() (*grpc.Server, error) {
 		who, ok := a.authority.Caller(ctx)
 		return who.Namespace, who.ServiceAccount, ok
 	}
+	config := a.authority.ServerTLS()
 	server := grpc.NewServer(append(xds.ServerOptions(),
-		grpc.Creds(credentials.NewTLS(a.authority.ServerTLS())),
+		grpc.Creds(newHandshaken(config)),
 		grpc.ChainStreamInterceptor(xds.Authenticated(caller)))...)
 	a.xds.Register(server)
 	meshv1.RegisterAuthorityServer(server, ca.NewService(a.authority, func(principal string, err error) {
@@ -59,5 +60,9 @@ func (a *App) secureServer() (*grpc.Server, error) {
 		issued.WithLabelValues("issued").Inc()
 		log.Debug("certificate issued", "principal", principal)
 	}))
-	return server, nil
+	rest := a.xds.REST(func(r *http.Request) (namespace, account string, ok bool) {
+		who, ok := a.authority.Peer(r.TLS)
+		return who.Namespace, who.ServiceAccount, ok
+	})
+	return newNodePort(a.listeners.secure, config, server, rest, a.opts.Logger.With("part", "xds")), nil
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"syscall"
 	"time"
 
@@ -123,16 +122,10 @@ func shutdown(s *http.Server) {
 }
 
 // stopGRPC lets streams end, then cuts them.
-func stopGRPC(servers ...*grpc.Server) {
-	var stopping sync.WaitGroup
-	for _, s := range servers {
-		stopping.Go(func() {
-			cut := time.AfterFunc(stopStreams, s.Stop)
-			defer cut.Stop()
-			s.GracefulStop()
-		})
-	}
-	stopping.Wait()
+func stopGRPC(s *grpc.Server) {
+	cut := time.AfterFunc(stopStreams, s.Stop)
+	defer cut.Stop()
+	s.GracefulStop()
 }
 
 func ignoreClosed(err error) error {

@@ -87,10 +87,19 @@ func (a *Authority) Caller(ctx context.Context) (Identity, bool) {
 		return Identity{}, false
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
+	if !ok {
 		return Identity{}, false
 	}
-	id, err := x509svid.IDFromCert(info.State.PeerCertificates[0])
+	return a.Peer(&info.State)
+}
+
+// Peer gives who is at the other end of a connection that ServerTLS is for; false
+// when it showed no certificate.
+func (a *Authority) Peer(state *tls.ConnectionState) (Identity, bool) {
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return Identity{}, false
+	}
+	id, err := x509svid.IDFromCert(state.PeerCertificates[0])
 	if err != nil {
 		return Identity{}, false
 	}
@@ -105,7 +114,7 @@ func (a *Authority) ServerTLS() *tls.Config {
 	bundle := x509bundle.FromX509Authorities(a.domain, []*x509.Certificate{a.Root()})
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
-		NextProtos:             []string{"h2"},
+		NextProtos:             []string{"h2", "http/1.1"}, // gRPC and REST
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return own.get() },

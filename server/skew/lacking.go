@@ -150,7 +150,7 @@ func (t *Tracker) judgeLacked(n *node, at time.Time) (worst resource, v verdict,
 			start = n.connectedAt
 		}
 		if of == nil || !start.Equal(last) {
-			last, rv = start, t.byAge(start, at)
+			last, rv = start, t.byAge(n, start, at)
 		}
 		switch c := rv.state.Severity() - v.state.Severity(); {
 		case of == nil || c > 0:

@@ -84,6 +84,9 @@ func newNode(id string, at time.Time) *node {
 	}
 }
 
+// pull is how often the node asks for its configuration; 0: it is told.
+func (n *node) pull() time.Duration { return time.Duration(n.PullS * float64(time.Second)) }
+
 func (n *node) connected() bool { return len(n.streams) > 0 }
 
 // current is the stream that counts, "" when there is none.
@@ -272,7 +275,7 @@ func (n *node) advance(at time.Time, observe func(string, time.Duration)) {
 	mark := func(stage *time.Time, reached bool, name string, from time.Time) {
 		if reached && stage.IsZero() {
 			*stage = at
-			if !from.IsZero() {
+			if !from.IsZero() && (n.PullS == 0 || name == StageApply) { // a node that asks is as fast as it asks
 				observe(name, max(at.Sub(from), 0))
 			}
 		}

@@ -38,7 +38,7 @@ func (t *Tracker) judge(n *node, at time.Time) verdict {
 	case !n.connected():
 		v = n.judgeDisconnected(at)
 	case !n.prepared:
-		v = t.byAge(n.connectedAt, at)
+		v = t.byAge(n, n.connectedAt, at)
 		v.reason = fmt.Sprintf("connected for %s; its configuration is not prepared yet", age(n.connectedAt, at))
 		v.brief, v.waits = "configuration not prepared", OnControlPlane
 	case n.lagging():
@@ -83,7 +83,7 @@ func (n *node) judgeDisconnected(at time.Time) verdict {
 // the revision must not be told so.
 func (t *Tracker) judgeUnprepared(n *node, at time.Time) verdict {
 	since := t.acceptedAt(n.checked+1, t.newest.At)
-	v := t.byAge(latest(since, n.connectedAt), at)
+	v := t.byAge(n, latest(since, n.connectedAt), at)
 	v.quiet = v.state == InFlight
 	v.reason = fmt.Sprintf("revision %d is not prepared for this node yet (%s); it runs all of revision %d",
 		t.newest.Number, age(since, at), n.checked)
@@ -121,7 +121,7 @@ func (t *Tracker) judgePending(n *node, at time.Time) verdict {
 		}
 	}
 	v.reason, v.brief = t.explain(n, worst, v, at)
-	v.waits = worst.waitsOn()
+	v.waits = worst.waitsOn(n)
 	if same > 1 && v.state != InFlight {
 		v.reason += fmt.Sprintf(" (and %d more resources)", same-1)
 	}
@@ -159,17 +159,20 @@ func (t *Tracker) judgeResource(n *node, r *resource, at time.Time) verdict {
 	if !r.disputed.IsZero() && at.Sub(r.disputed) > t.opt.Drift {
 		return verdict{state: Drifted, since: r.disputed.Add(t.opt.Drift)}
 	}
-	return t.byAge(latest(r.waitingSince(), n.connectedAt), at)
+	return t.byAge(n, latest(r.waitingSince(), n.connectedAt), at)
 }
 
 // byAge gives in-flight, slow or stale for something missing since start, with
-// the exact time at which that state began.
-func (t *Tracker) byAge(start, at time.Time) verdict {
+// the exact time at which that state began. A node that asks gets a change with
+// its next question, what names that with the one after, and acknowledges both
+// with another: that is no delay.
+func (t *Tracker) byAge(n *node, start, at time.Time) verdict {
+	stale, inFlight := t.opt.Stale+4*n.pull(), t.opt.InFlight+2*n.pull()
 	switch d := at.Sub(start); {
-	case d > t.opt.Stale:
-		return verdict{state: Stale, since: start.Add(t.opt.Stale)}
-	case d >= t.opt.InFlight:
-		return verdict{state: Slow, since: start.Add(t.opt.InFlight)}
+	case d > stale:
+		return verdict{state: Stale, since: start.Add(stale)}
+	case d >= inFlight:
+		return verdict{state: Slow, since: start.Add(inFlight)}
 	default:
 		return verdict{state: InFlight, since: start}
 	}
@@ -201,7 +204,10 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 			return fmt.Sprintf("revision %d was sent %s ago", w.revision, age(r.sentAt, at)), ""
 		}
 		brief = fmt.Sprintf("no acknowledgement for revision %d", w.revision)
-		return fmt.Sprintf("%s for %s; the stream is up", brief, age(r.sentAt, at)), brief
+		return fmt.Sprintf("%s for %s; %s", brief, age(r.sentAt, at), n.isThere()), brief
+	case n.pull() > 0:
+		brief = fmt.Sprintf("has not asked for revision %d", w.revision)
+		return fmt.Sprintf("%s, which waits for %s; %s", brief, age(latest(r.waitingSince(), n.connectedAt), at), n.isThere()), brief
 	case v.state == InFlight:
 		return fmt.Sprintf("revision %d is about to be sent", w.revision), ""
 	case r.unanswered():
@@ -217,10 +223,12 @@ func (t *Tracker) explain(n *node, r *resource, v verdict, at time.Time) (reason
 // waitsOn tells on whom a resource waits that is not synced: what was never
 // sent, on the control plane, unless the node owes an answer to what came
 // before. A refusal waits on somebody who changes the object.
-func (r *resource) waitsOn() string {
+func (r *resource) waitsOn(n *node) string {
 	switch {
 	case r.refusedNow():
 		return ""
+	case n.pull() > 0: // what is prepared waits for its question
+		return OnNode
 	case !r.sentAt.IsZero() && r.sent == r.desired().version, r.unanswered():
 		return OnNode
 	}
@@ -243,6 +251,14 @@ func (r *resource) stillRuns() string {
 		return fmt.Sprintf("still runs revision %d of %s", r.wants[i].revision, what)
 	}
 	return "runs another version of " + what
+}
+
+// isThere says how it is known that a node is there.
+func (n *node) isThere() string {
+	if n.pull() > 0 {
+		return fmt.Sprintf("it asks every %s", n.pull())
+	}
+	return "the stream is up"
 }
 
 func runsOn(n *node) string {

@@ -15,6 +15,7 @@ import (
 func (t *Tracker) Connected(desc mesh.Node, conn, peer string, at time.Time) {
 	t.change(desc.ID, at, func(n *node) {
 		n.describe(desc)
+		n.PullS = desc.PullS // it may have changed to a stream
 		n.seen(at)
 		if slices.ContainsFunc(n.streams, func(s stream) bool { return s.conn == conn }) {
 			return

@@ -56,6 +56,7 @@ type NodeStatus struct {
 	Kind     string        `json:"kind"`
 	Build    string        `json:"build"`
 	Address  string        `json:"address,omitempty"`
+	PullS    float64       `json:"pull_s,omitempty"` // it asks for its configuration so often; 0: it is told
 
 	State  State     `json:"state"`
 	Since  time.Time `json:"since"`

@@ -71,7 +71,7 @@ func (t *Tracker) status(n *node, at time.Time) NodeStatus {
 	}
 	behind, missing := n.behind()
 	s := NodeStatus{
-		ID: n.ID, Workload: n.Workload, Kind: n.Kind, Build: n.Build, Address: n.Address,
+		ID: n.ID, Workload: n.Workload, Kind: n.Kind, Build: n.Build, Address: n.Address, PullS: n.PullS,
 		State: v.state, Since: since, Reason: v.reason, WaitsOn: v.waits,
 		Connected: n.connected(), ConnectedAt: n.connectedAt, DisconnectedAt: n.disconnectedAt,
 		LastSeen: n.lastSeen, StartedAt: n.StartedAt, Duplicate: n.twins(), Disorder: n.disorder(at),

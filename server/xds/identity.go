@@ -20,7 +20,7 @@ func Authenticated(caller func(context.Context) (namespace, account string, ok b
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		namespace, account, ok := caller(stream.Context())
 		if !ok {
-			return status.Error(codes.Unauthenticated, "this port takes nodes with a certificate of the mesh only: join first")
+			return errNoCertificate
 		}
 		return next(srv, &authenticated{stream, namespace, account})
 	}
@@ -43,7 +43,7 @@ func (s *authenticated) RecvMsg(m any) error {
 		return s.node(m.GetNode())
 	case *meshv1.AgentMessage:
 		if h := m.GetHello(); h != nil {
-			return s.is(h.GetWorkload().GetNamespace(), s.account)
+			return sameIdentity(h.GetWorkload().GetNamespace(), s.account, s.namespace, s.account)
 		}
 	}
 	return nil
@@ -54,15 +54,22 @@ func (s *authenticated) node(n *corev3.Node) error {
 	if n == nil {
 		return nil
 	}
-	fields := n.GetMetadata().GetFields()
-	return s.is(cmp.Or(fields["NAMESPACE"].GetStringValue(), "default"),
-		cmp.Or(fields["SERVICE_ACCOUNT"].GetStringValue(), "default"))
+	return nodeIs(n, s.namespace, s.account)
 }
 
-func (s *authenticated) is(namespace, account string) error {
-	if namespace == s.namespace && account == s.account {
+var errNoCertificate = status.Error(codes.Unauthenticated, "this port takes nodes with a certificate of the mesh only: join first")
+
+// nodeIs compares what a node says of itself with its certificate's.
+func nodeIs(n *corev3.Node, namespace, account string) error {
+	fields := n.GetMetadata().GetFields()
+	return sameIdentity(cmp.Or(fields["NAMESPACE"].GetStringValue(), "default"),
+		cmp.Or(fields["SERVICE_ACCOUNT"].GetStringValue(), "default"), namespace, account)
+}
+
+func sameIdentity(namespace, account, certNamespace, certAccount string) error {
+	if namespace == certNamespace && account == certAccount {
 		return nil
 	}
 	return status.Errorf(codes.PermissionDenied, "the node says that it is %s/%s, and its certificate that it is %s/%s",
-		namespace, account, s.namespace, s.account)
+		namespace, account, certNamespace, certAccount)
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -27,6 +28,7 @@ const (
 type proxy struct {
 	node     mesh.Node
 	where    registry.Locality
+	account  string   // its service account
 	identity bool     // it has a certificate, or will
 	grpc     bool     // a gRPC client that speaks xDS itself
 	outbound string   // host:port, "" = none
@@ -34,6 +36,7 @@ type proxy struct {
 	capture  *capture // nil: explicit ports
 	inbound  []inboundPort
 	tcp      []outboundPort
+	pull     time.Duration // how often it asks by REST; 0: it does not say
 }
 
 // inboundPort is a port on which a sidecar takes requests for its app.
@@ -79,6 +82,7 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 	if l := n.GetLocality(); l != nil {
 		p.where = registry.Locality{Region: l.GetRegion(), Zone: l.GetZone(), SubZone: l.GetSubZone()}
 	}
+	p.account = cmp.Or(m.text("SERVICE_ACCOUNT"), "default")
 	p.outbound = m.optionalAddress("SIDELIGHT_OUTBOUND")
 	p.identity = m.fields["SIDELIGHT_IDENTITY"].GetBoolValue()
 	p.gateway = cmp.Or(m.text("SIDELIGHT_GATEWAY_ADDRESS"), "127.0.0.1")
@@ -105,6 +109,7 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 		p.tcp = append(p.tcp, out)
 	}
 	p.capture = readCapture(&m)
+	p.pull = m.pull("SIDELIGHT_PULL")
 	if m.err != nil {
 		return nil, fmt.Errorf("node.metadata: %w", m.err)
 	}
@@ -157,6 +162,19 @@ func (m *metadata) optionalAddress(key string) string {
 		return ""
 	}
 	return m.address(key)
+}
+
+// pull reads a duration that is neither a hot loop nor for ever.
+func (m *metadata) pull(key string) time.Duration {
+	text := m.text(key)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > time.Hour {
+		m.failf("%s: %q is no time from 1s to 1h", key, text)
+	}
+	return d
 }
 
 func (m *metadata) address(key string) string {

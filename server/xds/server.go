@@ -101,7 +101,7 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// Server serves ADS, both forms, client status and the agent stream. It is safe for concurrent use.
+// Server serves ADS, both forms, REST, client status and the agent stream. It is safe for concurrent use.
 type Server struct {
 	opts    Options
 	metrics *metrics
@@ -120,6 +120,7 @@ type Server struct {
 	nodes      map[string]*node
 	streams    map[int64]*stream
 	sotw       map[int64]*sotwStream
+	pollers    map[string]*poller // by node ID
 	lastStream int64
 	names      nameSets          // that streams ask for
 	changes    map[pair][]string // since the newest generation, see changed
@@ -149,7 +150,7 @@ func New(opts Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		opts: opts, metrics: newMetrics(opts.Registerer, opts.Observe), stop: stop,
-		shared: map[sharing]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{}, sotw: map[int64]*sotwStream{}, stopped: ctx,
+		shared: map[sharing]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{}, sotw: map[int64]*sotwStream{}, pollers: map[string]*poller{}, stopped: ctx,
 		changes: map[pair][]string{}, names: newNameSets(),
 	}
 	s.agents = newAgents(opts, s.metrics)
@@ -196,10 +197,13 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.opts.Fault.PushPause > 0 {
 		pushing.Go(func() { s.takeTurns(ctx) })
 	}
-	sweep := time.NewTicker(time.Minute)
+	sweep, listen := time.NewTicker(time.Minute), time.NewTicker(time.Second)
 	defer sweep.Stop()
+	defer listen.Stop()
 	for {
 		select {
+		case <-listen.C:
+			s.hangUp(s.opts.Now())
 		case <-sweep.C:
 			s.forget(s.opts.Now())
 		case <-ctx.Done():

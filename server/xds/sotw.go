@@ -61,7 +61,7 @@ func (a ads) StreamAggregatedResources(str discoveryv3.AggregatedDiscoveryServic
 func (s *Server) openSotw(ctx context.Context) (*sotwStream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l, err := s.open(ctx, "sotw")
+	l, err := s.open(peerOf(ctx), "sotw")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (s *Server) closeSotw(st *sotwStream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sotw, st.id)
-	st.end()
+	st.end(streamEnded)
 }
 
 // take hears a request: a subscription, an answer, or both.
@@ -212,14 +212,14 @@ func (t *sotwType) lacks(v *view, typ int) (wants map[string]*Resource, due bool
 		}
 		return wants, false
 	}
-	sig := t.signature(wants)
+	sig := signature(t.names, wants)
 	return wants, sig != t.version && sig != t.refused
 }
 
 // signature stands for what a client has and asked for.
-func (t *sotwType) signature(wants map[string]*Resource) string {
+func signature(asked map[string]bool, wants map[string]*Resource) string {
 	h := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(t.names)) {
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
 		_, _ = io.WriteString(h, name+"\xff")
 	}
 	_, _ = io.WriteString(h, "\xfe")
@@ -235,7 +235,7 @@ func (t *sotwType) signature(wants map[string]*Resource) string {
 func (st *sotwStream) respond(v *view, t int, wants map[string]*Resource) response[discoveryv3.DiscoveryResponse] {
 	typ, now := &st.types[t], st.server.opts.Now()
 	st.nonces++
-	typ.nonce, typ.waiting, typ.next, typ.refs = strconv.FormatUint(st.nonces, 10), true, typ.signature(wants), nil
+	typ.nonce, typ.waiting, typ.next, typ.refs = strconv.FormatUint(st.nonces, 10), true, signature(typ.names, wants), nil
 	typ.out = make(map[string]*Resource, len(wants))
 	resp := &discoveryv3.DiscoveryResponse{TypeUrl: mesh.TypeURL(typeName(t)), VersionInfo: typ.next, Nonce: typ.nonce, Resources: []*anypb.Any{}}
 	size := 0

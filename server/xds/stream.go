@@ -108,8 +108,12 @@ func converse[Request, Response any](s *Server, str wire[Request, Response], wak
 	}
 }
 
-// line is what streams of both forms are: a connection of a node, on which it
-// asks and is told. It is guarded by the server's lock.
+// streamEnded is why a node with a stream is gone.
+const streamEnded = "the configuration stream ended"
+
+// line is what streams of both forms, and nodes that ask by REST, are: a
+// connection of a node, on which it asks and is told. It is guarded by the
+// server's lock.
 type line struct {
 	server *Server
 	id     int64
@@ -122,14 +126,14 @@ type line struct {
 	wake   chan struct{} // something may have changed
 }
 
-// open admits a stream; form names its kind.
-func (s *Server) open(ctx context.Context, form string) (line, error) {
-	if len(s.streams)+len(s.sotw) >= s.opts.MaxStreams {
+// open admits a stream from the address peer; form names its kind.
+func (s *Server) open(peer, form string) (line, error) {
+	if len(s.streams)+len(s.sotw)+len(s.pollers) >= s.opts.MaxStreams {
 		s.metrics.refused.WithLabelValues("streams").Inc()
 		return line{}, status.Errorf(codes.ResourceExhausted, "this server has its %d configuration streams", s.opts.MaxStreams)
 	}
 	s.lastStream++
-	return line{server: s, id: s.lastStream, conn: form + "-" + strconv.FormatInt(s.lastStream, 10), peer: peerOf(ctx), wake: make(chan struct{}, 1)}, nil
+	return line{server: s, id: s.lastStream, conn: form + "-" + strconv.FormatInt(s.lastStream, 10), peer: peer, wake: make(chan struct{}, 1)}, nil
 }
 
 // peerOf is the address that a stream comes from.
@@ -141,15 +145,15 @@ func peerOf(ctx context.Context) string {
 	return p.Addr.String()
 }
 
-// end tells that the stream is over.
-func (l *line) end() {
+// end tells that the stream is over, and why.
+func (l *line) end(reason string) {
 	s := l.server
 	if l.node == nil {
 		return
 	}
 	now, nodeID := s.opts.Now(), l.node.proxy.node.ID
 	s.disconnect(l.node, now)
-	s.opts.Tracker.Disconnected(nodeID, l.conn, "the configuration stream ended", now)
+	s.opts.Tracker.Disconnected(nodeID, l.conn, reason, now)
 	s.opts.Logger.Info("node disconnected", "node", nodeID, "conn", l.conn)
 }
 
@@ -164,30 +168,52 @@ func (l *line) ring() {
 // hear checks what every request must have, and reads from the first one who is
 // at the other end: the node stands there only.
 func (l *line) hear(node *corev3.Node, typeURL string, names int) error {
-	s := l.server
+	if err := l.check(typeURL, names); err != nil || l.node != nil {
+		return err
+	}
+	p, err := l.read(node)
+	if err != nil {
+		return err
+	}
+	l.meet(p)
+	return nil
+}
+
+func (l *line) check(typeURL string, names int) error {
 	if typeURL == "" {
 		return status.Error(codes.InvalidArgument, "a request on the aggregated stream must say its type_url")
 	}
 	if names > maxNames {
 		return status.Errorf(codes.ResourceExhausted, "a request names %d resources, more than %d", names, maxNames)
 	}
-	if l.node != nil {
-		return nil
-	}
-	p, err := (*proxy)(nil), fmt.Errorf("the first request of a stream must carry the node")
+	return nil
+}
+
+// read reads who is at the other end.
+func (l *line) read(node *corev3.Node) (*proxy, error) {
+	s := l.server
+	p, err := (*proxy)(nil), fmt.Errorf("the first request must carry the node")
 	if node != nil {
 		p, err = readProxy(node)
 	}
 	if err != nil {
 		s.metrics.refused.WithLabelValues("node").Inc()
 		s.opts.Logger.Warn("node refused", "node", node.GetId(), "error", err)
-		return status.Errorf(codes.InvalidArgument, "%v", err)
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	return p, nil
+}
+
+// meet notes who is at the other end.
+func (l *line) meet(p *proxy) {
+	s := l.server
+	if before := s.pollers[p.node.ID]; before != nil {
+		before.close("it is told over a stream from now on")
 	}
 	now := s.opts.Now()
 	l.node, l.since = s.connect(p, now), now
 	s.opts.Tracker.Connected(p.node, l.conn, l.peer, now)
 	s.opts.Logger.Info("node connected", "node", p.node.ID, "conn", l.conn, "build", p.node.Build)
-	return nil
 }
 
 // unserved takes a question for a type that we do not have. Envoy asks for
@@ -248,7 +274,7 @@ type outstanding struct {
 func (s *Server) openDelta(ctx context.Context) (*stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l, err := s.open(ctx, "ads")
+	l, err := s.open(peerOf(ctx), "ads")
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +290,7 @@ func (s *Server) closeDelta(st *stream) {
 	for t := range st.types {
 		s.names.release(st.types[t].asked)
 	}
-	st.end()
+	st.end(streamEnded)
 }
 
 // take hears a request: a subscription, an answer, or both.
