@@ -133,15 +133,19 @@ func Object(rule string) string {
 	if !ok {
 		return ""
 	}
-	namespace, rest, ok := strings.Cut(rest, "]-policy[")
+	kind := "AuthorizationPolicy"
+	namespace, of, ok := strings.Cut(rest, "]-policy[")
+	if !ok {
+		kind = "TrafficTarget" // of SMI
+		if namespace, of, ok = strings.Cut(rest, "]-target["); !ok {
+			return ""
+		}
+	}
+	name, _, ok := strings.Cut(of, "]-rule[")
 	if !ok {
 		return ""
 	}
-	name, _, ok := strings.Cut(rest, "]-rule[")
-	if !ok {
-		return ""
-	}
-	return "AuthorizationPolicy " + namespace + "/" + name
+	return kind + " " + namespace + "/" + name
 }
 
 // Any matches everything.

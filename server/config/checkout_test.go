@@ -78,6 +78,9 @@ func TestServedVersions(t *testing.T) {
 		KindHTTPRoute:           "{parentRefs: [{group: '', kind: Service, name: a}], rules: [{backendRefs: [{name: a, port: 80}]}]}",
 		KindGRPCRoute:           "{parentRefs: [{group: '', kind: Service, name: a}], rules: [{backendRefs: [{name: a, port: 80}]}]}",
 		KindTrafficSplit:        "{service: a, backends: [{service: a-v1, weight: 1}]}",
+		KindTrafficTarget:       "{destination: {kind: ServiceAccount, name: a}, sources: [{kind: ServiceAccount, name: b}], rules: [{kind: TCPRoute, name: a}]}",
+		KindHTTPRouteGroup:      "{matches: [{name: a, pathRegex: /a}]}",
+		KindTCPRoute:            "{matches: {ports: [6000]}}",
 	}
 	for _, k := range apiKinds() {
 		if specs[k.kind] == "" {

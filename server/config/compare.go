@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/anypb"
 	"gopkg.in/yaml.v3"
 )
 
@@ -81,9 +82,22 @@ func compareObjects(before, after *Object) []FieldDiff {
 	return c.fields
 }
 
+// CompareMessages tells how two messages differ, by the same meaning: resources,
+// for instance, that objects became. Paths name list elements that have names.
+func CompareMessages(before, after proto.Message) []FieldDiff {
+	none := &Object{}
+	c := &comparison{before: none, after: none, fields: []FieldDiff{}, named: true}
+	c.message(before.ProtoReflect(), after.ProtoReflect(), both{})
+	for i := range c.fields {
+		c.fields[i].Path = strings.TrimPrefix(c.fields[i].Path, ".")
+	}
+	return c.fields
+}
+
 // comparison collects how two forms of one object differ.
 type comparison struct {
 	before, after *Object
+	named         bool // elements of lists are called by their names
 	fields        []FieldDiff
 }
 
@@ -150,11 +164,32 @@ func (c *comparison) single(fd protoreflect.FieldDescriptor, had, has bool, a, b
 		c.add("added", both{after: at.after}, "", text(fd, b))
 	case !has:
 		c.add("removed", both{before: at.before}, text(fd, a), "")
+	case fd.Kind() == protoreflect.MessageKind && fd.Message().FullName() == "google.protobuf.Any" && c.packed(a, b, at):
 	case fd.Kind() == protoreflect.MessageKind && !atomic(fd.Message()):
 		c.message(a.Message(), b.Message(), at)
 	case !a.Equal(b):
 		c.add("changed", at, text(fd, a), text(fd, b))
 	}
+}
+
+// packed looks into two packed messages of one type. It reports false, having done
+// nothing, when they cannot be compared so.
+func (c *comparison) packed(a, b protoreflect.Value, at both) bool {
+	open := func(v protoreflect.Value) (proto.Message, bool) {
+		packed, ok := v.Message().Interface().(*anypb.Any)
+		if !ok {
+			return nil, false
+		}
+		m, err := packed.UnmarshalNew()
+		return m, err == nil
+	}
+	before, okBefore := open(a)
+	after, okAfter := open(b)
+	if !okBefore || !okAfter || before.ProtoReflect().Descriptor() != after.ProtoReflect().Descriptor() {
+		return false
+	}
+	c.message(before.ProtoReflect(), after.ProtoReflect(), at)
+	return true
 }
 
 // atomic messages are one value to people: a duration, a number that may be
@@ -216,11 +251,11 @@ func (c *comparison) list(fd protoreflect.FieldDescriptor, a, b protoreflect.Lis
 	taken := make([]bool, a.Len())
 	for j, i := range partner {
 		if i < 0 {
-			c.add("added", both{after: at.after + index(j)}, "", text(fd, b.Get(j)))
+			c.add("added", both{after: at.after + c.element(b, j)}, "", text(fd, b.Get(j)))
 			continue
 		}
 		taken[i] = true
-		here := both{at.before + index(i), at.after + index(j)}
+		here := both{at.before + c.element(a, i), at.after + c.element(b, j)}
 		if inOrder && !steady[j] {
 			c.add("moved", here, "position "+strconv.Itoa(i+1), "position "+strconv.Itoa(j+1))
 		}
@@ -228,15 +263,28 @@ func (c *comparison) list(fd protoreflect.FieldDescriptor, a, b protoreflect.Lis
 	}
 	for i := range taken {
 		if !taken[i] {
-			c.add("removed", both{before: at.before + index(i)}, text(fd, a.Get(i)), "")
+			c.add("removed", both{before: at.before + c.element(a, i)}, text(fd, a.Get(i)), "")
 		}
 	}
+}
+
+// element is how an element of a list is called.
+func (c *comparison) element(list protoreflect.List, i int) string {
+	if c.named {
+		m := list.Get(i).Message()
+		if name := m.Descriptor().Fields().ByName("name"); name != nil && name.Kind() == protoreflect.StringKind && m.Get(name).String() != "" {
+			return "[" + m.Get(name).String() + "]"
+		}
+	}
+	return index(i)
 }
 
 // ordered lists are those in which the first that matches wins.
 func ordered(fd protoreflect.FieldDescriptor) bool {
 	switch fd.Message().Name() {
 	case "HTTPRoute", "TCPRoute", "TLSRoute", "HTTPRouteRule", "GRPCRouteRule":
+		return true
+	case "Route", "Filter", "HttpFilter", "FilterChain": // of Envoy's resources
 		return true
 	}
 	return false
@@ -254,7 +302,7 @@ func pair(fd protoreflect.FieldDescriptor, a, b protoreflect.List) []int {
 	for _, same := range []func(protoreflect.Value) string{
 		func(v protoreflect.Value) string { return text(fd, v) },
 		func(v protoreflect.Value) string {
-			return identity(v.Message(), "name", "destination", "match", "address", "number", "port", "service")
+			return identity(v.Message(), "name", "destination", "match", "address", "number", "port", "service", "endpoint", "locality", "filter_chain_match")
 		},
 		func(v protoreflect.Value) string { return identity(v.Message(), "route", "labels", "from") },
 		func(v protoreflect.Value) string { return "*" },

@@ -15,8 +15,6 @@ var foreign = map[string]string{
 	"BackendTLSPolicy":      "write it as trafficPolicy.tls of a DestinationRule",
 	"XBackendTrafficPolicy": "write it as trafficPolicy of a DestinationRule",
 	"RequestAuthentication": "judge by certificates: AuthorizationPolicy with source.principals; tokens of end users are not read",
-	"TrafficTarget":         "write it as an AuthorizationPolicy: its destination is a selector of labels, its sources are from.source.serviceAccounts, the matches of its rules are methods and paths of to.operation",
-	"HTTPRouteGroup":        "write its matches into the VirtualService, HTTPRoute or AuthorizationPolicy that needs them",
 	"UDPRoute":              "leave it out: sidecars carry TCP and what is on it",
 	"Service":               "write a ServiceEntry with the host, the ports and a workloadSelector",
 	"Endpoints":             "write the endpoints of a ServiceEntry",

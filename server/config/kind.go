@@ -27,7 +27,10 @@ const (
 	KindHTTPRoute = "HTTPRoute"
 	KindGRPCRoute = "GRPCRoute"
 
-	KindTrafficSplit = "TrafficSplit"
+	KindTrafficSplit   = "TrafficSplit"
+	KindTrafficTarget  = "TrafficTarget"
+	KindHTTPRouteGroup = "HTTPRouteGroup"
+	KindTCPRoute       = "TCPRoute" // SMI's
 )
 
 // The groups of the kinds.
@@ -36,6 +39,8 @@ const (
 	groupSecurity   = "security.istio.io"
 	groupGatewayAPI = "gateway.networking.k8s.io"
 	groupSplit      = "split.smi-spec.io"
+	groupAccess     = "access.smi-spec.io"
+	groupSpecs      = "specs.smi-spec.io"
 )
 
 // apiKind is a kind with the versions that its group serves it in. All versions
@@ -60,6 +65,9 @@ func apiKinds() []apiKind {
 		{KindHTTPRoute, groupGatewayAPI, []string{"v1", "v1beta1"}, func() proto.Message { return &gatewayapi.HTTPRoute{} }},
 		{KindGRPCRoute, groupGatewayAPI, []string{"v1"}, func() proto.Message { return &gatewayapi.GRPCRoute{} }},
 		{KindTrafficSplit, groupSplit, []string{"v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"}, func() proto.Message { return &smi.TrafficSplit{} }},
+		{KindTrafficTarget, groupAccess, []string{"v1alpha3", "v1alpha2"}, func() proto.Message { return &smi.TrafficTarget{} }},
+		{KindHTTPRouteGroup, groupSpecs, []string{"v1alpha4", "v1alpha3"}, func() proto.Message { return &smi.HTTPRouteGroup{} }},
+		{KindTCPRoute, groupSpecs, []string{"v1alpha4", "v1alpha3"}, func() proto.Message { return &smi.TCPRoute{} }},
 	}
 }
 

@@ -114,6 +114,24 @@ func (o *Object) TrafficSplit() *smi.TrafficSplit {
 	return spec
 }
 
+// TrafficTarget is the spec, or nil when the object is of another kind.
+func (o *Object) TrafficTarget() *smi.TrafficTarget {
+	spec, _ := o.Spec.(*smi.TrafficTarget)
+	return spec
+}
+
+// HTTPRouteGroup is the spec, or nil when the object is of another kind.
+func (o *Object) HTTPRouteGroup() *smi.HTTPRouteGroup {
+	spec, _ := o.Spec.(*smi.HTTPRouteGroup)
+	return spec
+}
+
+// TCPRoute is the spec, or nil when the object is of another kind.
+func (o *Object) TCPRoute() *smi.TCPRoute {
+	spec, _ := o.Spec.(*smi.TCPRoute)
+	return spec
+}
+
 // PeerAuthentication is the spec, or nil when the object is of another kind.
 func (o *Object) PeerAuthentication() *security.PeerAuthentication {
 	spec, _ := o.Spec.(*security.PeerAuthentication)

@@ -59,6 +59,7 @@ const (
 	CodeNoPort         = "SL3008" // destination port that the service does not have
 	CodeObjective      = "SL3009" // annotation on health that cannot be read
 	CodeNoGateway      = "SL3010" // gateway that no Gateway has the name of
+	CodeNoTraffic      = "SL3011" // HTTPRouteGroup, match of one, or TCPRoute that does not exist
 
 	CodeElsewhere = "SL4001" // API change of an object that lives in another file
 )

@@ -32,9 +32,9 @@ func TestSplitProblems(t *testing.T) {
 		{"too much weight", trafficSplit("backends: [{service: a, weight: 2147483647}, {service: b, weight: 2147483647}, {service: c, weight: 2}]"), "6:3 error SL2002 spec.backends", ""},
 		{"backend twice", trafficSplit("backends: [{service: catalog-v1, weight: 1}, {service: catalog-v1, weight: 2}]"), "6:49 error SL2008 spec.backends[1].service", ""},
 		{"pattern", trafficSplit("backends: [{service: '*', weight: 1}]"), "6:15 error SL2009 spec.backends[0].service", ""},
-		{"matches", trafficSplit("backends: [{service: catalog-v1, weight: 1}]\n  matches: [{kind: HTTPRouteGroup, name: testers}]"), "7:3 error SL1009 spec.matches", "HTTPRoute"},
-		{"target", "apiVersion: access.smi-spec.io/v1alpha3\nkind: TrafficTarget\nmetadata: {name: a}\nspec: {}\n", "2:7 error SL1004 kind", "AuthorizationPolicy"},
-		{"route group", "apiVersion: specs.smi-spec.io/v1alpha4\nkind: HTTPRouteGroup\nmetadata: {name: a}\nspec: {}\n", "2:7 error SL1004 kind", "matches"},
+		{"matches", trafficSplit("backends: [{service: catalog-v1, weight: 1}]\n  matches: [{apiGroup: specs.smi-spec.io, kind: HTTPRouteGroup, name: testers}]"), "", ""},
+		{"matches of another kind", trafficSplit("backends: [{service: catalog-v1, weight: 1}]\n  matches: [{kind: TCPRoute, name: testers}]"), "7:14 error SL1007 spec.matches[0].kind", ""},
+		{"matches of another group", trafficSplit("backends: [{service: catalog-v1, weight: 1}]\n  matches: [{apiGroup: a, kind: HTTPRouteGroup, name: testers}]"), "7:14 error SL1007 spec.matches[0].apiGroup", "specs.smi-spec.io"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got, hints []string

@@ -45,6 +45,12 @@ func validate(o *Object) []Problem {
 		c.grpcRouteObject(spec)
 	case *smi.TrafficSplit:
 		c.trafficSplit(spec)
+	case *smi.TrafficTarget:
+		c.trafficTarget(spec)
+	case *smi.HTTPRouteGroup:
+		c.routeGroup(spec)
+	case *smi.TCPRoute:
+		c.tcpTraffic(spec)
 	}
 	return c.problems
 }

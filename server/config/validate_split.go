@@ -12,9 +12,12 @@ import (
 // are held to what a VirtualService's are.
 func (c *checker) trafficSplit(spec *smi.TrafficSplit) {
 	c.host("spec.service", spec.Service)
-	if len(spec.Matches) > 0 {
-		c.errorf(CodeUnsupported, "spec.matches", "write an HTTPRoute for the service: a rule with the matches and these backends, and one that takes the rest",
-			"spec.matches is not supported yet: HTTPRouteGroups are not read")
+	for i, m := range spec.Matches {
+		path := fmt.Sprintf("spec.matches[%d]", i)
+		if m.ApiGroup != "" && m.ApiGroup != groupSpecs {
+			c.errorf(CodeValue, path+".apiGroup", "write "+groupSpecs, "%s.apiGroup: %q has no HTTPRouteGroup", path, m.ApiGroup)
+		}
+		c.specification(path, m.Kind, m.Name, KindHTTPRouteGroup)
 	}
 	if len(spec.Backends) == 0 {
 		c.required("spec.backends", "")

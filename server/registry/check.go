@@ -19,7 +19,7 @@ func Check(objects []*config.Object) []config.Problem { return CheckIn("", objec
 // CheckIn is Check where policies for the whole mesh stand in a namespace of
 // another name than "istio-system".
 func CheckIn(root string, objects []*config.Object) []config.Problem {
-	c := &check{root: cmp.Or(root, "istio-system"), registry: Build(objects), rules: map[string][]*config.Object{}, claims: map[string]*config.Object{}, known: map[config.Key]bool{}}
+	c := &check{root: cmp.Or(root, "istio-system"), registry: Build(objects), rules: map[string][]*config.Object{}, claims: map[string]*config.Object{}, known: map[config.Key]bool{}, traffics: NewRouteGroups(objects)}
 	for _, o := range objects {
 		c.known[o.Key()] = true
 		if dr := o.DestinationRule(); dr != nil {
@@ -39,6 +39,7 @@ func CheckIn(root string, objects []*config.Object) []config.Problem {
 	}
 	c.routes(objects)
 	c.denied(objects)
+	c.targets(objects)
 	return c.problems
 }
 
@@ -48,6 +49,7 @@ type check struct {
 	rules    map[string][]*config.Object // by host
 	claims   map[string]*config.Object   // who was first, by kind, host and namespace
 	known    map[config.Key]bool
+	traffics RouteGroups
 	problems []config.Problem
 }
 
@@ -111,11 +113,28 @@ func (c *check) routedHosts(o *config.Object, vs *networking.VirtualService) {
 				"no service has the host %q: the routes take only requests for exactly this name", h)
 			continue
 		}
-		if first := c.claim(o, s.Host); first != nil && overlap(first, o) {
-			c.warnf(o, config.CodeHostClaimed, path, "put the routes into one VirtualService",
-				"%s routes %s too (%s:%d); only one of the two is heeded", first.Key(), s.Host, first.Source, first.Line)
+		for _, protocol := range protocolsOf(vs) {
+			if first := c.claim(o, s.Host+" "+protocol); first != nil && overlap(first, o) {
+				c.warnf(o, config.CodeHostClaimed, path, "put the "+protocol+" routes into one VirtualService",
+					"%s has %s routes of %s too (%s:%d); only one of the two is heeded", first.Key(), protocol, s.Host, first.Source, first.Line)
+			}
 		}
 	}
+}
+
+// protocolsOf lists what a VirtualService has routes for: each is looked for by
+// itself.
+func protocolsOf(vs *networking.VirtualService) []string {
+	var out []string
+	for _, p := range []struct {
+		name   string
+		routes int
+	}{{"http", len(vs.Http)}, {"tcp", len(vs.Tcp)}, {"tls", len(vs.Tls)}} {
+		if p.routes > 0 {
+			out = append(out, p.name)
+		}
+	}
+	return out
 }
 
 // covers reports whether a host is a pattern that some service is of.

@@ -36,7 +36,7 @@ var routeKinds = []string{config.KindGRPCRoute, config.KindHTTPRoute, config.Kin
 // of their routes is from.
 func (r *Registry) VirtualServices(objects []*config.Object) []*config.Object {
 	groups := map[routed][]attachment{}
-	split := map[routed]bool{}
+	split, routeGroups := map[routed]bool{}, NewRouteGroups(objects)
 	for _, o := range objects {
 		if s, ports := r.splitPorts(o); s != nil {
 			key := routed{o.Namespace, s.Host, o.Namespace == s.Namespace}
@@ -69,7 +69,7 @@ func (r *Registry) VirtualServices(objects []*config.Object) []*config.Object {
 			ports[a.port] = true
 		}
 		for _, port := range slices.Sorted(maps.Keys(ports)) {
-			out = append(out, r.virtualService(key, groups[key], port))
+			out = append(out, r.virtualService(key, groups[key], port, routeGroups))
 		}
 	}
 	return out
@@ -117,7 +117,7 @@ func (r *Registry) parentPort(p config.Parent, host string) (port uint32, ok boo
 	return 0, false
 }
 
-func (r *Registry) virtualService(key routed, attached []attachment, port uint32) *config.Object {
+func (r *Registry) virtualService(key routed, attached []attachment, port uint32, groups RouteGroups) *config.Object {
 	var kind string
 	for _, k := range routeKinds {
 		if slices.ContainsFunc(attached, func(a attachment) bool { return a.object.Kind == k && (a.port == 0 || a.port == port) }) {
@@ -140,7 +140,7 @@ func (r *Registry) virtualService(key routed, attached []attachment, port uint32
 	}
 	o := &config.Object{Kind: config.KindVirtualService, Namespace: key.namespace, Spec: spec, Port: port}
 	if kind == config.KindTrafficSplit {
-		r.split(o, spec, attached)
+		r.split(o, spec, attached, groups)
 		return o
 	}
 	for _, route := range routes {
@@ -216,13 +216,27 @@ func portNames(s *Service) string {
 	return strings.Join(names, ", ")
 }
 
+// routes reports whether an object of another API routes a protocol of a service.
+func routes(o *config.Object, s *Service, protocol string) bool {
+	if protocol == "http" {
+		return slices.ContainsFunc(s.Ports, Port.IsHTTP)
+	}
+	return o.Kind == config.KindTrafficSplit && slices.ContainsFunc(s.Ports, func(p Port) bool { return !p.IsHTTP() && !p.IsTLS() })
+}
+
 // hidden says when a VirtualService, or a route of a kind that goes before,
 // routes the same requests.
 func (c *check) hidden(o *config.Object, p config.Parent, s *Service, byParent map[string]*config.Object) {
-	if first := c.claims[config.KindVirtualService+" "+s.Host]; first != nil && first.Namespace == o.Namespace {
+	for _, protocol := range []string{"http", "tcp"} {
+		first := c.claims[config.KindVirtualService+" "+s.Host+" "+protocol]
+		if first == nil || first.Namespace != o.Namespace || !routes(o, s, protocol) {
+			continue
+		}
 		c.warnf(o, config.CodeHostClaimed, p.Path, "remove one of them",
-			"%s routes %s too (%s:%d); only that one is heeded", first.Key(), s.Host, first.Source, first.Line)
-		return
+			"%s has %s routes of %s too (%s:%d); only that one is heeded", first.Key(), protocol, s.Host, first.Source, first.Line)
+		if protocol == "http" {
+			return
+		}
 	}
 	port, _ := c.registry.parentPort(p, s.Host)
 	key := func(kind string, port uint32) string {

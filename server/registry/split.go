@@ -52,8 +52,9 @@ func (r *Registry) splitPorts(o *config.Object) (s *Service, ports []uint32) {
 	all := len(s.Ports) > 0
 	for _, p := range s.Ports {
 		shares := r.shares(o, p.Number)
-		all = all && len(shares) == len(split.Backends)
-		if len(shares) > 0 && !p.IsTLS() {
+		matched := p.IsHTTP() || len(split.Matches) == 0 // of bytes, no match can be told
+		all = all && matched && len(shares) == len(split.Backends)
+		if len(shares) > 0 && matched && !p.IsTLS() {
 			ports = append(ports, p.Number)
 		}
 	}
@@ -64,8 +65,8 @@ func (r *Registry) splitPorts(o *config.Object) (s *Service, ports []uint32) {
 }
 
 // split makes of a service's TrafficSplit the routes of a VirtualService for a
-// port of it, or for all.
-func (r *Registry) split(virtual *config.Object, spec *networking.VirtualService, attached []attachment) {
+// port of it, or for all. What no match takes goes to the service itself.
+func (r *Registry) split(virtual *config.Object, spec *networking.VirtualService, attached []attachment, groups RouteGroups) {
 	i := slices.IndexFunc(attached, func(a attachment) bool {
 		return a.object.Kind == config.KindTrafficSplit && (a.port == 0 || a.port == virtual.Port)
 	})
@@ -88,10 +89,23 @@ func (r *Registry) split(virtual *config.Object, spec *networking.VirtualService
 			for _, to := range shares {
 				route.Route = append(route.Route, &networking.HTTPRouteDestination{Destination: to.destination, Weight: to.weight})
 			}
-			spec.Http = append(spec.Http, route)
+			if len(o.TrafficSplit().Matches) == 0 {
+				spec.Http, virtual.Rules = append(spec.Http, route), []config.Rule{rule}
+				continue
+			}
+			var revision uint64
+			if route.Match, revision = groups.matches(o); len(route.Match) > 0 {
+				spec.Http, virtual.Rules = append(spec.Http, route), []config.Rule{rule}
+			}
+			rest := &networking.HTTPRoute{Route: []*networking.HTTPRouteDestination{{Destination: &networking.Destination{Host: o.TrafficSplit().Service}}}}
+			spec.Http, virtual.Rules = append(spec.Http, rest), append(virtual.Rules, config.Rule{Object: o, Path: "spec.service", Name: o.Name + "-rest"})
+			virtual.Revision = revision
 		}
 	}
-	virtual.Rules, virtual.Revision = []config.Rule{rule}, o.Revision
+	if virtual.Rules == nil {
+		virtual.Rules = []config.Rule{rule}
+	}
+	virtual.Revision = max(virtual.Revision, o.Revision)
 }
 
 // split checks what a TrafficSplit is for, and where it leads.
@@ -112,6 +126,9 @@ func (c *check) split(o *config.Object, byParent map[string]*config.Object) {
 	} else {
 		c.hidden(o, config.Parent{Path: "spec.service"}, s, byParent)
 	}
+	for i, m := range spec.Matches {
+		c.traffic(o, fmt.Sprintf("spec.matches[%d]", i), config.KindHTTPRouteGroup, m.Name, nil, "nothing is split by it")
+	}
 	for i, b := range spec.Backends {
 		path := fmt.Sprintf("spec.backends[%d].service", i)
 		to, ok := c.registry.Lookup(b.Service, o.Namespace)
@@ -124,6 +141,8 @@ func (c *check) split(o *config.Object, byParent map[string]*config.Object) {
 	}
 	for _, p := range s.Ports {
 		switch {
+		case !p.IsHTTP() && len(spec.Matches) > 0:
+			c.warnf(o, config.CodeNoEffect, "spec.matches", "give the port a protocol: HTTP, or leave the matches out", "port %d of %s does not speak HTTP and is not split", p.Number, s.Host)
 		case p.IsTLS():
 			c.warnf(o, config.CodeNoEffect, "spec.service", "write tls routes of a VirtualService", "port %d of %s has TLS of its callers' own and is not split", p.Number, s.Host)
 		case len(c.registry.shares(o, p.Number)) == 0:

@@ -32,6 +32,7 @@ type world struct {
 	security Security
 	policies []*config.Object // AuthorizationPolicies, by key
 	peers    []*config.Object // PeerAuthentications, by key
+	targets  []*config.Object // TrafficTargets, by key
 
 	services map[serviceRule][]typed // of this world, and of those before where they are the same
 	grpc     map[sharing]*set        // what proxyless clients find
@@ -73,7 +74,7 @@ func (w *world) take(snapshot config.Snapshot) {
 func (w *world) read(objects []*config.Object) {
 	w.routing, w.rules, w.bound = map[string][]*config.Object{}, map[string][]*config.Object{}, map[string][]*config.Object{}
 	w.objects = make(map[string]*config.Object, len(objects))
-	w.gateways, w.sidecars, w.policies, w.peers, w.asked = nil, nil, nil, nil, nil
+	w.gateways, w.sidecars, w.policies, w.peers, w.targets, w.asked = nil, nil, nil, nil, nil, nil
 	for _, o := range objects {
 		w.objects[o.Key().String()] = o
 		switch o.Kind {
@@ -83,6 +84,8 @@ func (w *world) read(objects []*config.Object) {
 			w.policies = append(w.policies, o)
 		case config.KindPeerAuthentication:
 			w.peers = append(w.peers, o)
+		case config.KindTrafficTarget:
+			w.targets = append(w.targets, o)
 		case config.KindSidecar:
 			w.sidecars = append(w.sidecars, o)
 		case config.KindDestinationRule:

@@ -29,8 +29,8 @@ const (
 	tcpRBACFilter  = "envoy.filters.network.rbac"
 )
 
-// authorize puts the AuthorizationPolicies that hold for a port into its
-// listener: those that deny before those that allow.
+// authorize puts the AuthorizationPolicies and TrafficTargets that hold for a
+// port into its listener: those that deny before those that allow.
 func (w *world) authorize(p *proxy, in inboundPort, l *listenerv3.Listener) (objects []string) {
 	filters := l.FilterChains[0].Filters
 	isHTTP := in.protocol != "tcp"
@@ -57,6 +57,14 @@ func (w *world) authorize(p *proxy, in inboundPort, l *listenerv3.Listener) (obj
 			g := &ruleCompiler{w, o, in, isHTTP, action == rbacv3.RBAC_DENY}
 			g.compile(policy, into.Policies)
 			objects = append(objects, o.Key().String())
+		}
+		if action == rbacv3.RBAC_ALLOW {
+			for _, o := range w.targetsFor(p) {
+				if rules.Policies == nil {
+					rules.Policies = map[string]*rbacv3.Policy{}
+				}
+				objects = append(objects, w.allow(o, in, rules.Policies)...)
+			}
 		}
 		if rules.Policies == nil {
 			rules = nil

@@ -36,7 +36,7 @@ func (w *world) next(snapshot config.Snapshot) *world {
 	for _, c := range changes {
 		switch c.Kind() {
 		case config.KindServiceEntry, config.KindWorkloadEntry:
-		case config.KindAuthorizationPolicy, config.KindPeerAuthentication:
+		case config.KindAuthorizationPolicy, config.KindPeerAuthentication, config.KindTrafficTarget, config.KindTCPRoute:
 			out.delta.listeners = true
 		case config.KindDestinationRule:
 			if tuned(c) {
@@ -44,7 +44,7 @@ func (w *world) next(snapshot config.Snapshot) *world {
 			} else {
 				out.delta.routes = true
 			}
-		case config.KindGateway, config.KindSidecar:
+		case config.KindGateway, config.KindSidecar, config.KindHTTPRouteGroup: // of the last, splits and targets are made
 			out.delta.routes, out.delta.listeners = true, true
 		default:
 			out.delta.routes = true
@@ -57,7 +57,7 @@ func (w *world) next(snapshot config.Snapshot) *world {
 	}
 	out.routing, out.rules, out.bound, out.objects = w.routing, w.rules, w.bound, w.objects
 	out.wildRoutes, out.wildRules, out.asked = w.wildRoutes, w.wildRules, w.asked
-	out.gateways, out.sidecars, out.policies, out.peers = w.gateways, w.sidecars, w.policies, w.peers
+	out.gateways, out.sidecars, out.policies, out.peers, out.targets = w.gateways, w.sidecars, w.policies, w.peers, w.targets
 	for i, rule := range out.delta.tuned {
 		if i == 0 {
 			out.rules = maps.Clone(w.rules)

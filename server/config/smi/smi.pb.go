@@ -4,10 +4,11 @@
 // 	protoc        v3.21.12
 // source: smi.proto
 
-// Package smi is the schema of TrafficSplit of split.smi-spec.io, as its
-// documents are decoded: what users write has the same fields, whatever is
-// carried out of them. It is read by server/config and what stands on it, and
-// never sent.
+// Package smi is the schema of TrafficSplit of split.smi-spec.io, of
+// TrafficTarget of access.smi-spec.io, and of HTTPRouteGroup and TCPRoute of
+// specs.smi-spec.io, as their documents are decoded: what users write has the
+// same fields, whatever is carried out of them. It is read by server/config and
+// what stands on it, and never sent.
 
 package smi
 
@@ -199,6 +200,397 @@ func (x *RouteGroup) GetName() string {
 	return ""
 }
 
+// TrafficTarget lets the sources do to the destination what the rules say.
+type TrafficTarget struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Destination   *Subject               `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
+	Sources       []*Subject             `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	Rules         []*TargetRule          `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrafficTarget) Reset() {
+	*x = TrafficTarget{}
+	mi := &file_smi_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrafficTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrafficTarget) ProtoMessage() {}
+
+func (x *TrafficTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrafficTarget.ProtoReflect.Descriptor instead.
+func (*TrafficTarget) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TrafficTarget) GetDestination() *Subject {
+	if x != nil {
+		return x.Destination
+	}
+	return nil
+}
+
+func (x *TrafficTarget) GetSources() []*Subject {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *TrafficTarget) GetRules() []*TargetRule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// Subject is a service account.
+type Subject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace     string                 `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Subject) Reset() {
+	*x = Subject{}
+	mi := &file_smi_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Subject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Subject) ProtoMessage() {}
+
+func (x *Subject) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Subject.ProtoReflect.Descriptor instead.
+func (*Subject) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Subject) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Subject) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Subject) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+// TargetRule names an HTTPRouteGroup, and some of its matches or all, or a TCPRoute.
+type TargetRule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Matches       []string               `protobuf:"bytes,3,rep,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TargetRule) Reset() {
+	*x = TargetRule{}
+	mi := &file_smi_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetRule) ProtoMessage() {}
+
+func (x *TargetRule) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetRule.ProtoReflect.Descriptor instead.
+func (*TargetRule) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TargetRule) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TargetRule) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TargetRule) GetMatches() []string {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+type HTTPRouteGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Matches       []*HTTPMatch           `protobuf:"bytes,1,rep,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HTTPRouteGroup) Reset() {
+	*x = HTTPRouteGroup{}
+	mi := &file_smi_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HTTPRouteGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HTTPRouteGroup) ProtoMessage() {}
+
+func (x *HTTPRouteGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HTTPRouteGroup.ProtoReflect.Descriptor instead.
+func (*HTTPRouteGroup) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HTTPRouteGroup) GetMatches() []*HTTPMatch {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+type HTTPMatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	PathRegex     string                 `protobuf:"bytes,2,opt,name=path_regex,json=pathRegex,proto3" json:"path_regex,omitempty"`
+	Methods       []string               `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
+	Headers       map[string]string      `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // regular expressions
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HTTPMatch) Reset() {
+	*x = HTTPMatch{}
+	mi := &file_smi_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HTTPMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HTTPMatch) ProtoMessage() {}
+
+func (x *HTTPMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HTTPMatch.ProtoReflect.Descriptor instead.
+func (*HTTPMatch) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HTTPMatch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HTTPMatch) GetPathRegex() string {
+	if x != nil {
+		return x.PathRegex
+	}
+	return ""
+}
+
+func (x *HTTPMatch) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *HTTPMatch) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+type TCPRoute struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Matches       *TCPMatch              `protobuf:"bytes,1,opt,name=matches,proto3" json:"matches,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TCPRoute) Reset() {
+	*x = TCPRoute{}
+	mi := &file_smi_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TCPRoute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TCPRoute) ProtoMessage() {}
+
+func (x *TCPRoute) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TCPRoute.ProtoReflect.Descriptor instead.
+func (*TCPRoute) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TCPRoute) GetMatches() *TCPMatch {
+	if x != nil {
+		return x.Matches
+	}
+	return nil
+}
+
+type TCPMatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Ports         []uint32               `protobuf:"varint,2,rep,packed,name=ports,proto3" json:"ports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TCPMatch) Reset() {
+	*x = TCPMatch{}
+	mi := &file_smi_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TCPMatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TCPMatch) ProtoMessage() {}
+
+func (x *TCPMatch) ProtoReflect() protoreflect.Message {
+	mi := &file_smi_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TCPMatch.ProtoReflect.Descriptor instead.
+func (*TCPMatch) Descriptor() ([]byte, []int) {
+	return file_smi_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TCPMatch) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TCPMatch) GetPorts() []uint32 {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
 var File_smi_proto protoreflect.FileDescriptor
 
 const file_smi_proto_rawDesc = "" +
@@ -216,7 +608,36 @@ const file_smi_proto_rawDesc = "" +
 	"RouteGroup\x12\x1b\n" +
 	"\tapi_group\x18\x01 \x01(\tR\bapiGroup\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04nameB7Z5github.com/sidelight-mesh/sidelight/server/config/smib\x06proto3"
+	"\x04name\x18\x03 \x01(\tR\x04name\"\xac\x01\n" +
+	"\rTrafficTarget\x128\n" +
+	"\vdestination\x18\x01 \x01(\v2\x16.sidelight.smi.SubjectR\vdestination\x120\n" +
+	"\asources\x18\x02 \x03(\v2\x16.sidelight.smi.SubjectR\asources\x12/\n" +
+	"\x05rules\x18\x03 \x03(\v2\x19.sidelight.smi.TargetRuleR\x05rules\"O\n" +
+	"\aSubject\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\"N\n" +
+	"\n" +
+	"TargetRule\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\amatches\x18\x03 \x03(\tR\amatches\"D\n" +
+	"\x0eHTTPRouteGroup\x122\n" +
+	"\amatches\x18\x01 \x03(\v2\x18.sidelight.smi.HTTPMatchR\amatches\"\xd5\x01\n" +
+	"\tHTTPMatch\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"path_regex\x18\x02 \x01(\tR\tpathRegex\x12\x18\n" +
+	"\amethods\x18\x03 \x03(\tR\amethods\x12?\n" +
+	"\aheaders\x18\x04 \x03(\v2%.sidelight.smi.HTTPMatch.HeadersEntryR\aheaders\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"=\n" +
+	"\bTCPRoute\x121\n" +
+	"\amatches\x18\x01 \x01(\v2\x17.sidelight.smi.TCPMatchR\amatches\"4\n" +
+	"\bTCPMatch\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05ports\x18\x02 \x03(\rR\x05portsB7Z5github.com/sidelight-mesh/sidelight/server/config/smib\x06proto3"
 
 var (
 	file_smi_proto_rawDescOnce sync.Once
@@ -230,20 +651,34 @@ func file_smi_proto_rawDescGZIP() []byte {
 	return file_smi_proto_rawDescData
 }
 
-var file_smi_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_smi_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_smi_proto_goTypes = []any{
-	(*TrafficSplit)(nil), // 0: sidelight.smi.TrafficSplit
-	(*Backend)(nil),      // 1: sidelight.smi.Backend
-	(*RouteGroup)(nil),   // 2: sidelight.smi.RouteGroup
+	(*TrafficSplit)(nil),   // 0: sidelight.smi.TrafficSplit
+	(*Backend)(nil),        // 1: sidelight.smi.Backend
+	(*RouteGroup)(nil),     // 2: sidelight.smi.RouteGroup
+	(*TrafficTarget)(nil),  // 3: sidelight.smi.TrafficTarget
+	(*Subject)(nil),        // 4: sidelight.smi.Subject
+	(*TargetRule)(nil),     // 5: sidelight.smi.TargetRule
+	(*HTTPRouteGroup)(nil), // 6: sidelight.smi.HTTPRouteGroup
+	(*HTTPMatch)(nil),      // 7: sidelight.smi.HTTPMatch
+	(*TCPRoute)(nil),       // 8: sidelight.smi.TCPRoute
+	(*TCPMatch)(nil),       // 9: sidelight.smi.TCPMatch
+	nil,                    // 10: sidelight.smi.HTTPMatch.HeadersEntry
 }
 var file_smi_proto_depIdxs = []int32{
-	1, // 0: sidelight.smi.TrafficSplit.backends:type_name -> sidelight.smi.Backend
-	2, // 1: sidelight.smi.TrafficSplit.matches:type_name -> sidelight.smi.RouteGroup
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1,  // 0: sidelight.smi.TrafficSplit.backends:type_name -> sidelight.smi.Backend
+	2,  // 1: sidelight.smi.TrafficSplit.matches:type_name -> sidelight.smi.RouteGroup
+	4,  // 2: sidelight.smi.TrafficTarget.destination:type_name -> sidelight.smi.Subject
+	4,  // 3: sidelight.smi.TrafficTarget.sources:type_name -> sidelight.smi.Subject
+	5,  // 4: sidelight.smi.TrafficTarget.rules:type_name -> sidelight.smi.TargetRule
+	7,  // 5: sidelight.smi.HTTPRouteGroup.matches:type_name -> sidelight.smi.HTTPMatch
+	10, // 6: sidelight.smi.HTTPMatch.headers:type_name -> sidelight.smi.HTTPMatch.HeadersEntry
+	9,  // 7: sidelight.smi.TCPRoute.matches:type_name -> sidelight.smi.TCPMatch
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_smi_proto_init() }
@@ -258,7 +693,7 @@ func file_smi_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_smi_proto_rawDesc), len(file_smi_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
