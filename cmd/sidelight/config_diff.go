@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/api"
 	"github.com/sidelight-mesh/sidelight/server/config"
 )
 
@@ -26,11 +27,13 @@ func configDiffCommand() *cobra.Command {
 		c        client
 		out      output
 		files    []string
+		node     string
+		against  string
 		exitCode bool
 	)
 	cmd := &cobra.Command{
-		Use:   "diff [FROM [TO]] | -f FILE",
-		Short: "Show what differs between two revisions, or between files and what is in effect",
+		Use:   "diff [FROM [TO]] | -f FILE | --node NODE [--against NODE]",
+		Short: "Show what differs between two revisions, files and what is in effect, or what a node runs and should",
 		Long: `Diff compares by meaning: the order of lists counts only where the first match
 wins, and a default that is written out is no difference. Each difference shows
 the file and line of both forms.
@@ -39,10 +42,18 @@ the file and line of both forms.
   sidelight config diff 41         revision 41 against the newest
   sidelight config diff 38 41      revision 38 against revision 41
   sidelight config diff -f a.yaml  what applying the file would change
+  sidelight config diff --node web-1                  what it runs against what it should run
+  sidelight config diff --node web-1 --against web-2  against what the other one runs
 
 With --exit-code the exit code is 1 when something differs.`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if node != "" || against != "" {
+				if node == "" || len(files)+len(args) > 0 {
+					return usageError{fmt.Errorf("--against goes with --node, and --node with neither revisions nor files")}
+				}
+				return nodeDiff(cmd, &c, out, node, against, exitCode)
+			}
 			answer, input, err := askDiff(cmd, &c, files, args)
 			if err != nil {
 				return err
@@ -61,8 +72,55 @@ With --exit-code the exit code is 1 when something differs.`,
 	c.bind(cmd)
 	out.bind(cmd)
 	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "compare this file, folder, or - for standard input, with what is in effect")
+	cmd.Flags().StringVar(&node, "node", "", "compare the resources that this node runs with those that it should run")
+	cmd.Flags().StringVar(&against, "against", "", "compare them with those that this node runs")
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 1 when something differs")
 	return cmd
+}
+
+func nodeDiff(cmd *cobra.Command, c *client, out output, node, against string, exitCode bool) error {
+	query := url.Values{}
+	if against != "" {
+		query.Set("against", against)
+	}
+	var answer api.NodeDifference
+	if err := c.get(cmd.Context(), "/api/v1/nodes/"+url.PathEscape(node)+"/diff", query, &answer); err != nil {
+		return err
+	}
+	if out.json() {
+		if err := out.writeJSON(cmd.OutOrStdout(), answer); err != nil {
+			return err
+		}
+	} else {
+		writeNodeDiff(cmd.OutOrStdout(), &answer)
+	}
+	if exitCode && len(answer.Resources) > 0 {
+		return fmt.Errorf("%d resources differ", len(answer.Resources))
+	}
+	return nil
+}
+
+func writeNodeDiff(w io.Writer, x *api.NodeDifference) {
+	other := fmt.Sprintf("what it should run by revision %d", x.Revision)
+	if x.Against != "" {
+		other = "what " + printable(x.Against) + " runs"
+	}
+	fmt.Fprintf(w, "- what %s runs\n+ %s\n", printable(x.Node), other)
+	for _, n := range x.Notes {
+		fmt.Fprintln(w, "! "+printable(n))
+	}
+	if len(x.Resources) == 0 {
+		fmt.Fprintln(w, "nothing differs")
+	}
+	for _, r := range x.Resources {
+		fmt.Fprintf(w, "\n%s %s %s  %s → %s\n", r.Op, r.Type, printable(r.Name), dash(r.Runs), dash(r.Should))
+		if len(r.Objects) > 0 {
+			fmt.Fprintf(w, "  of %s\n", printable(strings.Join(r.Objects, ", ")))
+		}
+		for _, f := range r.Fields {
+			writeField(w, &config.ObjectDiff{}, f)
+		}
+	}
 }
 
 func askDiff(cmd *cobra.Command, c *client, files, args []string) (diffAnswer, *manifest, error) {
@@ -171,7 +229,11 @@ func writeField(w io.Writer, d *config.ObjectDiff, f config.FieldDiff) {
 	if f.AfterLine > 0 && d.After != nil && (f.AfterLine != f.BeforeLine || d.Before.File != d.After.File) {
 		at = append(at, place(d.After, f.AfterLine))
 	}
-	fmt.Fprintf(w, "  %s %s  (%s)\n", sign, printable(f.Path), strings.Join(at, " → "))
+	where := ""
+	if len(at) > 0 {
+		where = "  (" + strings.Join(at, " → ") + ")"
+	}
+	fmt.Fprintf(w, "  %s %s%s\n", sign, printable(f.Path), where)
 	if before, after := f.Before, f.After; !strings.Contains(before+after, "\n") && f.Op != "added" && f.Op != "removed" {
 		fmt.Fprintf(w, "      %s → %s\n", printable(before), printable(after))
 		return

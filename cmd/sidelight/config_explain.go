@@ -27,8 +27,9 @@ func configExplainCommand() *cobra.Command {
 		Short: "Show step by step what becomes of a request, and the line behind each step",
 		Long: `Explain follows a request of a workload's app through its sidecar: listener,
 virtual host, route (with the earlier ones that did not take it, and why), split,
-cluster, policies, endpoints; by what the sidecar runs now and by what it should
-run. Where the two differ it says so.
+cluster, policies, endpoints; then, where it arrives, whether mutual TLS is taken
+and which rule of which policy lets it in or denies it; by what the sidecars run now
+and by what they should run. Where the two differ it says so.
 
   sidelight config explain GET http://catalog/movies --from cinema/web
   sidelight config explain GET http://catalog/movies --from cinema/web --header x-tester:yes
@@ -116,20 +117,20 @@ func writeExplanation(w io.Writer, x *api.Explanation, wide bool) {
 func writeAccount(w io.Writer, a *explain.Account, wide bool) {
 	fmt.Fprintln(w)
 	for _, s := range a.Steps {
-		fmt.Fprintf(w, "  %-12s  %s%s\n", strings.ReplaceAll(s.Kind, "_", " "), printable(s.Title), placeText(s.Place, true))
+		fmt.Fprintf(w, "  %-13s  %s%s\n", strings.ReplaceAll(s.Kind, "_", " "), printable(s.Title), placeText(s.Place, true))
 		for _, k := range s.Skipped {
-			fmt.Fprintf(w, "  %12s    not %s: %s%s\n", "", printable(k.Name), printable(k.Why), placeText(k.Place, false))
+			fmt.Fprintf(w, "  %13s    not %s: %s%s\n", "", printable(k.Name), printable(k.Why), placeText(k.Place, false))
 		}
 		for i, f := range s.Facts {
 			if !wide && s.Kind == explain.KindEndpoints && i == 5 {
-				fmt.Fprintf(w, "  %12s    … and %d more; -o wide lists them\n", "", len(s.Facts)-i)
+				fmt.Fprintf(w, "  %13s    … and %d more; -o wide lists them\n", "", len(s.Facts)-i)
 				break
 			}
 			mark := placeText(f.Place, f.Object != s.Object)
 			if f.Default {
 				mark = "  (default)"
 			}
-			fmt.Fprintf(w, "  %12s    %s  %s%s\n", "", printable(f.Name), printable(f.Value), mark)
+			fmt.Fprintf(w, "  %13s    %s  %s%s\n", "", printable(f.Name), printable(f.Value), mark)
 		}
 	}
 	fmt.Fprintf(w, "\n→ %s\n", printable(a.Outcome))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/observe"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
@@ -209,6 +210,24 @@ func oneNode(cmd *cobra.Command, c *client, out output, id string, check bool) e
 	return nil
 }
 
+// wayText tells how a node gets its configuration.
+func wayText(pullS float64) string {
+	if pullS > 0 {
+		return "asked for every " + age(pullS)
+	}
+	return "over a stream"
+}
+
+func certificateText(id *mesh.Identity, now time.Time) string {
+	switch {
+	case id == nil:
+		return "none: it speaks plain text only"
+	case id.NotAfter.Before(now):
+		return fmt.Sprintf("%s, ENDED %s ago", printable(id.Principal), age(now.Sub(id.NotAfter).Seconds()))
+	}
+	return fmt.Sprintf("%s, ends in %s", printable(id.Principal), age(id.NotAfter.Sub(now).Seconds()))
+}
+
 func writeNode(w io.Writer, n skew.NodeDetail) error {
 	err := pairs(w,
 		[2]string{"node", printable(n.ID)},
@@ -217,6 +236,8 @@ func writeNode(w io.Writer, n skew.NodeDetail) error {
 		[2]string{"state", string(n.State) + " since " + n.Since.Local().Format("15:04:05")},
 		[2]string{"why", printable(n.Reason)},
 		[2]string{"runs", fmt.Sprintf("revision %s, %d behind, lag %s", revisionText(n.Revision), n.Behind, age(n.LagS))},
+		[2]string{"configuration", wayText(n.PullS)},
+		[2]string{"certificate", certificateText(n.Identity, time.Now())},
 	)
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
-	"github.com/sidelight-mesh/sidelight/proxy/policy"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )
 
@@ -136,7 +135,7 @@ func (s *stream) walk() {
 		Method: s.r.Method, Scheme: s.x.Scheme, Header: s.r.Header,
 	}
 	if s.cfg.NormalizePath && !s.connect {
-		req.Path = policy.NormalizePath(req.Path)
+		req.Path = mesh.NormalizePath(req.Path)
 	}
 	d := table.Match(&req)
 	if d.Host != nil {

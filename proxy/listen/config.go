@@ -51,7 +51,7 @@ type Config struct {
 	TLSObject string
 	Policy    *policy.Policy // who may do what; nil: anybody anything
 	// NormalizePath: policies, routes and the app get the one form of a path that
-	// policy.NormalizePath gives.
+	// mesh.NormalizePath gives.
 	NormalizePath bool
 
 	// Chains, where there are any, serve in the listener's place: which one depends

@@ -15,6 +15,14 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/policy"
 )
 
+// Policy compiles rules as a sidecar does. Like Table, it is there for those who
+// hold another reading of Envoy's API against this one.
+func Policy(rules *rbacv3.RBAC) (*policy.Policy, error) {
+	into := &problems{}
+	p := newTranslator("").rbac(nil, rules, nil, "", into)
+	return p, into.err()
+}
+
 // rbac adds the filters of an RBAC configuration: the rules that hold, and
 // those of a dry run.
 func (t *translator) rbac(p *policy.Policy, rules, shadow *rbacv3.RBAC, path string, into *problems) *policy.Policy {
@@ -173,7 +181,8 @@ func (t *translator) text(m *matcherv3.StringMatcher, path string, into *problem
 	default:
 		into.add(path, "not supported by build %s", t.build)
 	}
-	out, err := policy.NewText(kind, value, m.GetIgnoreCase())
+	// As Envoy has it, an expression says itself what is alike.
+	out, err := policy.NewText(kind, value, m.GetIgnoreCase() && kind != policy.Regex)
 	if err != nil {
 		into.add(path, "%v", err)
 	}

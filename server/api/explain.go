@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/server/config"
 	"github.com/sidelight-mesh/sidelight/server/explain"
 )
 
@@ -18,6 +19,51 @@ type Explainer interface {
 	// Explain fails with mesh.ErrInvalid for a request that cannot be meant, and
 	// with mesh.ErrNotFound for a node or revision that is not known.
 	Explain(ctx context.Context, q ExplainQuery, at time.Time) (Explanation, error)
+	// Difference tells how what a node runs differs from what it should run, or from
+	// what another node runs. It fails with mesh.ErrNotFound for one that is not
+	// known.
+	Difference(ctx context.Context, node, against string, at time.Time) (NodeDifference, error)
+}
+
+// NodeDifference is how what a node runs differs from something else.
+type NodeDifference struct {
+	Node      string               `json:"node"`
+	Against   string               `json:"against"`  // the other node; "": what the node should run
+	Revision  uint64               `json:"revision"` // desired
+	Resources []ResourceDifference `json:"resources"`
+	Notes     []string             `json:"notes"`
+}
+
+// ResourceDifference is one resource that the node runs otherwise.
+type ResourceDifference struct {
+	Op     string `json:"op"` // changed; added: it does not run it; removed: it runs it still
+	Type   string `json:"type"`
+	Name   string `json:"name"`
+	Runs   string `json:"runs"`   // version, "" for none
+	Should string `json:"should"` // the same, of the desired content, or the other node's
+	// Fields tell the difference of a changed one by meaning, from what runs to what
+	// should; empty when the content that runs is not kept any more.
+	Fields  []config.FieldDiff `json:"fields"`
+	Objects []string           `json:"objects"` // that it comes from
+}
+
+func (s *Server) getNodeDifference(c echo.Context) error {
+	p := query(c, "against")
+	if p.err != nil {
+		return p.err
+	}
+	id, err := pathParam(c, "id")
+	if err != nil {
+		return err
+	}
+	if s.opts.Explain == nil {
+		return fmt.Errorf("there is nothing here that compares: %w", mesh.ErrUnavailable)
+	}
+	answer, err := s.opts.Explain.Difference(c.Request().Context(), id, p.text("against"), time.Now())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
 }
 
 // ExplainQuery asks about a request of one workload's app.

@@ -24,6 +24,7 @@ func (s *Server) routes(e *echo.Echo) {
 	v1.GET("/nodes", in(s.getNodes))
 	v1.GET("/nodes/:id", in(s.getNode))
 	v1.GET("/nodes/:id/history", in(s.getNodeHistory))
+	v1.GET("/nodes/:id/diff", in(s.getNodeDifference))
 	v1.GET("/observed", in(s.getObserved))
 
 	v1.GET("/config/objects", in(s.getObjects))

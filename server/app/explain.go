@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -48,22 +50,89 @@ func (e explainer) Explain(ctx context.Context, q api.ExplainQuery, at time.Time
 	if len(nodes) > 0 {
 		nodeID, answer.Node, answer.State = nodes[0].ID, nodes[0].ID, string(nodes[0].State)
 	}
-	resources, known := e.xds.Preview(nodeID, workload, desired)
+	previews := previews{e.xds, map[uint64]*xds.Preview{}}
+	resources, known := previews.of(desired).Node(nodeID, workload)
+	account := ""
+	if known {
+		e.caller(request, nodeID, at)
+	} else {
+		account = e.account(workload)
+		request.Principal = e.xds.Principal(workload.Namespace, account)
+	}
 	should := newWorld(desired, resources)
+	should.Callee = e.callee(at, func(id string, _ skew.NodeStatus) *explain.World {
+		return newWorld(desired, previews.of(desired).Listeners(id))
+	})
 	if answer.Desired, err = should.Explain(request); err != nil {
 		return api.Explanation{}, err
 	}
 	if !known {
-		answer.Notes = append(answer.Notes, "no sidecar of "+answer.From+" has connected: this is what one would be told")
+		answer.Notes = append(answer.Notes, "no sidecar of "+answer.From+" has connected: this is what one would be told, and its certificate is taken to be of service account "+account)
 		answer.Same = true
 		return answer, ctx.Err()
 	}
-	runs := &running{explainer: e, node: nodes[0], workload: workload, desired: resources, snapshot: desired}
+	runs := &running{explainer: e, previews: previews, node: nodes[0], workload: workload, desired: resources, snapshot: desired}
 	if err := runs.explain(request, &answer, at); err != nil {
 		return api.Explanation{}, err
 	}
 	answer.Nodes = e.compare(nodes, answer, resources, at)
 	return answer, ctx.Err()
+}
+
+// previews are states of the configuration, read once for an answer.
+type previews struct {
+	server   *xds.Server
+	revision map[uint64]*xds.Preview
+}
+
+func (p previews) of(snapshot config.Snapshot) *xds.Preview {
+	number := snapshot.Revision.Number
+	if p.revision[number] == nil {
+		p.revision[number] = p.server.Preview(snapshot)
+	}
+	return p.revision[number]
+}
+
+// caller tells who the caller is, as a callee sees it: by its certificate, and by
+// its address.
+func (e explainer) caller(r *explain.Request, nodeID string, at time.Time) {
+	r.Principal = e.xds.Identity(nodeID)
+	detail, _ := e.tracker.Node(nodeID, at)
+	if detail.Identity != nil {
+		r.Principal = detail.Identity.Principal
+	}
+	if n := len(detail.Connections); n > 0 {
+		if peer, err := netip.ParseAddrPort(detail.Connections[n-1].Peer); err == nil {
+			r.Source = peer.Addr()
+		}
+	}
+}
+
+// account is a workload's service account, by its WorkloadEntry.
+func (e explainer) account(of mesh.Workload) string {
+	for _, o := range e.store.Objects() {
+		if w := o.WorkloadEntry(); w != nil && o.Namespace == of.Namespace && o.Name == of.Name {
+			return cmp.Or(w.ServiceAccount, "default")
+		}
+	}
+	return "default"
+}
+
+// callee gives what finds the node at which a request arrives, with what it runs,
+// or should.
+func (e explainer) callee(at time.Time, world func(id string, n skew.NodeStatus) *explain.World) func(address, workload string) *explain.Callee {
+	return func(address, workload string) *explain.Callee {
+		id := e.xds.NodeAt(address, workload)
+		if id == "" {
+			return nil
+		}
+		detail, _ := e.tracker.Node(id, at)
+		w := world(id, detail.NodeStatus)
+		if w == nil {
+			return nil
+		}
+		return &explain.Callee{Node: id, World: w}
+	}
 }
 
 func (e explainer) snapshot(revision uint64) (config.Snapshot, error) {
@@ -198,6 +267,7 @@ func explained(r *xds.Resource) explain.Resource {
 // is compiled again to see.
 type running struct {
 	explainer
+	previews previews
 	node     skew.NodeStatus
 	workload mesh.Workload
 	desired  []*xds.Resource
@@ -210,15 +280,56 @@ type running struct {
 }
 
 func (r *running) explain(request *explain.Request, answer *api.Explanation, at time.Time) error {
-	detail, _ := r.tracker.Node(r.node.ID, at)
-	applied := appliedVersions(detail)
-	if len(applied) == 0 {
+	w := r.world(at)
+	if w == nil {
 		answer.Notes = append(answer.Notes, "it is not known what "+r.node.ID+" runs")
+		return nil
+	}
+	callees := map[string]*running{}
+	w.Callee = r.callee(at, func(id string, n skew.NodeStatus) *explain.World {
+		should := r.previews.of(r.snapshot).Listeners(id)
+		callees[id] = &running{explainer: r.explainer, previews: r.previews, node: n, workload: n.Workload, desired: should, snapshot: r.snapshot}
+		if w := callees[id].world(at); w != nil {
+			return w
+		}
+		answer.Notes = append(answer.Notes, "it is not known what "+id+" runs: what it does is shown as desired")
+		return newWorld(r.snapshot, should)
+	})
+	account, err := w.Explain(request)
+	if err != nil {
+		return err
+	}
+	for _, node := range append([]*running{r}, slices.Collect(maps.Values(callees))...) {
+		if len(node.lost) > 0 {
+			answer.Notes = append(answer.Notes, fmt.Sprintf("%s runs %s as no revision that is kept has it; read its /config_dump", node.node.ID, strings.Join(node.lost, ", ")))
+			return nil
+		}
+	}
+	answer.Runs = &account
+	answer.Differences = explain.Compare(answer.Runs, &answer.Desired)
+	answer.Same = len(answer.Differences) == 0
+	return nil
+}
+
+// prepare makes ready to find what the node runs, and gives the versions of that;
+// none when it does not say.
+func (r *running) prepare(at time.Time) (applied map[string]string) {
+	detail, _ := r.tracker.Node(r.node.ID, at)
+	if applied = appliedVersions(detail); len(applied) == 0 {
 		return nil
 	}
 	r.objects, r.version = map[string]*config.Object{}, map[string]map[string]*xds.Resource{}
 	r.remember(r.snapshot, r.desired)
 	r.search = r.candidates()
+	return applied
+}
+
+// world is what the node runs; nil when it does not say.
+func (r *running) world(at time.Time) *explain.World {
+	applied := r.prepare(at)
+	if applied == nil {
+		return nil
+	}
 	w := &explain.World{Revision: r.node.Revision, Object: func(name string) *config.Object { return r.objects[name] }}
 	for _, d := range r.desired {
 		if d.Type != mesh.TypeListener {
@@ -235,18 +346,7 @@ func (r *running) explain(request *explain.Request, answer *api.Explanation, at 
 		}
 		return explained(found), true
 	}
-	account, err := w.Explain(request)
-	if err != nil {
-		return err
-	}
-	if len(r.lost) > 0 {
-		answer.Notes = append(answer.Notes, fmt.Sprintf("%s runs %s as no revision that is kept has it; read its /config_dump", r.node.ID, strings.Join(r.lost, ", ")))
-		return nil
-	}
-	answer.Runs = &account
-	answer.Differences = explain.Compare(answer.Runs, &answer.Desired)
-	answer.Same = len(answer.Differences) == 0
-	return nil
+	return w
 }
 
 // remember keeps resources by name and version, and the objects they came from.
@@ -286,7 +386,7 @@ func (r *running) find(typ, name string, applied map[string]string) *xds.Resourc
 			continue // not kept
 		}
 		snapshot := config.Snapshot{Revision: rev, Objects: objects}
-		resources, _ := r.xds.Preview(r.node.ID, r.workload, snapshot)
+		resources, _ := r.previews.of(snapshot).Node(r.node.ID, r.workload)
 		for _, o := range objects {
 			r.objects[o.Key().String()] = o // what the node runs is of then
 		}

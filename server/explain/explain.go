@@ -35,6 +35,16 @@ type World struct {
 	Resource func(typ, name string) (Resource, bool)
 	// Object finds an object as it was then; nil when it is not known.
 	Object func(name string) *config.Object
+	// Callee finds the node that takes requests at an endpoint, "10.0.0.1:80" of
+	// the workload "cinema/catalog"; nil when none is known to. A nil Callee knows
+	// none.
+	Callee func(address, workload string) *Callee
+}
+
+// Callee is a node at which requests arrive.
+type Callee struct {
+	Node  string
+	World *World // what it runs, or should
 }
 
 // Account is what becomes of a request.
@@ -52,6 +62,10 @@ const (
 	KindSplit       = "split"
 	KindCluster     = "cluster"
 	KindEndpoints   = "endpoints"
+
+	// Of the node at which the request arrives.
+	KindInbound       = "inbound"
+	KindAuthorization = "authorization"
 )
 
 // Place is the line behind something. Object is "" when nobody wrote it.
@@ -64,6 +78,7 @@ type Place struct {
 // Step is one decision.
 type Step struct {
 	Kind     string `json:"kind"`
+	Node     string `json:"node,omitempty"` // that decides; absent: the caller's
 	Title    string `json:"title"`
 	Resource string `json:"resource"` // that decides: "route outbound"
 	Revision uint64 `json:"revision"` // that last changed the resource; 0: not known
@@ -473,7 +488,9 @@ func (e *explaining) cluster(d destination) (string, error) {
 			endpoints.Facts = append(endpoints.Facts, f)
 		}
 	}
-	return e.endpoints(endpoints, c, d), nil
+	outcome := e.endpoints(endpoints, c, d)
+	refused, err := e.callees(c, load)
+	return outcome + refused, err
 }
 
 // workloadEntry finds the object that an endpoint is of, where that is one of

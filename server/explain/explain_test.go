@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,12 +38,20 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			world := open(t, archive.Files[0].Data)
+			in := map[string][]byte{}
+			var kept []txtar.File
+			for _, f := range archive.Files {
+				if f.Name != "accounts" {
+					in[f.Name] = f.Data
+					kept = append(kept, f)
+				}
+			}
+			world := open(t, in["config.yaml"], in["nodes"])
 			var out bytes.Buffer
-			for line := range strings.Lines(string(archive.Files[1].Data)) {
+			for line := range strings.Lines(string(in["requests"])) {
 				write(t, &out, world, strings.TrimSpace(line))
 			}
-			archive.Files = append(archive.Files[:2], txtar.File{Name: "accounts", Data: out.Bytes()})
+			archive.Files = append(kept, txtar.File{Name: "accounts", Data: out.Bytes()})
 			got := txtar.Format(archive)
 			if *update {
 				if err := os.WriteFile(name, got, 0o644); err != nil {
@@ -60,7 +70,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, objects []byte) *explain.World {
+// open gives the world of a sidecar of cinema/web. Nodes are those that are
+// connected, each a line of JSON.
+func open(t *testing.T, objects, nodes []byte) *explain.World {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), objects, 0o644); err != nil {
@@ -79,7 +91,15 @@ func open(t *testing.T, objects []byte) *explain.World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resources, _ := server.Preview("web-1", mesh.Workload{Namespace: "cinema", Name: "web"}, store.Snapshot())
+	for node := range strings.Lines(string(nodes)) {
+		w := httptest.NewRecorder()
+		server.REST(nil).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/v3/discovery:clusters", strings.NewReader(`{"node": `+node+`}`)))
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: %s", node, w.Body)
+		}
+	}
+	preview := server.Preview(store.Snapshot())
+	resources, _ := preview.Node("web-1", mesh.Workload{Namespace: "cinema", Name: "web"})
 	w := &explain.World{Revision: 1, Object: func(name string) *config.Object {
 		for _, o := range store.Objects() {
 			if o.Key().String() == name {
@@ -101,15 +121,31 @@ func open(t *testing.T, objects []byte) *explain.World {
 			w.Listeners = append(w.Listeners, explain.Resource{Name: r.Name, Any: r.Any})
 		}
 	}
+	w.Callee = func(address, workload string) *explain.Callee {
+		id := server.NodeAt(address, workload)
+		if id == "" {
+			return nil
+		}
+		there := &explain.World{Object: w.Object}
+		for _, r := range preview.Listeners(id) {
+			there.Listeners = append(there.Listeners, explain.Resource{Name: r.Name, Any: r.Any, Objects: r.Objects})
+		}
+		return &explain.Callee{Node: id, World: there}
+	}
 	return w
 }
 
-// write explains "METHOD URL [header:value …]".
+// write explains "METHOD URL [header:value …] [@PRINCIPAL]".
 func write(t *testing.T, out *bytes.Buffer, w *explain.World, line string) {
 	t.Helper()
 	words := strings.Fields(line)
 	headers := map[string][]string{}
+	principal := ""
 	for _, h := range words[2:] {
+		if who, ok := strings.CutPrefix(h, "@"); ok {
+			principal = who
+			continue
+		}
 		name, value, _ := strings.Cut(h, ":")
 		headers[name] = append(headers[name], value)
 	}
@@ -117,6 +153,7 @@ func write(t *testing.T, out *bytes.Buffer, w *explain.World, line string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Principal = principal
 	a, err := w.Explain(r)
 	if err != nil {
 		t.Fatalf("%s: %v", line, err)

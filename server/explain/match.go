@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -21,6 +22,10 @@ type Request struct {
 	Path   string              // escaped, without the query
 	Query  string              // raw
 	Header map[string][]string // by lower-case name
+
+	// Principal is whom the caller's certificate names; "" when it has none.
+	Principal string
+	Source    netip.Addr // of the caller; the zero Addr when it is not known
 }
 
 // NewRequest makes a request of a method and an absolute URL.

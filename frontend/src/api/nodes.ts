@@ -3,7 +3,7 @@ import { get } from './client'
 import { merge } from './graph'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
-import type { NodeDetail, NodesDelta, NodesView, ObservedList, Transition } from './types'
+import type { NodeDetail, NodeDifference, NodesDelta, NodesView, ObservedList, Transition } from './types'
 
 const fold: Fold<NodesView> = {
   snapshot: (data) => data as NodesView,
@@ -35,6 +35,16 @@ export function useNode(id: string | null) {
     enabled: id !== null,
     refetchInterval: 2000,
     placeholderData: (before) => (before?.id === id ? before : undefined),
+  })
+}
+
+/** What a node runs otherwise than it should; asked while wanted. */
+export function useNodeDifference(id: string, wanted: boolean) {
+  return useQuery<NodeDifference>({
+    queryKey: ['node-diff', id],
+    queryFn: ({ signal }) => get<NodeDifference>(`nodes/${encodeURIComponent(id)}/diff`, {}, signal),
+    enabled: wanted,
+    refetchInterval: 5000,
   })
 }
 

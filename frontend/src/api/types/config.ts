@@ -79,7 +79,9 @@ export type ConfigLineage = {
 export type ExplainFact = { name: string; value: string; default: boolean; object: string; file: string; line: number }
 export type ExplainSkipped = { name: string; why: string; object: string; file: string; line: number }
 export type ExplainStep = {
-  kind: 'listener' | 'virtual_host' | 'route' | 'split' | 'cluster' | 'endpoints'
+  kind: 'listener' | 'virtual_host' | 'route' | 'split' | 'cluster' | 'endpoints' | 'inbound' | 'authorization'
+  /** That decides, where it is not the caller's. */
+  node?: string
   title: string
   resource: string
   revision: number

@@ -55,6 +55,8 @@ export type NodeStatus = {
   kind: string
   build: string
   address?: string
+  /** It asks for its configuration so often; absent when it is told. */
+  pull_s?: number
   state: NodeState
   since: string
   reason: string
@@ -110,5 +112,22 @@ export type ResourceStatus = {
   applied_at?: string
   state: NodeState
   error?: string
+  objects: string[]
+}
+/** How what a node runs differs from what it should run, resource by resource. */
+export type NodeDifference = {
+  node: string
+  against: string
+  revision: number
+  resources: ResourceDifference[]
+  notes: string[]
+}
+export type ResourceDifference = {
+  op: 'changed' | 'added' | 'removed'
+  type: ResourceStatus['type']
+  name: string
+  runs: string
+  should: string
+  fields: { op: 'changed' | 'added' | 'removed' | 'moved'; path: string; before: string; after: string }[]
   objects: string[]
 }

@@ -173,6 +173,7 @@ function Answer({ explanation: x }: { explanation: Explanation }) {
 
 const NAMES: Record<ExplainStep['kind'], string> = {
   listener: 'Listener', virtual_host: 'Virtual host', route: 'Route', split: 'Split', cluster: 'Cluster', endpoints: 'Endpoints',
+  inbound: 'Arrival', authorization: 'Authorization',
 }
 
 function Steps({ account }: { account: ExplainAccount }) {
@@ -182,14 +183,21 @@ function Steps({ account }: { account: ExplainAccount }) {
         // Steps have no identity but their place.
         // oxlint-disable-next-line react/no-array-index-key
         <li key={i} data-differs={s.differs || undefined}>
-          <div className={styles.kind}>{NAMES[s.kind]}</div>
+          <div className={styles.kind}>
+            {NAMES[s.kind]}
+            {s.node ? (
+              <Link className={styles.at} to="/nodes/{-$nodeId}" params={{ nodeId: s.node }}>
+                {s.node}
+              </Link>
+            ) : null}
+          </div>
           <div className={styles.step}>
             <p className={cx('strong', styles.stepTitle)}>
               {s.title} {s.differs ? <Chip kind="warn">differs</Chip> : null} <Place of={s} />
             </p>
             {s.skipped.length > 0 ? (
               <details open={s.skipped.length <= 5}>
-                <summary>{plural(s.skipped.length, 'earlier route')} did not take it</summary>
+                <summary>{s.kind === 'authorization' ? `${plural(s.skipped.length, 'rule')} not for it` : `${plural(s.skipped.length, 'earlier route')} did not take it`}</summary>
                 <ul className={styles.skipped}>
                   {s.skipped.map((k, j) => (
                     // oxlint-disable-next-line react/no-array-index-key

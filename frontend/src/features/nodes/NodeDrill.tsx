@@ -11,6 +11,7 @@ import { useNow } from '@/api/live-context'
 import { count, duration, plural, span, text } from '@/lib/format'
 import { clock, clockMs, secondsSince } from '@/lib/time'
 import styles from './NodeDrill.module.css'
+import { Difference } from './Difference'
 import { Lives } from './Lives'
 import { Resources } from './Resources'
 import { nextOf, STATES } from './states'
@@ -24,7 +25,10 @@ export function NodeDrill({ node, onHeight }: { node: NodeStatus; onHeight: (px:
     <div ref={ref} className={styles.drill}>
       <div>
         {data ? (
-          <Resources resources={data.resources} />
+          <>
+            <Resources resources={data.resources} />
+            <Difference node={node} />
+          </>
         ) : error ? (
           <p className="warn-t">The resources of this node did not come: {error.message}</p>
         ) : (
@@ -86,6 +90,7 @@ function Facts({ node, detail }: { node: NodeStatus; detail: NodeDetail | null }
   if (node.address) rows.push(['Address', <span key="a" className="mono">{node.address}</span>])
   if (node.started_at) rows.push(['Started', `${clock(node.started_at)}, ${span(secondsSince(node.started_at, now))} ago`])
   rows.push(['Connection', connection(node, now)])
+  if (node.pull_s) rows.push(['Configuration', `asked for every ${span(node.pull_s)}`])
   if (node.duplicate) rows.push(['Same ID', node.duplicate])
   if (detail) rows.push(['Certificate', certificate(detail.identity, now)])
   if (detail && detail.connections.length > 1) rows.push(['Before', broken(detail)])

@@ -1,6 +1,7 @@
 import { render, screen } from '@testing-library/react'
 import { describe, expect, it } from 'vitest'
 import type { ResourceStatus } from '@/api/types'
+import { Fields } from './Difference'
 import { nodeStatus } from './fixtures/nodes'
 import { Validity } from './NodeDrill'
 import { Resources } from './Resources'
@@ -25,6 +26,31 @@ describe('Validity', () => {
     const now = Date.parse('2026-01-01T12:00:00Z')
     const { container } = render(<Validity until={new Date(now + seconds * 1000).toISOString()} now={now} />)
     expect(container.textContent).toMatch(words)
+  })
+})
+
+describe('Difference', () => {
+  it('says field by field what runs and what should', () => {
+    const field = { op: 'changed' as const, path: 'virtual_hosts[catalog].routes[all].route.timeout', before: '3s', after: '1s' }
+    render(
+      <Fields
+        difference={{
+          node: 'web-1', against: '', revision: 43, notes: ['it is not known what web-1 runs'],
+          resources: [
+            { op: 'changed', type: 'route', name: 'outbound', runs: 'a', should: 'b', fields: [field], objects: [] },
+            { op: 'added', type: 'cluster', name: 'outbound|80||new.cinema.svc.cluster.local', runs: '', should: 'c', fields: [], objects: [] },
+          ],
+        }}
+      />,
+    )
+    expect(screen.getByText('3s').tagName).toBe('DEL')
+    expect(screen.getByText('1s').tagName).toBe('INS')
+    expect(screen.getByText(/is missing/)).toBeTruthy()
+    expect(screen.getByText('it is not known what web-1 runs')).toBeTruthy()
+  })
+  it('says nothing when nothing differs', () => {
+    const { container } = render(<Fields difference={{ node: 'web-1', against: '', revision: 43, notes: [], resources: [] }} />)
+    expect(container.textContent).toBe('')
   })
 })
 
