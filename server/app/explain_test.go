@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,6 +99,32 @@ func TestExplain(t *testing.T) {
 	}
 	if runs, desired := lines(0, 2), lines(1, 2); runs == 0 || desired != runs+2 {
 		t.Errorf("the route stands in line %d, stood in line %d", desired, runs)
+	}
+	// The same, resource by resource: with what it should run, and with a node that
+	// runs that.
+	sidecar(t, a, "web-2")
+	for _, against := range []string{"", "?against=web-2"} {
+		var d api.NodeDifference
+		eventually(t, "the route differs "+against, func() bool {
+			return get(t, a.Addrs().API, "/api/v1/nodes/web-1/diff"+against, &d) == 200 && len(d.Resources) == 1
+		})
+		r := d.Resources[0]
+		if r.Op != "changed" || r.Type != mesh.TypeRoute || r.Runs == r.Should || !slices.Contains(r.Objects, "VirtualService cinema/catalog") || len(d.Notes) != 0 {
+			t.Errorf("difference%s: %+v, notes %q", against, r, d.Notes)
+		}
+		var fields []string
+		for _, f := range r.Fields {
+			fields = append(fields, f.Op+" "+f.Path+" "+f.Before+" "+f.After)
+		}
+		const route = "changed virtualHosts[catalog.cinema.svc.cluster.local:8080].routes[catalog[0]].route.weightedClusters.clusters[outbound|8080|"
+		if got := strings.Join(fields, "\n"); !strings.Contains(got, route+"v1|catalog.cinema.svc.cluster.local].weight 90 50") || !strings.Contains(got, "].weight 10 50") || len(fields) != 2 {
+			t.Errorf("fields%s:\n%s", against, got)
+		}
+	}
+	for id, want := range map[string]int{"web-2/diff": 200, "web-9/diff": 404, "web-1/diff?against=web-9": 404, "web-1/diff?with=web-2": 400} {
+		if status := get(t, a.Addrs().API, "/api/v1/nodes/"+id, nil); status != want {
+			t.Errorf("%s: status %d, want %d", id, status, want)
+		}
 	}
 	// By the revision that it runs, there is no difference.
 	address += "&revision=1"
