@@ -211,7 +211,8 @@ func (c *Call) header(m *routev3.HeaderMatcher) (bool, string, error) {
 			value = mesh.NormalizePath(c.Path)
 		}
 	}
-	ok, why := has, "there is no "+headerName(m.GetName())+"; it asks for one"
+	var ok bool
+	why := "there is no " + headerName(m.GetName()) + "; it asks for one"
 	switch spec := m.GetHeaderMatchSpecifier().(type) {
 	case *routev3.HeaderMatcher_StringMatch:
 		held, err := matchString(spec.StringMatch, value)
