@@ -23,7 +23,7 @@ const (
 	// EdgeLabels plus response_code, grpc_response_status, response_flags,
 	// response_source, response_code_details, config_object.
 	MetricResponses = "sidelight_responses_total"
-	// MetricAttempts counts upstream tries: EdgeLabels.
+	// MetricAttempts counts upstream tries: EdgeLabels, attempt and outcome.
 	MetricAttempts = "sidelight_upstream_attempts_total"
 	// MetricUpstreamConnections counts upstream connections opened: EdgeLabels.
 	MetricUpstreamConnections = "sidelight_upstream_connections_opened_total"
@@ -39,6 +39,10 @@ const (
 	// MetricBreakerOpen is 1 while a limit of a cluster is reached: by cluster and
 	// breaker (connections, pending, requests, retries).
 	MetricBreakerOpen = "sidelight_circuit_breaker_open"
+	// MetricBreakerInUse is how much of a limit is taken, MetricBreakerLimit the
+	// limit: by cluster and breaker, where a limit is set.
+	MetricBreakerInUse = "sidelight_circuit_breaker_in_use"
+	MetricBreakerLimit = "sidelight_circuit_breaker_limit"
 	// MetricUpstreamRequestsActive and MetricUpstreamRequestsPending are levels by
 	// cluster: tries under way, and of those the ones that wait for a connection.
 	MetricUpstreamRequestsActive  = "sidelight_upstream_requests_active"
@@ -100,6 +104,9 @@ const (
 	LabelResponseSource = "response_source"       // upstream | proxy
 	LabelDetails        = "response_code_details" // "via_upstream" for upstream
 	LabelConfigObject   = "config_object"         // "VirtualService cinema/tickets"
+
+	LabelAttempt = "attempt" // 1 for the first try; 5 for the fifth and all later ones
+	LabelOutcome = "outcome" // ok | failed, of one try: no answer, a 5xx or a gRPC error
 
 	LabelCluster = "cluster" // "outbound|8080|v1|catalog.cinema.svc.cluster.local"
 	LabelBreaker = "breaker" // connections | pending | requests | retries

@@ -324,6 +324,9 @@ spec:
       interval: 1s
       baseEjectionTime: 15s
       maxEjectionPercent: 50
+    connectionPool:
+      tcp: {maxConnections: 64}
+      http: {http1MaxPendingRequests: 32}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService

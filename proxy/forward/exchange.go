@@ -113,3 +113,12 @@ type Attempt struct {
 	// Principal is the endpoint's identity, as its certificate proved it.
 	Principal string
 }
+
+// Failed reports whether a try counts as an error, as Exchange.Failed does of
+// the whole.
+func (a *Attempt) Failed(p mesh.Protocol) bool {
+	if p == mesh.TCP {
+		return a.Flags != 0
+	}
+	return a.Status == 0 || a.Status >= 500 || (a.GRPC != "" && a.GRPC != "0")
+}

@@ -41,6 +41,8 @@ func (c clusterLevels) Collect(out chan<- prometheus.Metric) {
 	ejected := desc(mesh.MetricEjectionsActive, "Endpoints that outlier detection has taken out.", mesh.LabelCluster)
 	ejections := desc(mesh.MetricEjections, "Ejections by outlier detection.", mesh.LabelCluster)
 	open := desc(mesh.MetricBreakerOpen, "1 while a limit of the cluster is reached.", mesh.LabelCluster, mesh.LabelBreaker)
+	inUse := desc(mesh.MetricBreakerInUse, "How much of a limit of the cluster is taken.", mesh.LabelCluster, mesh.LabelBreaker)
+	limit := desc(mesh.MetricBreakerLimit, "A limit of the cluster.", mesh.LabelCluster, mesh.LabelBreaker)
 	active := desc(mesh.MetricUpstreamRequestsActive, "Tries under way.", mesh.LabelCluster)
 	pending := desc(mesh.MetricUpstreamRequestsPending, "Tries that wait for a connection.", mesh.LabelCluster)
 	dropped := desc(mesh.MetricMirrorsDropped, "Mirrored requests that were not sent.")
@@ -83,6 +85,8 @@ func (c clusterLevels) Collect(out chan<- prometheus.Metric) {
 				value = 1
 			}
 			put(open, prometheus.GaugeValue, value, config.Name, b.name)
+			put(inUse, prometheus.GaugeValue, float64(b.level), config.Name, b.name)
+			put(limit, prometheus.GaugeValue, float64(b.top), config.Name, b.name)
 		}
 	}
 }

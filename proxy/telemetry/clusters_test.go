@@ -43,6 +43,10 @@ func TestClusterLevels(t *testing.T) {
 		}
 	}
 	want := []string{
+		`sidelight_circuit_breaker_in_use{breaker="pending",cluster="guarded"} 0`,
+		`sidelight_circuit_breaker_in_use{breaker="requests",cluster="guarded"} 0`,
+		`sidelight_circuit_breaker_limit{breaker="pending",cluster="guarded"} 1`,
+		`sidelight_circuit_breaker_limit{breaker="requests",cluster="guarded"} 5`,
 		`sidelight_circuit_breaker_open{breaker="pending",cluster="guarded"} 0`,
 		`sidelight_circuit_breaker_open{breaker="requests",cluster="guarded"} 0`,
 		`sidelight_mirrored_requests_dropped_total 0`,

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ const (
 	maxEdges    = 2000
 	maxOutcomes = 64 // per edge
 	mostSeries  = 8192
+	mostTries   = 5 // told apart by number; later ones count as the last
 )
 
 // exemplarEvery bounds what exemplars cost: one an outcome in so long a time.
@@ -63,7 +65,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		edgeLimit:    maxEdges,
 		requests:     counter(mesh.MetricRequests, "Requests, by who called whom and how it ended.", outcome),
 		responses:    counter(mesh.MetricResponses, "Answers, by who gave them and why.", answer),
-		attempts:     counter(mesh.MetricAttempts, "Tries at an upstream.", edge),
+		attempts:     counter(mesh.MetricAttempts, "Tries at an upstream, by their number and how each ended.", slices.Concat(edge, []string{mesh.LabelAttempt, mesh.LabelOutcome})),
 		requestMsgs:  counter(mesh.MetricRequestMessages, "gRPC messages sent by clients.", edge),
 		responseMsgs: counter(mesh.MetricResponseMessages, "gRPC messages sent by servers.", edge),
 		connections:  counter(mesh.MetricUpstreamConnections, "Upstream connections opened.", edge),
@@ -121,7 +123,8 @@ type edge struct {
 	m      *Metrics
 	labels []string
 
-	attempts, connections     prometheus.Counter
+	attempts                  [mostTries][2]atomic.Pointer[prometheus.Counter] // by number and whether it failed; made when first needed
+	connections               prometheus.Counter
 	requestMsgs, responseMsgs prometheus.Counter // nil unless gRPC
 
 	outcomes sync.Map // outcomeKey -> *outcome
@@ -166,7 +169,7 @@ func (m *Metrics) Done(x *forward.Exchange) {
 	e := m.edge(keyOf(x))
 	o := e.outcome(outcomeOf(x))
 	o.responses.Inc()
-	e.attempts.Add(float64(len(x.Attempts)))
+	e.tried(x)
 	e.connections.Add(float64(x.Connections))
 	if x.Mirror {
 		return
@@ -210,7 +213,6 @@ func (m *Metrics) edge(k edgeKey) *edge {
 	labels := k.values()
 	fresh := &edge{
 		m: m, labels: labels,
-		attempts:    m.attempts.WithLabelValues(labels...),
 		connections: m.connections.WithLabelValues(labels...),
 	}
 	if k.protocol == mesh.GRPC {
@@ -222,6 +224,25 @@ func (m *Metrics) edge(k edgeKey) *edge {
 		m.edgeCount.Add(1)
 	}
 	return made.(*edge)
+}
+
+// tried counts the tries of one exchange. Most edges never see a second one, so
+// that a series is made for what has happened only.
+func (e *edge) tried(x *forward.Exchange) {
+	for i := range x.Attempts {
+		number, outcome, word := min(i, mostTries-1), 0, "ok"
+		if x.Attempts[i].Failed(x.Protocol) {
+			outcome, word = 1, "failed"
+		}
+		at := &e.attempts[number][outcome]
+		c := at.Load()
+		if c == nil {
+			made := e.m.attempts.WithLabelValues(slices.Concat(e.labels, []string{strconv.Itoa(number + 1), word})...)
+			c = &made
+			at.Store(c) // another may do the same: it is the same series
+		}
+		(*c).Inc()
+	}
 }
 
 // nobody stands for the far end of edges above the bound. It is never written.
@@ -259,7 +280,7 @@ func (m *Metrics) Opened(x *forward.Exchange) {
 	e := m.edge(keyOf(x))
 	m.tcpOpened.WithLabelValues(e.tcp("-")...).Inc()
 	m.tcpActive.WithLabelValues(e.labels...).Inc()
-	e.attempts.Add(float64(len(x.Attempts)))
+	e.tried(x)
 	e.connections.Add(float64(x.Connections))
 }
 

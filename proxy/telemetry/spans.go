@@ -112,7 +112,7 @@ func (s *Spans) attempt(ctx context.Context, x *forward.Exchange, i int) {
 	if a.GRPC != "" {
 		span.SetAttributes(grpcStatus(a.GRPC))
 	}
-	if a.Status == 0 || a.Status >= 500 || (a.GRPC != "" && a.GRPC != "0") {
+	if a.Failed(x.Protocol) {
 		span.SetStatus(codes.Error, a.Reason)
 	}
 	span.End(trace.WithTimestamp(x.Begin.Add(a.Start + a.Duration)))

@@ -89,6 +89,7 @@ func TestMetricsGolden(t *testing.T) {
 
 	x := outbound() // retried, then given up by the proxy; never reached anyone
 	x.Destination, x.Status, x.Details = nobodyX, 503, "upstream_reset_before_response_started{remote_connection_failure}"
+	x.Attempts[0].Status = 0
 	x.Flags, x.Attempts = forward.FlagUF|forward.FlagURX, append(x.Attempts, x.Attempts...)
 	m.Done(x)
 

@@ -6,7 +6,9 @@ export const measures = {
   quantiles: 'From histograms merged over all instances, exact to the width of a bucket. Of folded namespaces only the worst edge is known.',
   whoAnswered:
     'Hatched: a proxy gave the answer itself, by its response flags, and the service never saw the request. Plain: the service said so. The object is the configuration that made the proxy answer.',
-  attempts: 'Tries at an endpoint for each request of the caller. Retries can make a failing service look well: the caller sees fewer errors than a single try does.',
+  attempts:
+    'Tries at an endpoint for each request of the caller. Retries can make a failing service look well: the caller sees fewer errors than a single try does. By number: tries of the last minute; hatched failed, by no answer, a 5xx or a gRPC error.',
+  limits: 'Limits of the DestinationRule’s connectionPool, each sidecar’s own. Shown is the sidecar that is nearest to each, at the last scrape; short peaks between two scrapes are not seen, but what a full limit refused is counted (UO).',
   split: 'Configured: the weight in the VirtualService. Actual: the share of the requests in this window. Small differences are chance.',
   sides: 'The same requests, counted by the calling and by the called sidecar. What the caller counts and the called side does not, never arrived.',
   keptOut: 'What callers’ sidecars keep out now: endpoints that outlier detection has ejected, and limits of the connection pool that are reached. Read every 5 s.',

@@ -70,7 +70,8 @@ export function useFoot(left: string, keys: string): void {
   useEffect(() => () => set({ foot: plainFoot }), [set])
 }
 
-/** Says something to screen readers, politely. */
+/** Says something to screen readers, politely; also what was said last. */
 export function announce(text: string): void {
-  useShell.getState().set({ announcement: text })
+  const { announcement, set } = useShell.getState()
+  set({ announcement: text === announcement ? `${text}\u00a0` : text })
 }

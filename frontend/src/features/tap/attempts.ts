@@ -1,5 +1,5 @@
 import type { TapAttempt, TapEvent } from '@/api/types'
-import { duration, text } from '@/lib/format'
+import { duration, ordinal, text } from '@/lib/format'
 
 /** Try is one attempt laid out on the request's own time axis (ms). */
 export type Try = {
@@ -60,8 +60,6 @@ function finding(e: TapEvent, tries: readonly Try[]): string {
   if (good === 0) return `${tries.length} attempts, all failed`
   return `${tries.length} attempts, the ${ordinal(tries.findIndex((t) => t.ok) + 1)} answered`
 }
-
-const ordinal = (n: number) => ({ 1: 'first', 2: 'second', 3: 'third', 4: 'fourth', 5: 'fifth' })[n] ?? `${n}th`
 
 /** niceTicks gives 3 to 5 round values from 0 up to the axis' end. */
 export function niceTicks(to: number): number[] {

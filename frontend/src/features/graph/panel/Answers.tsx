@@ -1,7 +1,7 @@
 import type { GraphEdge } from '@/api/types'
 import { failedBy, flagWord } from '@/graph/words'
 import { cx } from '@/lib/cx'
-import { percent, perSecond } from '@/lib/format'
+import { perSecond } from '@/lib/format'
 import { Figure } from '@/ui/Figure'
 import { Section } from '@/ui/Panel'
 import styles from './Answers.module.css'
@@ -50,33 +50,4 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
 function reason(by: string, flags: string, details: string, to: string): string {
   if (by === 'upstream') return [`${to} said so`, flagWord(flags)].filter(Boolean).join(', ')
   return flagWord(flags) || details.replace(/_/g, ' ') || 'the proxy said so'
-}
-
-/** What retries do: tries per request, and what the caller sees against what a try sees. */
-export function Attempts({ edge }: { edge: GraphEdge }) {
-  const tries = edge.attempts_per_request
-  if (!(tries > 1.005) || edge.protocol === 'tcp') return null
-  const caller = 1 - edge.error_ratio
-  const attempt = caller / tries
-  return (
-    <Section title="Attempts" help="attempts" note={`${tries.toFixed(2)} per request`}>
-      <Bar label="caller" ratio={caller} quiet />
-      <Bar label="attempt" ratio={attempt} quiet={attempt > 0.99} />
-      <p className="t3 t11">
-        Success of the caller against success of a single try: retries hide {Math.max(0, Math.round((caller - attempt) * 100))} points.
-      </p>
-    </Section>
-  )
-}
-
-function Bar({ label, ratio, quiet }: { label: string; ratio: number; quiet: boolean }) {
-  return (
-    <div className={styles.meter}>
-      <span className="t2">{label}</span>
-      <i>
-        <i style={{ width: `${Math.min(100, ratio * 100)}%`, background: quiet ? 'var(--data-3)' : 'var(--warn)' }} />
-      </i>
-      <span className="num">{percent(ratio).value} %</span>
-    </div>
-  )
 }

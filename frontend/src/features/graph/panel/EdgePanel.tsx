@@ -10,10 +10,13 @@ import { buttonClass } from '@/ui/Button'
 import { Chip } from '@/ui/Chip'
 import { Section } from '@/ui/Panel'
 import { cliForEdges } from '../cli'
-import { Answers, Attempts } from './Answers'
+import { Answers } from './Answers'
 import { Codes } from './Codes'
 import { Connections, Sides } from './Connections'
 import { EdgeConfig } from './EdgeConfig'
+import { Limits } from './Limits'
+import { edgeLabels } from './series'
+import { Attempts } from './Tries'
 import { Versions } from './Versions'
 import { Cause } from './Cause'
 import { Frame } from './Frame'
@@ -82,7 +85,12 @@ export function EdgePanel({ edge, model, history, tab, onTab, onSelect, onView }
       }
     >
       {tab === 'codes' ? <Codes edge={edge} /> : null}
-      {tab === 'connections' ? <Connections edge={edge} /> : null}
+      {tab === 'connections' ? (
+        <>
+          <Connections edge={edge} />
+          {edge.service && source?.meshed ? <Limits host={edge.service.host} caller={source} /> : null}
+        </>
+      ) : null}
       {tab === 'versions' ? <Versions edge={edge} model={model} onSelect={onSelect} /> : null}
       {tab === 'config' ? <EdgeConfig edge={edge} source={source} target={target} /> : null}
       {tab === 'traffic' ? (
@@ -91,7 +99,7 @@ export function EdgePanel({ edge, model, history, tab, onTab, onSelect, onView }
             <Signals rows={signalsOf(edge, history.of(edge.id, now))} now={now} seconds={historySeconds} markers={timeline?.markers ?? []} />
           </Section>
           <Answers edge={edge} from={from} to={to} />
-          <Attempts edge={edge} />
+          <Attempts edge={edge} labels={edgeLabels(edge, source, target)} />
           {edge.service && source?.kind === 'workload' ? <KeptOut host={edge.service.host} caller={`${source.namespace}/${source.name}`} /> : null}
           {edge.weight && edge.client_side ? (
             <Section title="Split" help="split" note="share of the route's requests">
