@@ -195,6 +195,7 @@ func writeDiff(w io.Writer, answer diffAnswer, input *manifest) error {
 		for _, f := range d.Fields {
 			writeField(w, d, f)
 		}
+		writeBlock(w, map[string]string{"added": "+", "removed": "-"}[d.Op], strings.TrimRight(d.YAML, "\n"))
 	}
 	return nil
 }
@@ -238,10 +239,13 @@ func writeField(w io.Writer, d *config.ObjectDiff, f config.FieldDiff) {
 		fmt.Fprintf(w, "      %s → %s\n", printable(before), printable(after))
 		return
 	}
-	for _, side := range []struct{ sign, text string }{{"-", f.Before}, {"+", f.After}} {
-		for line := range strings.Lines(side.text) {
-			fmt.Fprintf(w, "    %s %s\n", side.sign, printable(strings.TrimRight(line, "\n")))
-		}
+	writeBlock(w, "-", f.Before)
+	writeBlock(w, "+", f.After)
+}
+
+func writeBlock(w io.Writer, sign, text string) {
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(w, "    %s %s\n", sign, printable(strings.TrimRight(line, "\n")))
 	}
 }
 

@@ -25,6 +25,7 @@ type ObjectDiff struct {
 	Before    *Place      `json:"before,omitempty"` // nil when added
 	After     *Place      `json:"after,omitempty"`  // nil when removed
 	Fields    []FieldDiff `json:"fields"`           // of a changed object; none: it is written otherwise and means the same
+	YAML      string      `json:"yaml,omitempty"`   // the document of one that was added or removed, as written
 }
 
 // Key is the object's name.
@@ -59,7 +60,12 @@ func Compare(before, after []*Object) []ObjectDiff {
 		if now != nil {
 			d.After = &Place{now.Source, now.Line}
 		}
-		if old != nil && now != nil {
+		switch {
+		case old == nil:
+			d.YAML = now.YAML
+		case now == nil:
+			d.YAML = old.YAML
+		default:
 			d.Fields = compareObjects(old, now)
 		}
 		out = append(out, d)

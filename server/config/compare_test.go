@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,12 +109,18 @@ func TestCompareObjects(t *testing.T) {
 	}
 	var got []string
 	for _, d := range Compare(before, f.store.Objects()) {
-		got = append(got, fmt.Sprintf("%s %s %v %v %d", d.Op, d.Key(), d.Before, d.After, len(d.Fields)))
+		written := "" // of an object that only one side has: all of it
+		for _, o := range slices.Concat(before, f.store.Objects()) {
+			if d.YAML != "" && o.Key() == d.Key() && o.YAML == d.YAML {
+				written = "whole"
+			}
+		}
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %v %v %d %s", d.Op, d.Key(), d.Before, d.After, len(d.Fields), written)))
 	}
 	want := []string{
-		"removed VirtualService cinema/a &{one.yaml 1} <nil> 0",
+		"removed VirtualService cinema/a &{one.yaml 1} <nil> 0 whole",
 		"changed VirtualService cinema/b &{two.yaml 1} &{two.yaml 2} 1",
-		"added VirtualService cinema/c <nil> &{two.yaml 11} 0",
+		"added VirtualService cinema/c <nil> &{two.yaml 11} 0 whole",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

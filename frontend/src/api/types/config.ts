@@ -54,6 +54,8 @@ export type ObjectDiff = {
   before?: ConfigPlace
   after?: ConfigPlace
   fields: FieldDiff[]
+  /** The document of one that was added or removed. */
+  yaml?: string
 }
 export type RevisionDiff = { from: Revision | null; to: Revision | null; objects: ObjectDiff[] }
 export type LineagePart = { type: string; name: string; desired: string; applied: string; state: NodeState; error?: string }

@@ -1,3 +1,4 @@
+import { useState } from 'react'
 import { useNow } from '@/api/live-context'
 import { useRevisionDiff, useRevisions } from '@/api/config'
 import type { FieldDiff, ObjectDiff, Revision } from '@/api/types'
@@ -13,6 +14,7 @@ import styles from './index.module.css'
 import { ObjectLink } from './ObjectLink'
 import { Rollback } from './Rollback'
 import { diffSearch } from './url'
+import { firstLine, Yaml } from './Yaml'
 
 /** Who changed what and when, newest first; and how two revisions differ. */
 export function Revisions() {
@@ -80,17 +82,20 @@ function Diff({ from, to, newest, onNewest }: { from: number; to: number; newest
           </p>
         ) : null}
       </header>
-      {data.objects.slice(0, 200).map((d) => (
-        <ObjectChange key={`${d.kind} ${d.namespace}/${d.name}`} diff={d} />
+      {data.objects.slice(0, 200).map((d, i) => (
+        <ObjectChange key={`${d.op} ${d.kind} ${d.namespace}/${d.name}`} diff={d} open={i < openFirst} />
       ))}
       {data.objects.length > 200 ? <p className={styles.more}>{count(data.objects.length - 200)} more objects differ: sidelight config diff {from} {to}</p> : null}
     </>
   )
 }
 
+/** So many documents of whole objects stand open; a folder read for the first time has hundreds. */
+const openFirst = 20
+
 const SIGN = { added: '+', removed: '−', changed: '~', moved: '↕' } as const
 
-function ObjectChange({ diff: d }: { diff: ObjectDiff }) {
+function ObjectChange({ diff: d, open }: { diff: ObjectDiff; open: boolean }) {
   const name = `${d.kind} ${d.namespace}/${d.name}`
   const place = d.after ?? d.before
   return (
@@ -111,7 +116,19 @@ function ObjectChange({ diff: d }: { diff: ObjectDiff }) {
           <Field key={`${f.op} ${f.path} ${f.before_line}`} field={f} />
         ))}
       </ul>
+      {d.yaml && place ? <Whole text={d.yaml} line={place.line} op={d.op} open={open} /> : null}
     </Section>
+  )
+}
+
+/** All of an object that only one of the two revisions has. */
+function Whole({ text, line, op, open: atFirst }: { text: string; line: number; op: ObjectDiff['op']; open: boolean }) {
+  const [open, setOpen] = useState(atFirst)
+  return (
+    <details className={styles.whole} data-op={op} open={open} onToggle={(e) => setOpen(e.currentTarget.open)}>
+      <summary>{plural(text.trimEnd().split('\n').length, 'line')}</summary>
+      {open ? <Yaml text={text} first={firstLine(text, line)} problems={[]} line={0} /> : null}
+    </details>
   )
 }
 
