@@ -1,8 +1,8 @@
-import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
 import type { KeyboardEvent } from 'react'
 import { useWidth } from '@/ui/charts/measure'
 import { roundMs } from '@/ui/charts/scale'
+import { useFixedRows } from '@/ui/fixedRows'
 import { cx } from '@/lib/cx'
 import type { Folding } from './folding'
 import { SpanRow } from './SpanRow'
@@ -36,18 +36,16 @@ export function Waterfall({ tree, folding, view, selected, byHop, onSelect, onNe
   // version stands for what changed inside folded
   // oxlint-disable-next-line react-hooks/exhaustive-deps
   const count = useMemo(() => visibleRows(tree, folded, buffer, byHop), [tree, folded, buffer, byHop, version])
-  // Its functions are called here and handed to nobody.
-  // oxlint-disable-next-line react/incompatible-library
-  const virtual = useVirtualizer({ count, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 })
-  const items = virtual.getVirtualItems()
-  const first = items.length > 0 ? buffer[items[0]!.index]! : 0
-  const last = items.length > 0 ? buffer[items[items.length - 1]!.index]! : 0
+  const { from, to, reveal } = useFixedRows(scroller, count, ROW)
+  const shown = Array.from(buffer.subarray(from, to))
+  const first = shown[0] ?? 0
+  const last = shown.at(-1) ?? 0
   useEffect(() => onRows(first, last), [onRows, first, last])
 
   const at = selected === null ? -1 : buffer.subarray(0, count).indexOf(selected)
   useEffect(() => {
-    if (at >= 0) virtual.scrollToIndex(at, { align: 'auto' })
-  }, [virtual, at])
+    if (at >= 0) reveal(at)
+  }, [reveal, at])
 
   const select = (row: number) => onSelect(buffer[Math.max(0, Math.min(count - 1, row))] ?? null)
   const right = () => {
@@ -93,28 +91,25 @@ export function Waterfall({ tree, folding, view, selected, byHop, onSelect, onNe
         tabIndex={0}
         onKeyDown={onKeyDown}
       >
-        <div style={{ height: virtual.getTotalSize(), position: 'relative' }}>
-          {items.map((v) => {
-            const i = buffer[v.index]!
-            return (
-              // The treegrid has the focus and the keys; the row only takes the pointer.
-              // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
-              <div
-                key={i}
-                id={`span-${i}`}
-                role="row"
-                aria-rowindex={v.index + 1}
-                aria-level={(byHop ? tree.shallow : tree.depth)[i]! + 1}
-                aria-selected={i === selected}
-                aria-expanded={hasChildren(tree, i) ? !folded[i] : undefined}
-                className={cx(styles.cols, styles.row)}
-                style={{ transform: `translateY(${v.start}px)` }}
-                onClick={() => onSelect(i === selected ? null : i)}
-              >
-                <SpanRow tree={tree} index={i} folded={folded[i] === 1} byHop={byHop} view={view} onFold={onFold} />
-              </div>
-            )
-          })}
+        <div style={{ height: count * ROW, position: 'relative' }}>
+          {shown.map((i, row) => (
+            // The treegrid has the focus and the keys; the row only takes the pointer.
+            // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
+            <div
+              key={i}
+              id={`span-${i}`}
+              role="row"
+              aria-rowindex={from + row + 1}
+              aria-level={(byHop ? tree.shallow : tree.depth)[i]! + 1}
+              aria-selected={i === selected}
+              aria-expanded={hasChildren(tree, i) ? !folded[i] : undefined}
+              className={cx(styles.cols, styles.row)}
+              style={{ transform: `translateY(${(from + row) * ROW}px)` }}
+              onClick={() => onSelect(i === selected ? null : i)}
+            >
+              <SpanRow tree={tree} index={i} folded={folded[i] === 1} byHop={byHop} view={view} onFold={onFold} />
+            </div>
+          ))}
         </div>
       </div>
     </div>
