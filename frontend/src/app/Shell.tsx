@@ -4,6 +4,7 @@ import { useShell } from '@/lib/shell'
 import { useTheme } from '@/lib/theme'
 import '@/lib/density'
 import { Foot } from './Foot'
+import { useConnectionNews } from './useConnectionNews'
 import { useFrame } from './frame'
 import { isAt, pages } from './pages'
 import { Rail } from './Rail'
@@ -66,6 +67,7 @@ function useTitle(path: string): void {
 }
 
 function Announcer() {
+  useConnectionNews()
   const text = useShell((s) => s.announcement)
   return (
     <div className="sr-only" role="status" aria-live="polite">

@@ -43,6 +43,16 @@ describe('foldedByItself', () => {
     expect([...foldedByItself(shop, 6)]).toEqual(['shop'])
   })
 
+  it('folds until what is left fits: edges between two folds stand as one', () => {
+    // Twenty namespaces of ten, each of whose workloads calls the next namespace: as folds, 20 and 19.
+    const names = Array.from({ length: 200 }, (_, i) => `team-${String(Math.floor(i / 10)).padStart(2, '0')}/w${i % 10}`)
+    const large = view(names.map((id) => node(id)), names.slice(10).map((id, i) => edge(names[i]!, id)))
+    const folded = foldedByItself(large, 100)
+    const left = foldView(large, folded)
+    expect(left.nodes.length + left.edges.length).toBeLessThanOrEqual(100)
+    expect(folded.size).toBeLessThan(20)
+  })
+
   it('goes by size alone: who is sick stays where he is', () => {
     const well = { ...shop, nodes: shop.nodes.map((n) => ({ ...n, health: { state: 'ok' as const, reasons: [] } })) }
     expect(foldedByItself(well, 6)).toEqual(foldedByItself(shop, 6))

@@ -63,19 +63,40 @@ export function foldedByItself(view: Pick<GraphView, 'nodes' | 'edges'>, most = 
   const folded = new Set<string>()
   if (view.nodes.length + view.edges.length <= most) return folded
   const namespaceOf = new Map(view.nodes.filter(foldable).map((n) => [n.id, n.namespace]))
-  const edgesWithin = new Map<string, number>()
-  for (const edge of view.edges) {
-    for (const ns of new Set([namespaceOf.get(edge.source), namespaceOf.get(edge.target)])) {
-      if (ns !== undefined) edgesWithin.set(ns, (edgesWithin.get(ns) ?? 0) + 1)
-    }
-  }
-  const sizes = [...foldableNamespaces(view)].map(([ns, n]) => ({ ns, n, size: n + (edgesWithin.get(ns) ?? 0) }))
+  const touching = new Map<string, number[]>()
+  view.edges.forEach((edge, i) => {
+    for (const ns of new Set([namespaceOf.get(edge.source), namespaceOf.get(edge.target)])) if (ns !== undefined) push(touching, ns, i)
+  })
+  const sizes = [...foldableNamespaces(view)].map(([ns, n]) => ({ ns, n, size: n + (touching.get(ns)?.length ?? 0) }))
   sizes.sort((a, b) => b.size - a.size || a.ns.localeCompare(b.ns))
-  let drawn = view.nodes.length + view.edges.length
-  for (const { ns, n, size } of sizes) {
-    if (drawn <= most || n < 2) break
+
+  // What is drawn of each edge: itself, one that it shares with others, or nothing within a fold.
+  const at = (id: string) => {
+    const ns = namespaceOf.get(id)
+    return ns !== undefined && folded.has(ns) ? foldedID(ns) : id
+  }
+  const drawnAs = (i: number) => {
+    const { source, target, protocol } = view.edges[i]!
+    const [from, to] = [at(source), at(target)]
+    return from === to && from !== source ? '' : `${from}>${to}:${protocol}`
+  }
+  const behind = new Map<string, number>()
+  const place = (key: string, by: 1 | -1) => {
+    const n = (behind.get(key) ?? 0) + by
+    if (key !== '' && n > 0) behind.set(key, n)
+    else behind.delete(key)
+  }
+  const keys = view.edges.map((_, i) => drawnAs(i))
+  for (const key of keys) place(key, 1)
+  let nodes = view.nodes.length
+  for (const { ns, n } of sizes) {
+    if (nodes + behind.size <= most || n < 2) break
     folded.add(ns)
-    drawn -= size - 1
+    nodes -= n - 1
+    for (const i of touching.get(ns) ?? []) {
+      place(keys[i]!, -1)
+      place((keys[i] = drawnAs(i)), 1)
+    }
   }
   return folded
 }

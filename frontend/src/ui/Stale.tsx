@@ -18,7 +18,8 @@ export function Stale({ ageSeconds, reason, children }: { ageSeconds: number | n
 
 export function StaleNote({ ageSeconds, reason = 'reconnecting' }: { ageSeconds: number; reason?: string }) {
   return (
-    <p className={styles.note} role="status">
+    // No live region: it ticks each second. The frame says once that the connection is lost.
+    <p className={styles.note}>
       {reason}, data {span(ageSeconds)} old
     </p>
   )

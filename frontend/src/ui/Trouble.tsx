@@ -12,7 +12,7 @@ export type Failure = { message: string; code?: string; hint?: string }
 export function Trouble({ title, error, retry, children }: { title: string; error: Failure; retry?: () => unknown; children?: ReactNode }) {
   const barred = error.code === 'unauthenticated' || error.code === 'forbidden'
   return (
-    <EmptyState state={barred ? 'unknown' : 'fail'} title={barred ? barredTitle[error.code as 'forbidden'] : title} why={[error.message, error.hint].filter(Boolean).join(' ')}>
+    <EmptyState state={barred ? 'unknown' : 'fail'} title={barred ? barredTitle[error.code as 'forbidden'] : title} why={[error.message, error.hint].map(sentence).join(' ')}>
       {error.code === 'unauthenticated' ? (
         <Button icon="retry" onClick={() => location.reload()}>
           Reload, to sign in
@@ -25,6 +25,12 @@ export function Trouble({ title, error, retry, children }: { title: string; erro
       {children}
     </EmptyState>
   )
+}
+
+/** Messages of programs begin small and end without a stop; here they stand beside whole sentences. */
+function sentence(text = ''): string {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1)
+  return whole === '' || /[.!?…]$/.test(whole) ? whole : `${whole}.`
 }
 
 const barredTitle = { unauthenticated: 'You are not signed in', forbidden: 'You may not see this' }

@@ -1,7 +1,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { useEffect, useId, useMemo, useRef, useState } from 'react'
 import { readExpression } from '@/lib/expr/read'
-import { plainFind, useShell } from '@/lib/shell'
+import { announce, plainFind, useShell } from '@/lib/shell'
 import type { Search } from '@/lib/url'
 import { IconButton } from '@/ui/Button'
 import { Icon } from '@/ui/Icon'
@@ -11,6 +11,8 @@ import { none, type Offer, offersAt } from './offers'
 import { Pieces } from './Pieces'
 
 const settleMs = 350
+/** Until the page has counted what an expression matches. */
+const countedMs = 1000
 
 /**
  * The page's expression: coloured as it is typed, underlined where it is
@@ -55,6 +57,16 @@ export function FindField() {
     // apply closes over what is listed here.
     // oxlint-disable-next-line react/exhaustive-deps
   }, [text, applied, param, slot.onEnter, reading.error])
+
+  useEffect(() => {
+    // A filter that starts something is told of by the page that starts it.
+    if (applied === '' || slot.onEnter) return
+    const timer = setTimeout(() => {
+      const { note } = useShell.getState().find
+      if (note !== '') announce(note)
+    }, countedMs)
+    return () => clearTimeout(timer)
+  }, [applied, param, slot.onEnter])
 
   const offer = useMemo(() => (open ? offersAt(text, caret, slot.fields, slot.presets ?? []) : none), [open, text, caret, slot.fields, slot.presets])
   const options = offer.options

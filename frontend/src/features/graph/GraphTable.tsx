@@ -77,7 +77,7 @@ function Row({ edge, model, selected, onSelect }: { edge: GraphEdge; model: Mode
       <td>
         <span className={styles.health}>
           <HealthGlyph state={state} decorative />
-          {healthWord[state]}
+          <span>{healthWord[state]}</span>
         </span>
       </td>
       <td>

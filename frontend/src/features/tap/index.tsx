@@ -17,6 +17,7 @@ import type { TapState } from './session'
 import { StateBar } from './StateBar'
 import { TapList } from './TapList'
 import { tapSearch } from './url'
+import { useTapNews } from './useTapNews'
 
 /** The Tap page: requests as they end, with an account of every one that is not shown. */
 export function TapPage() {
@@ -27,6 +28,7 @@ export function TapPage() {
   const now = useNow(1000)
   const { snapshot, ring } = tap
   useSpaceToPause(tap)
+  useTapNews(tap)
 
   const invalid = tap.error?.code === 'invalid' ? tap.error : null
   useFindSlot({

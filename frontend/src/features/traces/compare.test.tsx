@@ -55,6 +55,6 @@ describe('ComparePage', () => {
     unmount()
     vi.stubGlobal('fetch', async () => new Response(JSON.stringify({ error: { code: 'not_found', message: 'trace aa: not found', hint: '' } }), { status: 404, headers: { 'content-type': 'application/json' } }))
     await renderAt('/traces?a=aa&b=bb', () => <TracesPage />)
-    expect((await screen.findByRole('alert')).textContent).toContain('trace aa: not found')
+    expect((await screen.findByRole('alert')).textContent).toContain('Trace aa: not found')
   })
 })
