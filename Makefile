@@ -94,6 +94,9 @@ bench-ui: tools ui ## what the interface costs in Chromium, beside cytoscape and
 	npm ci --prefix frontend/bench --no-audit --no-fund --loglevel=error
 	cd frontend && npx vite build -c bench/vite.config.ts --logLevel error && node bench/run.mjs
 
+bench-ui-memory: tools build ## whether open pages grow in ten minutes, with goals
+	SIDELIGHT_BIN=$(CURDIR)/bin node frontend/bench/memory.mjs
+
 bench-trace-ui: tools ui ## what a trace of 80,000 spans costs in Chromium, with goals
 	cd frontend && node bench/trace.mjs
 

@@ -82,11 +82,13 @@ const noise = (k = 0.1) => 1 - k / 2 + Math.random() * k
 export function cinema(story) {
   if (story === 'single') for (const n of nodes) if (n.namespace) n.namespace = 'cinema'
   if (story === 'big') grow(10, 40)
+  if (story === 'huge') grow(200, 50)
   if (story === 'hostile') spoil()
   if (story === 'one') keepOne()
   const epoch = Math.random().toString(36).slice(2, 10)
   const begun = Date.now()
   const quiet = story === 'quiet'
+  const byId = new Map(nodes.map((n) => [n.id, n]))
   const series = new Map(calls.map((c) => [c, Array.from({ length: 60 }, (_, i) => point(c, i / 60))]))
 
   function point(c, t) {
@@ -123,7 +125,7 @@ export function cinema(story) {
       : [{ code: 503, flags: '-', by: 'upstream', details: 'via_upstream', object: '', rps: finite(errors) }]
     return {
       id: `${c.source}>${c.target}:${c.protocol}`, source: c.source, target: c.target, protocol: c.protocol,
-      service: c.target === 'unknown' ? undefined : { host: `${nodes.find((n) => n.id === c.target)?.app ?? name}.svc`, namespace: '', name },
+      service: c.target === 'unknown' ? undefined : { host: `${byId.get(c.target)?.app ?? name}.svc`, namespace: '', name },
       ...side,
       codes: tcp ? { 0: finite(rps) } : { 200: finite(rps - errors), ...(errors > 0.01 ? { 503: finite(errors * 0.7), 500: finite(errors * 0.3) } : {}) },
       flags: answers.reduce((all, a) => (a.flags === '-' ? all : { ...all, [a.flags]: a.rps }), {}),
@@ -139,6 +141,17 @@ export function cinema(story) {
     }
   }
 
+  /** Edges by each of their ends. */
+  function ends(edges) {
+    const known = { into: new Map(), out: new Map() }
+    const put = (map, key, e) => (map.has(key) ? map.get(key).push(e) : map.set(key, [e]))
+    for (const e of edges) {
+      put(known.into, e.target, e)
+      put(known.out, e.source, e)
+    }
+    return known
+  }
+
   function node(n, edges) {
     const traffic = (list) => {
       const rps = list.reduce((s, e) => s + e.rps, 0)
@@ -146,8 +159,8 @@ export function cinema(story) {
       const p95 = Math.max(0, ...list.map((e) => e.p95_ms ?? 0))
       return { rps: finite(rps), error_ratio: rps ? finite(errors / rps) : 0, p50_ms: p95 / 3, p95_ms: p95 || null, p99_ms: p95 * 1.4, sent_bytes_per_s: rps * 900, received_bytes_per_s: rps * 300, active_connections: 4 }
     }
-    const into = edges.filter((e) => e.target === n.id)
-    const out = edges.filter((e) => e.source === n.id)
+    const into = edges.into.get(n.id) ?? []
+    const out = edges.out.get(n.id) ?? []
     const worst = into.some((e) => e.health.state === 'fail') ? 'fail' : [...into, ...out].some((e) => e.health.state !== 'ok') ? 'warn' : 'ok'
     const seriesOf = (list) => Array.from({ length: 60 }, (_, i) => finite(list.reduce((s, e) => s + e.rps_series[i], 0)))
     const reasons = [...into, ...out].flatMap((e) => e.health.reasons)
@@ -158,7 +171,8 @@ export function cinema(story) {
   function graph(params = {}) {
     if (story === 'empty') return { epoch, seq: 1, at: now(), window_s: 30, group: 'workload', nodes: [], edges: [], stale: [], totals: { rps: 0, error_ratio: 0, p95_ms: null }, limits: { edges: 0, edges_max: 30000, dropped: 0 } }
     let edges = calls.map(edge)
-    let all = nodes.map((n) => node(n, edges))
+    const known = ends(edges)
+    let all = nodes.map((n) => node(n, known))
     if (params.group === 'namespace') ({ nodes: all, edges } = rollUp(all, edges))
     let matched
     if (params.q) {
@@ -194,9 +208,10 @@ export function cinema(story) {
       if (!merged.has(key)) merged.set(key, { ...e, id: key, source, target, weight: undefined })
     }
     const list = [...merged.values()]
+    const known = ends(list)
     const spaces = [...new Set(all.map((n) => of(n.id)))].map((key) => {
       const first = all.find((n) => of(n.id) === key)
-      return node({ ...first, id: key, kind: key.startsWith('namespace') ? 'namespace' : first.kind, name: key.split(':')[1] ?? key, config: undefined }, list)
+      return node({ ...first, id: key, kind: key.startsWith('namespace') ? 'namespace' : first.kind, name: key.split(':')[1] ?? key, config: undefined }, known)
     })
     return { nodes: spaces, edges: list }
   }
@@ -308,6 +323,8 @@ export function cinema(story) {
     delta: (channel, params) => {
       if (channel === 'graph') {
         const g = graph(params)
+        // Of a large mesh not everything changes each second.
+        if (story === 'huge') Object.assign(g, { nodes: g.nodes.slice(0, 100), edges: g.edges.slice(0, 100) })
         return { nodes: g.nodes, edges: g.edges, gone_nodes: [], gone_edges: [], stale: g.stale, totals: g.totals, window_s: 30, matched: g.matched }
       }
       if (channel === 'nodes') {

@@ -9,6 +9,7 @@
 //   MOCK=hostile npm run dev:mock  names that are markup, RTL, control characters, 5,000 letters
 //   MOCK=one npm run dev:mock      one workload and no call
 //   MOCK=big npm run dev:mock       400 workloads more
+//   MOCK=huge npm run dev:mock      10,000 workloads more
 //   PORT=8431 npm run dev:mock      another port
 //   TAP=1000 npm run dev:mock       so many tapped requests a second (20)
 //   DIST=1 npm run dev:mock         also serves dist/ (after a build)

@@ -12,10 +12,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 const patient = { timeout: 60_000 }
 
-const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[] = [
+const views: { name: string; open: (page: Page) => Promise<void> }[] = [
   {
     name: 'Overview',
-    read: true,
     open: async (page) => {
       await page.goto('/')
       await expect(page.getByRole('region', { name: 'Findings' }).getByRole('listitem').first()).toBeVisible(patient)
@@ -40,7 +39,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Nodes with one open',
-    read: true,
     open: async (page) => {
       await page.goto('/nodes/tickets-2.booking')
       await expect(page.getByRole('row', { name: /^route outbound/ })).toBeVisible(patient)
@@ -48,7 +46,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Objects of the configuration',
-    read: true,
     open: async (page) => {
       await page.goto('/config')
       await expect(page.getByRole('region', { name: 'Objects' }).getByRole('link', { name: 'catalog' }).first()).toBeVisible(patient)
@@ -56,7 +53,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'One object, and who has it',
-    read: true,
     open: async (page) => {
       await page.goto('/config/VirtualService/catalog/catalog?line=11')
       await expect(page.getByRole('heading', { name: 'Who has it' })).toBeVisible(patient)
@@ -64,7 +60,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Revisions and what differs',
-    read: true,
     open: async (page) => {
       await page.goto('/config/revisions')
       await expect(page.getByRole('heading', { name: /revision/i }).first()).toBeVisible(patient)
@@ -72,7 +67,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'What becomes of a request',
-    read: true,
     open: async (page) => {
       await page.goto('/config/explain?url=http://catalog.catalog/movies&caller=front/web')
       await expect(page.getByRole('list', { name: 'Steps' })).toContainText('Endpoints', patient)
@@ -80,7 +74,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Services',
-    read: true,
     open: async (page) => {
       await page.goto('/services')
       await expect(page.getByRole('link', { name: 'payments' })).toBeVisible(patient)
@@ -88,7 +81,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'A service',
-    read: true,
     open: async (page) => {
       await page.goto('/services/payments.booking.svc.cluster.local')
       await expect(page.getByRole('heading', { name: 'Endpoints' })).toBeVisible(patient)
@@ -96,7 +88,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'A workload',
-    read: true,
     open: async (page) => {
       await page.goto('/workloads/booking/tickets')
       await expect(page.getByRole('heading', { name: 'Sidecars', exact: true })).toBeVisible(patient)
@@ -104,7 +95,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Dashboards',
-    read: true,
     open: async (page) => {
       await page.goto('/dashboards/sidelight-mesh')
       await expect(page.locator('main canvas').first()).toBeVisible(patient)
@@ -112,7 +102,6 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
   {
     name: 'Alerts',
-    read: true,
     open: async (page) => {
       await page.goto('/alerts')
       await expect(page.getByRole('link', { name: /tickets-2\.booking/ }).first()).toBeVisible(patient)
@@ -147,14 +136,13 @@ const views: { name: string; open: (page: Page) => Promise<void>; read?: true }[
   },
 ]
 
-for (const { name, open, read } of views) {
+for (const { name, open } of views) {
   test(name, async ({ page }) => {
     await open(page)
     expect(await grave(page)).toEqual([])
     // Themes differ in colours alone.
     await page.evaluate(() => (document.documentElement.dataset.theme = 'light'))
     expect(await grave(page, ['color-contrast'])).toEqual([])
-    if (!read) return
     for (const [width, height] of [[720, 450], [390, 844]] as const) {
       await page.setViewportSize({ width, height })
       await expect.poll(() => sideways(page), { message: `at ${width} × ${height}` }).toEqual([])

@@ -1,44 +1,24 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, type Page, test } from '@playwright/test'
 import { type StandIn, standIn } from './grafana'
+import { run } from './product'
 
 /** The product with a Grafana that behaves as its documentation says. */
 
 test.describe.configure({ mode: 'serial' })
 
-const bin = process.env.SIDELIGHT_BIN ?? fileURLToPath(new URL('../../bin', import.meta.url))
-
 let grafana: StandIn
-let sidelight: ChildProcess
+let sidelight: Awaited<ReturnType<typeof run>>
 let base: string
-let folder: string
 
 test.beforeAll(async () => {
   grafana = await standIn()
-  folder = mkdtempSync(join(tmpdir(), 'sidelight-grafana-'))
-  const [api, admin, grpc, otlp, otlpHTTP] = await freePorts(5)
-  base = `http://127.0.0.1:${api}`
-  sidelight = spawn(
-    join(bin, 'sidelight'),
-    ['run', '--api', `127.0.0.1:${api}`, '--admin', `127.0.0.1:${admin}`, '--grpc', `127.0.0.1:${grpc}`, '--otlp-grpc', `127.0.0.1:${otlp}`,
-      '--otlp-http', `127.0.0.1:${otlpHTTP}`, '--config-dir', join(folder, 'config'), '--data-dir', join(folder, 'data'),
-      '--grpc-tls', '127.0.0.1:0', '--scrape-interval', '1s', '--jaeger-ui-url', 'http://jaeger.example', '--perses-url', 'http://perses.example', '--grafana-url', grafana.url, '--grafana-user', 'viewer'],
-    { stdio: 'inherit' },
-  )
-  await expect.poll(() => fetch(`${base}/api/v1/status`).then((r) => r.status, () => 0)).toBe(200)
+  sidelight = await run('--jaeger-ui-url', 'http://jaeger.example', '--perses-url', 'http://perses.example', '--grafana-url', grafana.url, '--grafana-user', 'viewer')
+  base = sidelight.url
 })
 
 test.afterAll(async () => {
-  const gone = new Promise((done) => sidelight.once('exit', done))
-  sidelight.kill('SIGINT')
-  await gone
+  await sidelight.stop()
   await grafana.close()
-  rmSync(folder, { recursive: true, force: true })
 })
 
 const frames = (page: Page) => page.locator('iframe')
@@ -109,14 +89,3 @@ test('a Grafana that is gone does not break the page', async ({ page }) => {
   await expect(frames(page)).toHaveCount(0)
   await expect(page.getByRole('region', { name: 'API requests by route', exact: true }).locator('canvas')).toBeVisible()
 })
-
-async function freePorts(n: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: n }, () => new Promise<ReturnType<typeof createServer>>((done) => {
-      const s = createServer().listen(0, '127.0.0.1', () => done(s))
-    })),
-  )
-  const ports = servers.map((s) => (s.address() as { port: number }).port)
-  await Promise.all(servers.map((s) => new Promise((done) => s.close(done))))
-  return ports
-}

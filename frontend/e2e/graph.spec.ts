@@ -4,6 +4,8 @@ import { expect, type Page, test } from '@playwright/test'
 
 const mirror = (page: Page) => page.getByRole('toolbar', { name: /Services and edges/ })
 const panel = (page: Page) => page.getByRole('complementary')
+/** What a screen reader is told. */
+const says = (page: Page) => page.locator('[role=status][aria-live=polite]')
 
 /** The graph over the generated mesh of dev/mock.mjs, whose every figure is known. */
 
@@ -82,7 +84,8 @@ test('find colours, judges and counts', async ({ page }) => {
   await expect(page).not.toHaveURL(/q=/)
   await find.fill('errors > 1 %')
   await expect(page).toHaveURL(/q=errors\+%3E\+1\+%25/)
-  await expect(page.getByText('1 edge, 1 node')).toBeVisible()
+  await expect(page.getByText('1 edge, 1 node').first()).toBeVisible()
+  await expect(says(page)).toHaveText('1 edge, 1 node')
 })
 
 test('time stands still when asked, and L goes back to live', async ({ page }) => {
@@ -123,6 +126,7 @@ test('a server that goes away leaves the picture, with its age; and comes back',
   await page.bringToFront()
   server.kill()
   await expect(page.getByText(/reconnecting, data \d+\s+s old/)).toBeVisible()
+  await expect(says(page)).toHaveText('Connection lost. What is shown is the last that was known.')
   await config.bringToFront()
   await expect(config.getByText(/data \d+\s+s old/)).toBeVisible()
   await expect(config.getByText('No revision yet')).toBeVisible()
@@ -134,6 +138,7 @@ test('a server that goes away leaves the picture, with its age; and comes back',
     await expect(page.getByText(/^connected/)).toBeVisible({ timeout: 500 })
   }).toPass()
   await expect(page.getByText(/reconnecting/)).toHaveCount(0)
+  await expect(says(page)).toHaveText('Connected again.')
   server.kill()
 })
 
@@ -197,7 +202,7 @@ test('two times are compared: what is new, gone and changed', async ({ page }) =
 })
 
 test('a pause steps by the arrows, and plays up to now', async ({ page }) => {
-  await page.goto(`/graph?at=${new Date(Date.now() - 60_000).toISOString()}`)
+  await page.goto(`/graph?at=${new Date(Date.now() - 30_000).toISOString()}`)
   const clock = page.getByRole('region', { name: 'Time' }).getByRole('time')
   await expect(page.getByText('Paused')).toBeVisible()
   await expect(page.getByRole('group', { name: 'Step' })).toBeVisible()

@@ -65,8 +65,10 @@ test('graph, edge, tap', async ({ page }) => {
   await expect(page).toHaveURL(/\/tap\?/)
   const rows = page.getByRole('treegrid', { name: 'Tapped requests' })
   await expect(rows.getByRole('row').nth(2)).toBeVisible(patient)
+  await expect(says(page)).toHaveText(/^The tap runs, \d+ sidecars? listening\.$/)
   await page.keyboard.press('Space')
   await expect(page.getByText(/^Paused/).first()).toBeVisible()
+  await expect(says(page)).toHaveText('Paused. New requests are kept.')
   await tabTo(page, rows)
   await page.keyboard.press('ArrowDown')
   await page.keyboard.press('ArrowRight')
@@ -139,4 +141,27 @@ test('what a screen reader has of the overview, a node and an edge', async ({ pa
         - tab "Codes"
         - tab "Connections"
   `)
+})
+
+test('the first look leads through the pages', async ({ page }) => {
+  await page.goto('/')
+  await page.getByRole('link', { name: /A first look, in six steps/ }).click(patient)
+  for (const [at, title, path] of [
+    [1, 'Is anything wrong?', /\/\?look=1$/],
+    [2, 'Who talks to whom?', /\/graph\?look=2$/],
+    [3, 'What stands behind it?', /\/services\?look=3$/],
+    [4, 'Which configuration runs where?', /\/nodes\?look=4$/],
+    [5, 'What is in the traffic, right now?', /\/tap\?look=5$/],
+    [6, 'Where did the time go?', /\/traces\?look=6$/],
+  ] as const) {
+    const card = page.getByRole('region', { name: `First look, ${at} of 6` })
+    await expect(card.getByRole('heading', { name: title })).toBeVisible()
+    await expect(page).toHaveURL(path)
+    await card.getByRole('button', { name: at < 6 ? 'Next' : 'Done' }).press('Enter')
+  }
+  await expect(page).toHaveURL(/\/traces$/)
+  // Who has had it is not asked again.
+  await page.goto('/')
+  await expect(page.getByRole('region', { name: 'Findings' }).getByRole('listitem').first()).toBeVisible(patient)
+  await expect(page.getByRole('link', { name: /A first look/ })).toHaveCount(0)
 })

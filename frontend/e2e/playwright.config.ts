@@ -23,7 +23,8 @@ export default defineConfig({
   testDir: '.',
   outputDir: '../../test-results',
   fullyParallel: false,
-  workers: 1,
+  // Files side by side, also on two cores: most of a test's time it waits, for a mesh to show something.
+  workers: 3,
   // Machines of a CI are slow; what is asserted is that it comes, not how fast.
   timeout: 90_000,
   expect: { timeout: 20_000 },
@@ -39,14 +40,15 @@ export default defineConfig({
     contextOptions: { reducedMotion: 'reduce' },
     launchOptions,
   },
+  // The longest first: files are taken in this order.
   projects: [
-    { name: 'mock', testMatch: ['graph.spec.ts', 'resilience.spec.ts'], use: { baseURL: 'http://127.0.0.1:8497' } },
-    // Starts the product and a stand-in for Grafana by itself.
-    { name: 'grafana', testMatch: 'grafana.spec.ts' },
+    // Start the product by themselves, without a mesh: beside a stand-in for Grafana, and for users who may not do everything.
+    { name: 'alone', testMatch: ['grafana.spec.ts', 'rights.spec.ts'] },
     // Stories of the demo besides the one that all others share.
     { name: 'stories', testMatch: 'stories.spec.ts' },
     // The address is known once the demo has said it: see SIDELIGHT_DEMO_URL below.
     { name: 'mesh', testMatch: ['journeys.spec.ts', 'questions.spec.ts', 'walk.spec.ts', 'panels.spec.ts', 'keyboard.spec.ts', 'access.spec.ts'], use: { baseURL: running ?? process.env.SIDELIGHT_DEMO_URL } },
+    { name: 'mock', testMatch: ['graph.spec.ts', 'resilience.spec.ts'], use: { baseURL: 'http://127.0.0.1:8497' } },
   ],
   webServer: [
     ...(wanted('mock') ? [{ command: 'node dev/mock.mjs', cwd: '..', url: 'http://127.0.0.1:8497/api/v1/status', env: { PORT: '8497', DIST: '1' } }] : []),

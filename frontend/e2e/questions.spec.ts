@@ -54,6 +54,8 @@ test('7: is a retry storm hiding behind success?', async ({ page }) => {
   await openEdge(page, /^payments to api\.bank\.example/)
   await expect(panel(page).getByRole('heading', { name: 'Attempts' })).toBeVisible(patient)
   await expect(panel(page)).toContainText(/retries hide \d+ points/)
+  const tries = panel(page).getByRole('list', { name: 'Tries by number' }).getByRole('listitem')
+  await expect(tries).toHaveText([/^first.*failed$/, /^second.*failed$/, /^third.*failed$/], patient)
 })
 
 test('9: does traffic split as configured?', async ({ page }) => {

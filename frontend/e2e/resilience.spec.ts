@@ -17,6 +17,7 @@ async function mock(story: string, port: number): Promise<string> {
   return url
 }
 
+const patient = { timeout: 60_000 }
 const mirror = (page: Page) => page.getByRole('toolbar', { name: /Services and edges/ })
 const section = (page: Page) => page.getByRole('region', { name: 'Service graph' })
 
@@ -28,7 +29,7 @@ test('names are text: nothing runs, nothing overflows, nothing fails', async ({ 
   for (const path of ['/', '/graph', '/graph?view=table', '/graph?level=namespace', '/nodes', '/workloads', '/traces']) {
     await page.goto(`${url}${path}`)
     await expect(page.getByRole('main')).not.toBeEmpty()
-    await page.waitForTimeout(600)
+    await expect(page.getByRole('status', { name: /^Loading/ })).toHaveCount(0)
     expect([path, await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)]).toEqual([path, 0])
     expect([path, await page.evaluate(() => document.title.length < 60)]).toEqual([path, true])
   }
@@ -50,6 +51,20 @@ test('one workload and no call is a graph, too', async ({ page }) => {
   await expect(page.getByText('1 workload, 0 edges drawn, 0 hidden')).toBeVisible()
   await page.keyboard.press('t')
   await expect(page.getByText(/1 workload without edges/)).toBeVisible()
+})
+
+test('ten thousand workloads fold, and lists draw what is in view', async ({ page }) => {
+  const url = await mock('huge', 8501)
+  await page.goto(`${url}/graph`)
+  await expect(page.getByText(/10[\s\u202f]\d{3} workloads folded/).first()).toBeVisible(patient)
+  expect(await mirror(page).getByRole('button').count()).toBeLessThan(700)
+  await page.goto(`${url}/nodes`)
+  const nodes = page.getByRole('treegrid', { name: 'Nodes' })
+  await expect(page.getByRole('main')).toContainText(/10[\s\u202f]0\d\d/, patient)
+  expect(await nodes.getByRole('row').count()).toBeLessThan(120)
+  await nodes.focus()
+  await page.keyboard.press('End')
+  await expect(nodes.locator('[aria-selected=true]')).toBeInViewport()
 })
 
 test('a canvas whose context is taken away draws again, with or without WebGL', async ({ page }) => {

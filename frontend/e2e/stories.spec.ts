@@ -87,13 +87,64 @@ test.describe('a breaker, mixed builds, a restart', () => {
     await expect(ejections.getByText(/^out, back (in \d+|any moment)/).first()).toBeVisible(patient)
     await expect(ejections).toContainText('DestinationRule booking/tickets')
     const [, address] = /(127\.0\.0\.1:\d+)/.exec(await ejections.getByRole('listitem').first().innerText()) ?? []
-    await expect(ejections.getByRole('listitem').filter({ hasText: address ?? 'no address' }).getByText(/^in$/)).toBeVisible(patient)
+    await expect(ejections.getByRole('listitem').filter({ hasText: address ?? 'no address' }).getByText(/^in$/)).toBeVisible({ timeout: 120_000 })
     await expect(ejections.getByRole('img', { name: /out \d+ times? in the last 10 min/ }).first()).toBeVisible()
+
+    // The other half of the breaker: how near callers are to the limits of the pool.
+    await panel(page).getByRole('tab', { name: 'Connections' }).click()
+    const limits = panel(page).locator('section').filter({ has: page.getByRole('heading', { name: 'Circuit breaker' }) }).getByRole('listitem')
+    await expect(limits).toHaveText([/^connections.*[1-9]\d* \/ 64web-\d\.front$/, /^pending.*\d+ \/ 32/], patient)
 
     // The service says so, too, with the caller that did it.
     await page.goto(`${url()}/services/tickets.booking.svc.cluster.local`)
     await expect(page.getByRole('heading', { name: 'Ejections' })).toBeVisible(patient)
     await expect(page.getByRole('link', { name: /^web-\d\.front$/ }).first()).toBeVisible()
+  })
+
+  test('7, 8: from an edge that is retried to the endpoint that was taken out for it', async ({ page }) => {
+    test.setTimeout(300_000)
+    page.on('pageerror', (error) => expect(error.message).toBe(''))
+    await page.goto(`${url()}/graph`)
+    const edge = page.getByRole('toolbar', { name: /Services and edges/ }).getByRole('button', { name: /^web to tickets/ })
+    await expect(edge).toBeAttached(patient)
+    await edge.press('Enter')
+    await panel(page).getByRole('link', { name: /^Tap/ }).click()
+
+    // Tap: requests of it that were tried again; one whose failed try was answered 503, as the broken instance does.
+    await page.getByRole('combobox', { name: 'Filter' }).fill('from = front/web and to = booking/tickets and attempts > 1 and status = 2xx and direction = outbound')
+    await page.keyboard.press('Enter')
+    const tries = page.getByRole('img', { name: /attempt 1 at 127\.0\.0\.1:\d+ .*?: 503/ })
+    const requests = page.getByRole('treegrid').getByRole('row').filter({ hasText: /POST|GET/ })
+    // The endpoint is out most of the time, so it takes until it is asked again; others were tried again because the bank refused.
+    let at = 0
+    await expect(async () => {
+      await page.mouse.move(1, 1) // rows stand still under the pointer
+      const row = requests.nth(at++ % Math.max(1, await requests.count()))
+      await row.click({ timeout: 20_000 })
+      if (await tries.isVisible()) return
+      await row.click()
+      throw new Error('another story')
+    }).toPass({ timeout: 150_000, intervals: [200] })
+    const [, endpoint = 'none'] = /attempt 1 at (127\.0\.0\.1:\d+)/.exec((await tries.getAttribute('aria-label')) ?? '') ?? []
+    await page.getByRole('link', { name: 'Open trace' }).first().click()
+
+    // Trace: that try failed, at that endpoint.
+    const attempt = page.getByRole('row', { name: /attempt 1/ }).first()
+    await expect(async () => {
+      if (!(await attempt.isVisible())) await page.reload()
+      await expect(attempt).toBeVisible({ timeout: 3000 })
+    }).toPass(patient)
+    await attempt.click()
+    const span = page.getByRole('complementary', { name: 'Span' })
+    await expect(span).toContainText(endpoint)
+
+    // The edge again: web's sidecars have taken that endpoint out, by the rules of the DestinationRule.
+    await span.getByRole('link', { name: 'Show edge' }).click()
+    await expect(panel(page)).toHaveAccessibleName('Edge from web to tickets', patient)
+    const ejections = panel(page).locator('section').filter({ has: page.getByRole('heading', { name: 'Ejections' }) })
+    const taken = ejections.getByRole('listitem').filter({ hasText: endpoint }).first()
+    await expect(taken).toContainText('DestinationRule booking/tickets', patient)
+    await expect(taken.getByRole('img', { name: /out \d+ times? in the last 10 min/ })).toBeVisible()
   })
 
   test('13: was the application ready before its proxy, or did it stop after it?', async ({ page }) => {
@@ -131,7 +182,10 @@ test.describe('a breaker, mixed builds, a restart', () => {
     await page.getByRole('link', { name: /Revisions/ }).click()
     const revision = page.getByRole('region', { name: 'Revisions' }).getByRole('button').filter({ hasText: 'tickets-breaker.yaml' })
     await revision.first().click(patient)
-    await page.getByRole('region', { name: 'What differs' }).getByRole('link', { name: 'DestinationRule booking/tickets' }).click(patient)
+    const differs = page.getByRole('region', { name: 'What differs' })
+    // What is new stands there whole.
+    await expect(differs.locator('section').filter({ hasText: 'DestinationRule booking/tickets' }).getByLabel('YAML')).toContainText('consecutive5xxErrors: 3', patient)
+    await differs.getByRole('link', { name: 'DestinationRule booking/tickets' }).click()
     await expect(page.getByRole('region', { name: 'tickets' })).toContainText('consecutive5xxErrors: 3', patient)
   })
 })
