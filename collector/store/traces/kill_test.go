@@ -237,10 +237,14 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// killStep is between the kills, so that twelve of them fall all over the time
+// from one write to the next.
+const killStep = 9 * time.Millisecond
+
 // killedOften gives the worst of some kills.
 func killedOften(t testing.TB, times int) (worst killed) {
 	for i := range times {
-		k := kill(t, 800*time.Millisecond+time.Duration(i)*37*time.Millisecond) // anywhere between two writes
+		k := kill(t, 800*time.Millisecond+time.Duration(i)*killStep)
 		worst.stored += k.stored
 		worst.lost += k.lost
 		worst.acknowledged += k.acknowledged

@@ -67,7 +67,7 @@ func jaegerOnBadger(b *testing.B, payloads [][]byte) (took stored, ok bool) {
 		"--collector.otlp.grpc.host-port="+address[0], "--collector.otlp.http.host-port="+address[1], "--admin.http.host-port="+address[2],
 		"--collector.grpc-server.host-port="+address[3], "--collector.http-server.host-port="+address[4], "--query.http-server.host-port="+address[5],
 		"--query.grpc-server.host-port="+address[6], "--http-server.host-port="+address[7],
-		"--collector.queue-size="+strconv.Itoa(2*benchSpans), "--log-level=error")
+		"--collector.queue-size="+strconv.Itoa(2*streamSpans), "--log-level=error")
 	cmd.Env = append(os.Environ(), "SPAN_STORAGE_TYPE=badger")
 	must(b, cmd.Start())
 	b.Cleanup(func() { _ = cmd.Process.Kill() })
@@ -100,7 +100,7 @@ func jaegerOnBadger(b *testing.B, payloads [][]byte) (took stored, ok bool) {
 	err := feed(payloads, manySenders, send)
 	hangUp()
 	must(b, err)
-	wait("after the stream", benchSpans)
+	wait("after the stream", streamSpans)
 	must(b, cmd.Process.Signal(syscall.SIGTERM))
 	_ = cmd.Wait()
 	return stored{cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() - before, blocksOnDisk(b, dir)}, true

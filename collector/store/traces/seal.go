@@ -1,11 +1,12 @@
 package traces
 
 import (
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -17,7 +18,8 @@ import (
 // How an hour that is over is sealed.
 const (
 	sealAfter  = 5 * time.Minute // after its end: a trace may go on in the next
-	sealRows   = 50_000          // of a sealed block
+	sealWindow = 50_000          // rows whose traces are brought together
+	sealRows   = 5_000           // of a sealed block: reading one trace decodes all of them
 	sealTraces = 500_000         // decided at a time; more are taken in parts
 	rareTraces = 50              // an operation with fewer in an hour keeps all of them
 	slowShare  = 0.05            // of an operation's traces, the slowest, are kept
@@ -307,35 +309,49 @@ func (r *sealing) keptByNeighbours(ctx context.Context, id traceID, k known, slo
 	return k.failed || k.end-k.start >= slow, ctx.Err()
 }
 
+// gathered is what a window has of one trace.
+type gathered struct {
+	id    traceID
+	start int64
+	rows  []place
+}
+
 // place is a row to be copied.
 type place struct {
 	b   *block
 	row uint32
+	seq uint32 // of b
 }
 
-// rewrite copies what is kept into large blocks, spans of a trace side by side.
+// rewrite copies what is kept into large blocks, spans of a trace side by side
+// and traces by their begin.
 func (r *sealing) rewrite(ctx context.Context, part uint64, drop map[traceID]struct{}) error {
-	var rows []place
-	var newest uint32
+	window, rows := make(map[traceID]*gathered), 0
 	write := func() error {
-		if len(rows) == 0 {
-			return nil
-		}
-		err := r.write(rows, newest)
-		rows = rows[:0]
-		return err
+		traces := slices.SortedFunc(maps.Values(window), func(a, b *gathered) int {
+			return cmp.Or(cmp.Compare(a.start, b.start), bytes.Compare(a.id[:], b.id[:]))
+		})
+		clear(window)
+		rows = 0
+		return r.write(traces)
 	}
 	err := r.eachBlock(ctx, func(seq uint32, b *block) error {
-		newest = seq
 		for t, id := range b.traceIDs {
 			if _, dropped := drop[id]; dropped || !r.mine(id, part) {
 				continue
 			}
+			g := window[id]
+			if g == nil {
+				g = &gathered{id: id, start: b.totals[t].start}
+				window[id] = g
+			}
+			g.start = min(g.start, b.totals[t].start)
 			for _, row := range b.grouped[b.groupAt[t]:b.groupAt[t+1]] {
-				rows = append(rows, place{b, row})
+				g.rows = append(g.rows, place{b, row, seq})
+				rows++
 			}
 		}
-		if len(rows) >= sealRows {
+		if rows >= sealWindow {
 			return write()
 		}
 		return nil
@@ -346,22 +362,35 @@ func (r *sealing) rewrite(ctx context.Context, part uint64, drop map[traceID]str
 	return write()
 }
 
-func (r *sealing) write(rows []place, seq uint32) error {
-	slices.SortStableFunc(rows, func(x, y place) int {
-		a, b := x.b.traceIDs[x.b.trace[x.row]], y.b.traceIDs[y.b.trace[y.row]]
-		return cmp.Or(cmp.Compare(binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])),
-			cmp.Compare(binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:])))
-	})
+// write writes the traces of a window.
+func (r *sealing) write(traces []*gathered) error {
+	copies, newest := make(map[*block]*copier), uint32(0)
 	r.builder.reset()
-	copies := make(map[*block]*copier)
-	for _, p := range rows {
-		c := copies[p.b]
-		if c == nil {
-			c = newCopier(r.builder, p.b)
-			copies[p.b] = c
+	for i, g := range traces {
+		for _, p := range g.rows {
+			c := copies[p.b]
+			if c == nil {
+				c = newCopier(r.builder, p.b)
+				copies[p.b] = c
+			}
+			c.copy(p.row)
+			newest = max(newest, p.seq)
 		}
-		c.copy(p.row)
+		if r.builder.rows() < sealRows && i < len(traces)-1 {
+			continue
+		}
+		if err := r.put(newest); err != nil {
+			return err
+		}
+		clear(copies) // their numbers are the builder's
+		newest = 0
+		r.builder.reset()
 	}
+	return nil
+}
+
+// put writes the builder's block, as having come when the newest of its spans did.
+func (r *sealing) put(seq uint32) error {
 	for {
 		if _, taken := r.used[seq]; !taken {
 			break
@@ -369,7 +398,7 @@ func (r *sealing) write(rows []place, seq uint32) error {
 		seq++
 	}
 	r.used[seq] = struct{}{}
-	r.state.spansKept += uint64(len(rows))
+	r.state.spansKept += uint64(r.builder.rows())
 	r.builder.see(r.known)
 	batch := r.store.db.NewBatch()
 	defer batch.Close()

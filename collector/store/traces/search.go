@@ -158,6 +158,9 @@ func (s *search) way(g generation) (way, error) {
 		return spans, err
 	}
 	took := way{entries: []entry{{byDuration, levelName(level)}}, spansFit: !s.q.ofSpans(), took: true}
+	if !s.q.ofSpans() && !s.q.Errors {
+		return took, nil
+	}
 	if few, err := s.view.noMore(g, took.entries, spans.entries); err != nil || !few {
 		return spans, err
 	}

@@ -51,7 +51,7 @@ func (o *Options) setDefaults() {
 
 // Bounds of what waits to be written.
 const (
-	flushEvery   = 100 * time.Millisecond // at most this much is lost by kill -9
+	flushEvery   = 75 * time.Millisecond // with the write, at most 100 ms are lost by kill -9
 	flushSpans   = 10_000
 	pendingMax   = 50_000   // spans
 	pendingBytes = 64 << 20 // of OTLP

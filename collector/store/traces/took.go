@@ -2,28 +2,38 @@ package traces
 
 import (
 	"encoding/binary"
-	"math/bits"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 )
 
 // The duration index leads to the blocks that have spans of a trace which took,
-// as far as the store had seen it then, at least 2^level ms. A trace grows with
-// each of its blocks, so the one that makes it long leads to it. Of a trace that
-// went on after tracesKnown others had come, only the rest is known.
+// as far as the store had seen it then, at least what its level says. A trace
+// grows with each of its blocks, so the one that makes it long leads to it. Of a
+// trace that went on after tracesKnown others had come, only the rest is known.
 const (
-	tookLevels = 22 // more than an hour
 	listedMost = 32 // traces that a row lists
 	// tookIndexed stands among the attributes of an hour that has this index.
 	tookIndexed = "\x00took"
 )
 
+// tookLevels are what a trace of each level took at least: from a millisecond to
+// an hour, two levels an octave.
+var tookLevels = func() (least [44]time.Duration) {
+	for i := range least {
+		least[i] = time.Duration(float64(time.Millisecond) * math.Pow(2, float64(i)/2))
+	}
+	return least
+}()
+
 // tookLevel gives the highest level that a trace of that duration reaches.
 func tookLevel(took time.Duration) (level int, ok bool) {
-	if took < time.Millisecond {
-		return 0, false
+	level, exact := slices.BinarySearch(tookLevels[:], took)
+	if !exact {
+		level--
 	}
-	return min(bits.Len64(uint64(took/time.Millisecond))-1, tookLevels), true
+	return level, level >= 0
 }
 
 func levelName(level int) string { return strconv.Itoa(level) }
@@ -39,14 +49,14 @@ func (e extent) with(o extent) extent {
 // numbers in the block, or nothing when they are many. seen is how far each went
 // on.
 func tookRows(seen []extent, row func(level int, listed []byte)) {
-	var count [tookLevels + 1]int
+	var count [len(tookLevels)]int
 	for _, e := range seen {
 		if level, ok := tookLevel(time.Duration(e.end - e.start)); ok {
 			count[level]++
 		}
 	}
 	reach := 0
-	for level := tookLevels; level >= 0; level-- {
+	for level := len(count) - 1; level >= 0; level-- {
 		if reach += count[level]; reach == 0 {
 			continue
 		}

@@ -152,7 +152,7 @@ func (v *view) has(key []byte) (bool, error) {
 }
 
 // countMax is how many blocks of a choice are counted: more are many.
-const countMax = 1000
+const countMax = 4000
 
 // noMore tells whether one list of entries leads to no more blocks of an hour
 // than another, and not to many. It counts the rows of the rarest entry of each.
