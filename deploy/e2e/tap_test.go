@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,9 @@ type tapEvent struct {
 	Destination workload    `json:"destination"`
 	Path        string      `json:"path"`
 	Status      int         `json:"status"`
-	Attempts    []any       `json:"attempts"`
+	Attempts    []tapTry    `json:"attempts"`
+	Protocol    string      `json:"protocol"`
+	Received    int64       `json:"response_bytes"`
 	Request     []tapHeader `json:"request_headers"`
 }
 
@@ -29,6 +32,11 @@ type tapHeader struct {
 	Name     string `json:"name"`
 	Value    string `json:"value"`
 	Redacted bool   `json:"redacted"`
+}
+
+type tapTry struct {
+	Endpoint  string  `json:"endpoint"`
+	ConnectMS float64 `json:"connect_ms"`
 }
 
 type tapLedger struct {
@@ -68,6 +76,19 @@ func checkTapFilter(t *testing.T, m *meshUnderTest) {
 		if ev.Seq != uint64(i+1) {
 			t.Errorf("event %d has number %d", i+1, ev.Seq)
 		}
+	}
+	// A connection is an event, too, when it ends.
+	out = m.cli(t, "tap", "--where", "protocol = tcp and direction = outbound and to = booking/notifications", "-n", "1", "-o", "json", "--duration", "90s").must(t)
+	if ev := decode[tapEvent](t, out); ev.Protocol != "tcp" || ev.Status != 0 || ev.Path != "" || ev.Received == 0 || len(ev.Attempts) != 1 || ev.Attempts[0].ConnectMS <= 0 {
+		t.Errorf("a TCP connection is told as %s", out)
+	}
+	// By header fields; what the sidecar sends on has the trace's.
+	out = m.cli(t, "tap", "--where", "to = booking/tickets and direction = inbound and header[traceparent] ~ ^00-[0-9a-f]{32}- and not header[x-nobody-sends]", "-n", "1", "-o", "json", "--headers").must(t)
+	if ev := decode[tapEvent](t, out); !slices.ContainsFunc(ev.Request, func(h tapHeader) bool { return h.Name == "traceparent" }) {
+		t.Errorf("found by its header, and without it: %s", out)
+	}
+	if r := m.cli(t, "tap", "--where", "header[authorization] ^= Bearer"); r.code != 2 || !strings.Contains(r.stderr, "is redacted") {
+		t.Errorf("a filter by a secret: exit code %d, %s", r.code, r.stderr)
 	}
 	table := m.cli(t, "tap", "--where", "to = booking/seats", "-n", "2").must(t)
 	if !strings.Contains(table, "FROM → TO") || !strings.Contains(table, "booking/tickets → booking/seats") || !strings.Contains(table, "grpc") {

@@ -132,6 +132,35 @@ func TestDeliversWhatMatches(t *testing.T) {
 	})
 }
 
+// A TCP connection is an event when it ends; it has no status, and fails by its flags.
+func TestConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stop := run(t)
+		defer stop()
+		start(t, s, &meshv1.TapStart{Session: "all", Filter: "protocol = tcp and connect >= 3ms"})
+		start(t, s, &meshv1.TapStart{Session: "failed", Filter: "error"})
+		x := exchange("notifications", 0, time.Minute)
+		x.Protocol, x.Method, x.Path, x.Authority = mesh.TCP, "", "", ""
+		x.RequestBytes, x.ResponseBytes = 100, 200
+		x.Attempts[0].Connect, x.Attempts[0].Queue = 3*time.Millisecond, time.Millisecond
+		s.Done(x)
+		x.Flags = forward.FlagUC
+		s.Done(x)
+		time.Sleep(2 * tick)
+		synctest.Wait()
+		var got received
+		got.drain(s)
+		if len(got.events) != 3 || got.count(func(ev *meshv1.TapEvent) bool { return ev.GetFlags() == "UC" }) != 2 {
+			t.Fatalf("%d events: %v", len(got.events), got.events)
+		}
+		ev := got.events[0].Mesh()
+		if ev.Protocol != mesh.TCP || ev.Status != 0 || ev.RequestBytes != 100 || ev.ResponseBytes != 200 || ev.DurationMS != 60_000 ||
+			ev.Attempts[0].ConnectMS != 3 || ev.Attempts[0].QueueMS != 1 {
+			t.Errorf("event %+v", ev)
+		}
+	})
+}
+
 func TestErrorsAndRareEdgesSurviveTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, stop := run(t)
