@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -249,44 +251,128 @@ func idle(ctx context.Context, address, host string, n int) (release func(), err
 	return release, nil
 }
 
+// Configurations of the large mesh change at this size.
+const manyRoutes = 1000
+
 // configChange counts the processor time of the sidecar for one changed route
-// and one changed endpoint among 1,000 routes and 5,000 endpoints.
+// and one changed endpoint among 1,000 routes and 5,000 endpoints, and looks how
+// long requests wait at most while that goes on.
 func (b *bench) configChange(ctx context.Context) error {
 	m := b.mesh
-	const services = 1000
 	before, _, err := m.revisions(ctx)
 	if err != nil {
 		return err
 	}
-	if err := m.apply("many.yaml", manyServices(services, manyEndpoints, 0)); err != nil {
+	if err := m.apply("many.yaml", manyServices(manyRoutes, manyEndpoints, 0)); err != nil {
 		return err
 	}
 	revision, err := m.converged(ctx, before)
 	if err != nil {
 		return err
 	}
-	var costs []float64
-	for i := range b.rounds {
+	changes := 0
+	change := func() error {
+		changes++
+		if err := m.apply("many.yaml", manyServices(manyRoutes, manyEndpoints, changes)); err != nil {
+			return err
+		}
+		revision, err = m.converged(ctx, revision)
+		return err
+	}
+	var costs, during, without []float64
+	for range b.rounds {
 		start, err := m.sidelight.proc.cpu()
 		if err != nil {
 			return err
 		}
-		if err := m.apply("many.yaml", manyServices(services, manyEndpoints, i+1)); err != nil {
-			return err
-		}
-		if revision, err = m.converged(ctx, revision); err != nil {
+		if err := change(); err != nil {
 			return err
 		}
 		end, err := m.sidelight.proc.cpu()
 		if err != nil {
 			return err
 		}
-		costs = append(costs, float64((end - start).Milliseconds()))
+		costs = append(costs, ms(end-start))
+		// Not in the same change: probes cost processor time, too.
+		longest, took, err := m.longestWait(ctx, change)
+		if err != nil {
+			return err
+		}
+		during = append(during, ms(longest))
+		longest, _, err = m.longestWait(ctx, func() error { time.Sleep(took); return nil })
+		if err != nil {
+			return err
+		}
+		without = append(without, ms(longest))
 	}
-	fmt.Printf("\nA changed endpoint and route among %d routes and %d endpoints: ms of the sidecar's processor time\n\n| median | min |\n|---:|---:|\n| %.0f | %.0f |\n",
-		services, manyEndpoints, median(costs), minimum(costs))
+	fmt.Printf("\nA changed endpoint and route among %d routes and %d endpoints: ms\n\n| | median | min | max |\n|---|---:|---:|---:|\n", manyRoutes, manyEndpoints)
+	for _, row := range []struct {
+		what string
+		of   []float64
+	}{
+		{"the sidecar's processor time", costs},
+		{"longest wait of a request meanwhile, one every ms", during},
+		{"the same in as long a time without a change", without},
+	} {
+		fmt.Printf("| %s | %.1f | %.1f | %.1f |\n", row.what, median(row.of), minimum(row.of), slices.Max(row.of))
+	}
 	b.goal("config-cpu", median(costs), 50, "ms")
+	b.goal("config-pause", max(median(during)-median(without), 0), 5, "ms more than without")
 	return nil
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// longestWait sends a request every millisecond while what goes on, and gives
+// the longest time that one took, and how long it all went on.
+func (m *mesh) longestWait(ctx context.Context, what func() error) (longest, took time.Duration, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	probed := make(chan error, 1)
+	begin := time.Now()
+	go func() {
+		probed <- m.probe(ctx, func(took time.Duration) { longest = max(longest, took) })
+	}()
+	err = what()
+	took = time.Since(begin)
+	stop()
+	return longest, took, errors.Join(err, <-probed)
+}
+
+// probe sends requests on one kept connection until ctx ends.
+func (m *mesh) probe(ctx context.Context, took func(time.Duration)) error {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", m.sidelight.http)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	from := bufio.NewReader(c)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		begin := time.Now()
+		if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: plain\r\n\r\n"); err != nil {
+			return err
+		}
+		res, err := http.ReadResponse(from, nil)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if err != nil {
+			return err
+		}
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("a request while the configuration changes: %s", res.Status)
+		}
+		took(time.Since(begin))
+	}
 }
 
 // manyServices spreads endpoints over services; changed varies the first.
