@@ -2,14 +2,9 @@ package peers
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,53 +15,20 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/proxy/identity/identitytest"
 )
-
-// certificate writes one for app.shop, with its key, and gives who believes it.
-func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"app.shop"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "edge.crt"), filepath.Join(dir, "edge.key")
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for file, text := range map[string][]byte{
-		certFile: certPEM, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
-	} {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	roots = x509.NewCertPool()
-	roots.AppendCertsFromPEM(certPEM)
-	return certFile, keyFile, roots
-}
 
 // startEdge runs a gateway that ends TLS for app.shop, by a bootstrap file.
 func startEdge(t *testing.T, app string) (*sidecar, *x509.CertPool) {
 	t.Helper()
-	certFile, keyFile, roots := certificate(t)
+	cert := identitytest.NewFiles(t, "app.shop")
 	address := freeAddress(t)
 	text := strings.Replace(hop{to: []string{app}}.bootstrap("edge", address), "    filter_chains:\n    - filters:",
 		`    listener_filters: [{name: tls, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector}}]
     filter_chains:
     - filter_chain_match: {server_names: [app.shop], transport_protocol: tls}
       transport_socket: {name: tls, typed_config: {`+tlsType("Downstream")+`, common_tls_context: {alpn_protocols: [h2, http/1.1],
-        tls_certificates: [{certificate_chain: {filename: `+certFile+`}, private_key: {filename: `+keyFile+`}}]}}}
+        tls_certificates: [{certificate_chain: {filename: `+cert.Certificate+`}, private_key: {filename: `+cert.Key+`}}]}}}
       filters:`, 1)
 	file := filepath.Join(t.TempDir(), "edge.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -74,7 +36,7 @@ func startEdge(t *testing.T, app string) (*sidecar, *x509.CertPool) {
 	}
 	s := startSidecar(t, "--bootstrap", file)
 	s.address = address
-	return s, roots
+	return s, cert.Roots
 }
 
 // A WebSocket client reaches its service through a gateway that ends TLS, which
