@@ -127,6 +127,9 @@ type edge struct {
 	connections               prometheus.Counter
 	requestMsgs, responseMsgs prometheus.Counter // nil unless gRPC
 
+	tcpOpened, tcpSent, tcpReceived prometheus.Counter // nil unless TCP
+	tcpActive                       prometheus.Gauge
+
 	outcomes sync.Map // outcomeKey -> *outcome
 	count    atomic.Int64
 }
@@ -219,6 +222,11 @@ func (m *Metrics) edge(k edgeKey) *edge {
 		fresh.requestMsgs = m.requestMsgs.WithLabelValues(labels...)
 		fresh.responseMsgs = m.responseMsgs.WithLabelValues(labels...)
 	}
+	if k.protocol == mesh.TCP {
+		open := fresh.tcp("-")
+		fresh.tcpOpened, fresh.tcpActive = m.tcpOpened.WithLabelValues(open...), m.tcpActive.WithLabelValues(labels...)
+		fresh.tcpSent, fresh.tcpReceived = m.tcpSent.WithLabelValues(open...), m.tcpReceived.WithLabelValues(open...)
+	}
 	made, loaded := m.edges.LoadOrStore(k, fresh)
 	if !loaded {
 		m.edgeCount.Add(1)
@@ -278,8 +286,8 @@ func (e *edge) outcome(k outcomeKey) *outcome {
 // Opened counts a TCP connection.
 func (m *Metrics) Opened(x *forward.Exchange) {
 	e := m.edge(keyOf(x))
-	m.tcpOpened.WithLabelValues(e.tcp("-")...).Inc()
-	m.tcpActive.WithLabelValues(e.labels...).Inc()
+	e.tcpOpened.Inc()
+	e.tcpActive.Inc()
 	e.tried(x)
 	e.connections.Add(float64(x.Connections))
 }
@@ -289,15 +297,15 @@ func (m *Metrics) Opened(x *forward.Exchange) {
 // received from the client was sent to the cluster.
 func (m *Metrics) Moved(x *forward.Exchange, sent, received int64) {
 	e := m.edge(keyOf(x))
-	m.tcpReceived.WithLabelValues(e.tcp("-")...).Add(float64(sent))
-	m.tcpSent.WithLabelValues(e.tcp("-")...).Add(float64(received))
+	e.tcpReceived.Add(float64(sent))
+	e.tcpSent.Add(float64(received))
 }
 
 // Closed counts a TCP connection's end.
 func (m *Metrics) Closed(x *forward.Exchange) {
 	e := m.edge(keyOf(x))
 	m.tcpClosed.WithLabelValues(e.tcp(x.Flags.String())...).Inc()
-	m.tcpActive.WithLabelValues(e.labels...).Dec()
+	e.tcpActive.Dec()
 }
 
 func (e *edge) tcp(flags string) []string { return slices.Concat(e.labels, []string{flags}) }
