@@ -89,9 +89,6 @@ func verifyNames(s tls.ConnectionState, roots *x509.CertPool, t *cluster.TLS) er
 
 // isOriginated reports whether a connection is under such TLS.
 func isOriginated(c net.Conn) bool {
-	if p, ok := c.(*pooledConn); ok {
-		c = p.Conn
-	}
-	_, ok := c.(*originated)
+	_, ok := beneath(c).(*originated)
 	return ok
 }

@@ -70,7 +70,7 @@ func (g *gauges) learn(round int, name string, found []netip.Addr) {
 		found = found[:1]
 	}
 	r.found[name] = found
-	g.hosts.Store(cluster.NewHosts(g.current, cluster.Resolve(r.declared, r.found), g.hosts.Load()))
+	g.exchange(cluster.NewHosts(g.current, cluster.Resolve(r.declared, r.found), g.hosts.Load()))
 	g.mu.Unlock()
 	g.watch()
 	g.warm()

@@ -87,10 +87,7 @@ func (e *tlsError) words() string {
 
 // principalOf gives the identity at the other end of an upstream connection.
 func principalOf(c net.Conn) (principal string, secure bool) {
-	if p, ok := c.(*pooledConn); ok {
-		c = p.Conn
-	}
-	if s, ok := c.(*secured); ok {
+	if s, ok := beneath(c).(*secured); ok {
 		return s.principal, true
 	}
 	return "", false

@@ -14,6 +14,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/identity"
+	"github.com/sidelight-mesh/sidelight/proxy/tcpconn"
 )
 
 const (
@@ -45,6 +46,7 @@ type gauges struct {
 	conns    atomic.Int64 // TCP connections
 	retired  atomic.Bool
 	pool     pool
+	http     conns
 	detector atomic.Pointer[cluster.Detector]
 
 	destinations destinations // of an OriginalDst cluster
@@ -103,11 +105,16 @@ func (u *Upstream) setEndpoints(endpoints []cluster.Endpoint) {
 	before := g.current
 	g.current = u.config
 	g.detect(before)
-	endpoints = g.resolve(endpoints)
-	g.hosts.Store(cluster.NewHosts(u.config, endpoints, g.hosts.Load()))
+	g.exchange(cluster.NewHosts(u.config, g.resolve(endpoints), g.hosts.Load()))
 	g.mu.Unlock()
 	g.watch()
 	g.warm()
+}
+
+// exchange puts other hosts in the place of those that are there. The lock is
+// held.
+func (g *gauges) exchange(hosts *cluster.Hosts) {
+	g.http.change(g.hosts.Swap(hosts), hosts)
 }
 
 // Config gives the cluster's configuration; only to be read.
@@ -156,9 +163,17 @@ func (u *Upstream) newTransport(t *cluster.TLS) *http.Transport {
 		idle = defaultPoolIdle
 	}
 	g := u.gauges
-	t = httpALPN(t, u.config.HTTP2)
+	http2 := u.config.HTTP2
+	t = httpALPN(t, http2)
 	connect := func(ctx context.Context, _, address string) (net.Conn, error) {
-		return u.dial(ctx, address, t)
+		conn, err := u.dial(ctx, address, t)
+		if err != nil {
+			return nil, err
+		}
+		if http2 {
+			conn = tcpconn.NewBatch(conn)
+		}
+		return g.http.add(conn, address), nil
 	}
 	most := 0
 	if limited(u.config) {
@@ -256,6 +271,7 @@ func (u *Upstream) retire() {
 	u.unwatch()
 	u.resolved.stop()
 	u.mu.Unlock()
+	u.http.stop()
 	u.closeIdle()
 }
 
@@ -292,6 +308,9 @@ func (u *Upstream) dial(ctx context.Context, address string, t *cluster.TLS) (ne
 		d.ControlContext = notItself
 	}
 	conn, err := d.DialContext(ctx, "tcp", address)
+	if err == nil {
+		conn = tcpconn.Wrap(conn)
+	}
 	if err == nil && t != nil {
 		plain := conn
 		if conn, err = u.encrypt(ctx, plain, u.knownAs(t, address)); err != nil {

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/tcpconn"
 )
 
 type connKey struct{}
@@ -27,7 +30,8 @@ type conn struct {
 	socket   *socket
 	dst      netip.AddrPort // that the client had dialled, when it was intercepted
 	once     sync.Once
-	unread   atomic.Bool // a request is coming in and no handler has it yet
+	unread   atomic.Bool                   // a request is coming in and no handler has it yet
+	batch    atomic.Pointer[tcpconn.Batch] // nil unless HTTP/2 is spoken
 }
 
 // Close closes the connection and counts it out, once.
@@ -38,6 +42,9 @@ func (c *conn) Close() error {
 		delete(c.socket.conns, c)
 		c.socket.mu.Unlock()
 	})
+	if b := c.batch.Load(); b != nil {
+		return b.Close()
+	}
 	if t := c.tls.Load(); t != nil {
 		return t.Close()
 	}
@@ -50,6 +57,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.unread.Load() && len(p) >= 12 && bytes.HasPrefix(p, []byte("HTTP/1.")) && p[9] >= '4' {
 		c.unread.Store(false)
 		c.refused(p[9:12])
+	}
+	if b := c.batch.Load(); b != nil {
+		return b.Write(p)
 	}
 	return c.Conn.Write(p)
 }
@@ -69,10 +79,38 @@ func (c *conn) CloseWrite() error {
 	if t := c.tls.Load(); t != nil {
 		return t.CloseWrite()
 	}
-	if t, ok := c.raw.(*net.TCPConn); ok {
-		return t.CloseWrite()
+	if s, ok := c.raw.(interface{ CloseWrite() error }); ok {
+		return s.CloseWrite()
 	}
 	return nil
+}
+
+// writePatience is how long an HTTP/2 client may take nothing of what it is sent.
+// net/http's own WriteByteTimeout sets two deadlines for each write.
+const writePatience = 30 * time.Second
+
+// speaksHTTP2 has writes gathered, and given up when the client takes nothing,
+// from the connection's first request on.
+func (c *conn) speaksHTTP2() {
+	if c.batch.Load() != nil || !c.batch.CompareAndSwap(nil, tcpconn.NewBatch(c.Conn)) {
+		return
+	}
+	if s, ok := c.raw.(*tcpconn.Conn); ok {
+		s.GiveUpAfter(writePatience)
+	}
+}
+
+// Socket gives the socket of a connection whose bytes are the socket's own, and
+// those that were read from it already. It is nil for others, as under TLS.
+func Socket(c net.Conn) (s *tcpconn.Conn, ahead []byte) {
+	if accepted, ok := c.(*conn); ok {
+		c = accepted.Conn
+	}
+	if r, ok := c.(*replay); ok {
+		c, ahead = r.Conn, r.rest
+	}
+	s, _ = c.(*tcpconn.Conn)
+	return s, ahead
 }
 
 // connState notes when a request begins to come in.

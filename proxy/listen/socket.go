@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/tcpconn"
 )
 
 // socket is one bound address. What it serves can change at any time.
@@ -55,7 +57,6 @@ func newSocket(s *Set, ln net.Listener) *socket {
 			MaxReadFrameSize:              16 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20,
 			MaxReceiveBufferPerStream:     256 << 10,
-			WriteByteTimeout:              30 * time.Second,
 			SendPingTimeout:               time.Minute,
 		},
 	}
@@ -160,6 +161,9 @@ func (k *socket) handle(w http.ResponseWriter, r *http.Request) {
 	cfg := k.config.Load()
 	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
 		c.unread.Store(false)
+		if r.ProtoMajor == 2 {
+			c.speaksHTTP2()
+		}
 		cfg = k.listener(c)
 		if cfg != nil && cfg.TLS == TLSStrict && !c.info.Mutual {
 			// The mode changed under an open connection.
@@ -256,7 +260,8 @@ func (k *socket) wait(ctx context.Context) {
 func (k *socket) track(c net.Conn) *conn {
 	k.set.accepted.Add(1)
 	k.set.active.Add(1)
-	wrapped := &conn{Conn: c, raw: c, socket: k, dst: k.destination(c)}
+	raw := tcpconn.Wrap(c)
+	wrapped := &conn{Conn: raw, raw: raw, socket: k, dst: k.destination(c)}
 	if wrapped.info.Local = wrapped.dst; !wrapped.dst.IsValid() {
 		if tcp, ok := c.LocalAddr().(*net.TCPAddr); ok {
 			wrapped.info.Local = tcp.AddrPort()

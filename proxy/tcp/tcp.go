@@ -7,13 +7,9 @@ package tcp
 
 import (
 	"context"
-	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -37,17 +33,27 @@ type Meter interface {
 type Proxy struct {
 	engine *forward.Engine
 	meter  Meter
+	joints joints
 }
 
 // New gives a proxy that takes clusters and observers from engine. Meter may
 // be nil.
-func New(engine *forward.Engine, meter Meter) *Proxy { return &Proxy{engine: engine, meter: meter} }
+func New(engine *forward.Engine, meter Meter) *Proxy {
+	if meter == nil {
+		meter = nobody{}
+	}
+	return &Proxy{engine: engine, meter: meter}
+}
+
+// nobody is a Meter that sees nothing.
+type nobody struct{}
+
+func (nobody) Opened(*forward.Exchange)              {}
+func (nobody) Moved(*forward.Exchange, int64, int64) {}
+func (nobody) Closed(*forward.Exchange)              {}
 
 // defaultIdle is Envoy's idle timeout for TCP.
 const defaultIdle = time.Hour
-
-// reportEvery is how often a live connection's bytes are counted.
-const reportEvery = time.Second
 
 // Serve owns client until it returns: when both directions have ended, after
 // the idle timeout, or when ctx ends.
@@ -140,7 +146,10 @@ func (p *Proxy) through(ctx context.Context, x *forward.Exchange, u *forward.Ups
 	if idle <= 0 {
 		idle = defaultIdle
 	}
-	p.pump(x, client, server, idle)
+	j := newJoint(p.meter, x, client, server, idle)
+	p.joints.add(j)
+	j.pass()
+	p.joints.remove(j)
 	p.end(x)
 }
 
@@ -171,7 +180,7 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 		}
 	}
 	x.Attempts = append(x.Attempts, a)
-	if err == nil && p.meter != nil {
+	if err == nil {
 		p.meter.Opened(x)
 	}
 	return server, err
@@ -180,109 +189,9 @@ func (p *Proxy) connect(ctx context.Context, x *forward.Exchange, u *forward.Ups
 // end completes the exchange and tells everyone.
 func (p *Proxy) end(x *forward.Exchange) {
 	x.Duration = time.Since(x.Begin)
-	if p.meter != nil {
-		if len(x.Attempts) == 0 || !x.Attempts[0].Reached {
-			p.meter.Opened(x) // it was opened by the client all the same
-		}
-		p.meter.Closed(x)
+	if len(x.Attempts) == 0 || !x.Attempts[0].Reached {
+		p.meter.Opened(x) // it was opened by the client all the same
 	}
+	p.meter.Closed(x)
 	p.engine.Observe(x)
-}
-
-// buffers are what bytes pass through.
-var buffers = sync.Pool{New: func() any { return new([16 << 10]byte) }}
-
-// way is one direction of a connection.
-type way struct {
-	src, dst net.Conn
-	bytes    atomic.Int64
-	err      error // nil after a proper end
-	reading  bool  // err came from src
-}
-
-// broke reports whether src broke the connection off.
-func (w *way) broke() bool { return w.err != nil && w.reading && !errors.Is(w.err, net.ErrClosed) }
-
-// pump copies both directions until both have ended. Whether the connection is
-// idle is seen at the ticks, so that the copying itself asks for no time.
-func (p *Proxy) pump(x *forward.Exchange, client, server net.Conn, idle time.Duration) {
-	up, down := &way{src: client, dst: server}, &way{src: server, dst: client}
-	done := make(chan *way, 2)
-	for _, w := range []*way{up, down} {
-		go func() {
-			w.copy()
-			done <- w
-		}()
-	}
-	closeBoth := func() {
-		_ = client.Close()
-		_ = server.Close()
-	}
-	tick := time.NewTicker(min(reportEvery, max(idle/2, time.Millisecond)))
-	defer tick.Stop()
-	last := time.Now()
-	for ended := 0; ended < 2; {
-		select {
-		case w := <-done:
-			ended++
-			if w.err != nil { // a reset; there is nothing to wait for
-				closeBoth()
-			}
-		case now := <-tick.C:
-			switch {
-			case p.report(x, up, down):
-				last = now
-			case now.Sub(last) >= idle:
-				closeBoth()
-			}
-		}
-	}
-	p.report(x, up, down)
-	switch {
-	case down.broke():
-		x.Flags |= forward.FlagUC
-	case up.broke():
-		x.Flags |= forward.FlagDC
-	}
-}
-
-// report counts what moved since the last report, and tells whether anything
-// did.
-func (p *Proxy) report(x *forward.Exchange, up, down *way) bool {
-	sent, received := up.bytes.Load()-x.RequestBytes, down.bytes.Load()-x.ResponseBytes
-	x.RequestBytes += sent
-	x.ResponseBytes += received
-	if sent == 0 && received == 0 {
-		return false
-	}
-	if p.meter != nil {
-		p.meter.Moved(x, sent, received)
-	}
-	return true
-}
-
-// copy moves bytes one way, then half-closes.
-func (w *way) copy() {
-	buf := buffers.Get().(*[16 << 10]byte)
-	defer buffers.Put(buf)
-	for {
-		n, err := w.src.Read(buf[:])
-		if n > 0 {
-			if _, werr := w.dst.Write(buf[:n]); werr != nil {
-				w.err = werr
-				return
-			}
-			w.bytes.Add(int64(n))
-		}
-		if errors.Is(err, io.EOF) {
-			if c, ok := w.dst.(interface{ CloseWrite() error }); ok {
-				_ = c.CloseWrite()
-			}
-			return
-		}
-		if err != nil {
-			w.err, w.reading = err, true
-			return
-		}
-	}
 }

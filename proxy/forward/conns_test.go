@@ -1,0 +1,69 @@
+package forward_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/proxy/listen"
+	"github.com/sidelight-mesh/sidelight/proxy/route"
+)
+
+// A kept-alive connection to an endpoint that goes is closed when its request
+// has ended, and not before; one to an endpoint that stays, or comes back, is
+// kept.
+func TestConnectionsOfEndpointsThatGo(t *testing.T) {
+	asked, release, closed := make(chan struct{}), make(chan struct{}), make(chan struct{}, 10)
+	goes := rawBackend(t, func(c net.Conn) {
+		defer func() { closed <- struct{}{} }()
+		for r := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			if req.URL.Path == "/slow" {
+				close(asked)
+				<-release
+			}
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	stays := backend(t, answering(200))
+	s := newSidecar(t, tickets, listen.Outbound, nothingSeen)
+	both := func() { s.simple(route.Forward{}, goes, stays) }
+	both()
+	for range 2 { // in turns: one to each
+		s.get("/")
+	}
+
+	s.simple(route.Forward{}, stays)
+	both()
+	select {
+	case <-closed:
+		t.Fatal("a connection was closed to an endpoint that came back at once")
+	case <-time.After(1500 * time.Millisecond):
+	}
+
+	s.simple(route.Forward{}, goes)
+	slow := make(chan answer, 1)
+	go func() { slow <- s.get("/slow") }()
+	<-asked
+	s.simple(route.Forward{}, stays)
+	select {
+	case <-closed:
+		t.Fatal("a connection was closed under its request")
+	case <-time.After(1500 * time.Millisecond):
+	}
+	close(release)
+	if a := <-slow; a.StatusCode != 200 || a.body != "ok" {
+		t.Errorf("got %d %q", a.StatusCode, a.body)
+	}
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection stays open to an endpoint that has gone")
+	}
+}
