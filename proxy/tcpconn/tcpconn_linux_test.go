@@ -72,7 +72,7 @@ func TestReadsAndWrites(t *testing.T) {
 	}
 	all.Wait()
 	far.CloseWrite()
-	if n, err := c.Read(make([]byte, 9)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 9)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("at the end: %d, %v", n, err)
 	}
 }
