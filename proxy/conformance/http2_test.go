@@ -102,8 +102,6 @@ func (h *h2) outcome(stream uint32) string {
 // TestHTTP2Conformance: what RFC 9113 calls an error is one, of the stream or
 // of the connection, and what it lets pass passes.
 func TestHTTP2Conformance(t *testing.T) {
-	behind := newBackend(t)
-	through := sidecar(t, behind.address, false)
 	raw := func(h *h2, typ http2.FrameType, flags http2.Flags, stream uint32, payload string) {
 		_ = h.WriteRawFrame(typ, flags, stream, []byte(payload))
 	}
@@ -216,7 +214,8 @@ func TestHTTP2Conformance(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			h := dialH2(t, through)
+			behind := newBackend(t) // what is sent on after the outcome is not the next one's
+			h := dialH2(t, sidecar(t, behind.address, false))
 			c.send(h)
 			if got := h.outcome(1); !strings.Contains(c.want, got) {
 				t.Errorf("%s, want %s", got, c.want)
