@@ -38,7 +38,6 @@ func openServer(t *testing.T, objects string, now func() time.Time) (*Server, *c
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stop)
 	return s, store, tracker
 }
 

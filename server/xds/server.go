@@ -106,9 +106,7 @@ type Server struct {
 	opts    Options
 	metrics *metrics
 	agents  *Agents
-	stop    context.CancelFunc // ends the streams
-	stopped context.Context    // over when they must end
-	leave   func()             // leaves the store
+	leave   func() // leaves the store
 
 	// mu guards all below. It is held for computing and for handing responses to
 	// streams' queues, never for sending.
@@ -147,10 +145,9 @@ func New(opts Options) (*Server, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		opts: opts, metrics: newMetrics(opts.Registerer, opts.Observe), stop: stop,
-		shared: map[sharing]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{}, sotw: map[int64]*sotwStream{}, pollers: map[string]*poller{}, stopped: ctx,
+		opts: opts, metrics: newMetrics(opts.Registerer, opts.Observe),
+		shared: map[sharing]*set{}, nodes: map[string]*node{}, streams: map[int64]*stream{}, sotw: map[int64]*sotwStream{}, pollers: map[string]*poller{},
 		changes: map[pair][]string{}, names: newNameSets(),
 	}
 	s.agents = newAgents(opts, s.metrics)
@@ -171,6 +168,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(16 << 20),
 		grpc.MaxConcurrentStreams(100),
 		grpc.MaxHeaderListSize(16 << 10),
+		grpc.HeaderTableSize(0), // of headers that come once there is nothing to remember
 	}
 }
 
@@ -189,8 +187,8 @@ func (s *Server) RegisterStatus(g grpc.ServiceRegistrar) {
 	}
 }
 
-// Run forgets nodes that are long gone until ctx ends; then it ends all streams
-// and waits for what they started.
+// Run forgets nodes that are long gone until ctx ends; then it ends the agents'
+// streams. Those of configuration end with their gRPC server.
 func (s *Server) Run(ctx context.Context) error {
 	var pushing sync.WaitGroup
 	defer pushing.Wait()
@@ -208,7 +206,6 @@ func (s *Server) Run(ctx context.Context) error {
 			s.forget(s.opts.Now())
 		case <-ctx.Done():
 			s.leave()
-			s.stop()
 			s.agents.close()
 			return nil
 		}

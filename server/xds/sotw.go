@@ -55,7 +55,7 @@ func (a ads) StreamAggregatedResources(str discoveryv3.AggregatedDiscoveryServic
 		return err
 	}
 	defer s.closeSotw(st)
-	return converse(s, str, st.wake, st.take, st.offer)
+	return converse(s, str, &st.line, st.take, st.offer)
 }
 
 func (s *Server) openSotw(ctx context.Context) (*sotwStream, error) {

@@ -44,7 +44,7 @@ func (a ads) DeltaAggregatedResources(str discoveryv3.AggregatedDiscoveryService
 		return err
 	}
 	defer s.closeDelta(st)
-	return converse(s, str, st.wake, st.take, st.offer)
+	return converse(s, str, &st.line, st.take, st.offer)
 }
 
 // wire is a gRPC stream of either form.
@@ -63,40 +63,10 @@ type response[T any] struct {
 }
 
 // converse serves a stream until it ends: after each request, and whenever
-// something may have changed, what is offered is sent.
-func converse[Request, Response any](s *Server, str wire[Request, Response], wake <-chan struct{}, take func(*Request) error, offer func() []response[Response]) error {
-	requests := make(chan *Request)
-	ended := make(chan error, 1)
-	go func() { // Recv has no other way to be left; it ends with the handler's return
-		for {
-			req, err := str.Recv()
-			if err != nil {
-				ended <- err
-				return
-			}
-			select {
-			case requests <- req:
-			case <-str.Context().Done():
-				ended <- str.Context().Err()
-				return
-			}
-		}
-	}()
-	for {
-		select {
-		case req := <-requests:
-			if err := take(req); err != nil {
-				return err
-			}
-		case <-wake:
-		case err := <-ended:
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		case <-s.stopped.Done():
-			return status.Error(codes.Unavailable, "the server is stopping")
-		}
+// something may have changed, what is offered is sent. When the server stops, its
+// streams break off: reading has no other end.
+func converse[Request, Response any](s *Server, str wire[Request, Response], l *line, take func(*Request) error, offer func() []response[Response]) error {
+	l.sender.begin(func() error {
 		for _, r := range offer() {
 			start := s.opts.Now()
 			err := str.Send(r.resp)
@@ -105,6 +75,21 @@ func converse[Request, Response any](s *Server, str wire[Request, Response], wak
 				return err
 			}
 		}
+		return nil
+	})
+	defer l.sender.end()
+	for {
+		req, err := str.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := take(req); err != nil {
+			return err
+		}
+		l.ring()
 	}
 }
 
@@ -123,7 +108,7 @@ type line struct {
 	since  time.Time
 	other  map[string]bool // types asked for that we do not have
 	nonces uint64
-	wake   chan struct{} // something may have changed
+	sender sender
 }
 
 // open admits a stream from the address peer; form names its kind.
@@ -133,7 +118,7 @@ func (s *Server) open(peer, form string) (line, error) {
 		return line{}, status.Errorf(codes.ResourceExhausted, "this server has its %d configuration streams", s.opts.MaxStreams)
 	}
 	s.lastStream++
-	return line{server: s, id: s.lastStream, conn: form + "-" + strconv.FormatInt(s.lastStream, 10), peer: peer, wake: make(chan struct{}, 1)}, nil
+	return line{server: s, id: s.lastStream, conn: form + "-" + strconv.FormatInt(s.lastStream, 10), peer: peer, sender: sender{&sending{}}}, nil
 }
 
 // peerOf is the address that a stream comes from.
@@ -157,13 +142,8 @@ func (l *line) end(reason string) {
 	s.opts.Logger.Info("node disconnected", "node", nodeID, "conn", l.conn)
 }
 
-// ring wakes the stream's goroutine.
-func (l *line) ring() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
+// ring has sent what the stream lacks.
+func (l *line) ring() { l.sender.ring() }
 
 // hear checks what every request must have, and reads from the first one who is
 // at the other end: the node stands there only.
