@@ -191,6 +191,9 @@ func (s *Store) find(key Key) (name string, documents int) {
 		if f := s.tree.files[o.Source]; f != nil {
 			return o.Source, len(f.docs)
 		}
+		if s.giver(o.Source) != "" {
+			return o.Source, 1
+		}
 	}
 	for _, rel := range slices.Sorted(maps.Keys(s.tree.files)) {
 		docs := s.tree.files[rel].docs
@@ -222,6 +225,11 @@ func (s *Store) writable(key Key, name string, documents int) *Problem {
 		Severity: SeverityError, Code: CodeElsewhere, File: name, Line: 1, Column: 1, Object: key.String(),
 		Message: fmt.Sprintf("%s belongs in %s, which holds other objects too", key, name),
 		Hint:    "change it in " + name + ", or give it a file of its own there",
+	}
+	if source := s.giver(name); source != "" {
+		p.Message = fmt.Sprintf("%s comes from %s", key, source)
+		p.Hint = "change it there"
+		return p
 	}
 	if documents > 1 {
 		return p

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -34,7 +35,9 @@ func (s *Store) load(from origin) error {
 	if before.Revision.Number == 0 {
 		before.Objects = s.history.earlier()
 	}
-	objects, problems := merge(t, before.Objects)
+	all, silent, troubles := s.withSources(t)
+	objects, problems := merge(all, before.Objects, silent)
+	problems = append(problems, troubles...)
 	problems = append(problems, s.opts.Check(objects)...)
 	sortProblems(problems)
 
@@ -79,11 +82,12 @@ func (s *Store) keepAll(err error) {
 
 // merge makes the objects in effect from what the files hold and from what was
 // in effect before. A candidate whose content is that of the object before
-// keeps its revision; a changed one has revision 0.
-func merge(t tree, before []*Object) ([]*Object, []Problem) {
+// keeps its revision; a changed one has revision 0. silent are how the names of
+// files begin of which nothing is known yet.
+func merge(t tree, before []*Object, silent []string) ([]*Object, []Problem) {
 	m := merging{
 		tree: t, before: make(map[Key]*Object, len(before)),
-		candidates: map[Key][]*Object{}, broken: map[Key]bool{}, unclear: map[string]bool{}, problems: []Problem{},
+		candidates: map[Key][]*Object{}, broken: map[Key]bool{}, unclear: map[string]bool{}, silent: silent, problems: []Problem{},
 	}
 	for _, o := range before {
 		m.before[o.Key()] = o
@@ -101,6 +105,7 @@ type merging struct {
 	candidates map[Key][]*Object // by place
 	broken     map[Key]bool      // objects that are there in a form that is not good
 	unclear    map[string]bool   // files with something broken that names no object
+	silent     []string          // how the names begin of files of which nothing is known yet
 	problems   []Problem
 }
 
@@ -167,7 +172,8 @@ func (m *merging) choose() []*Object {
 func (m *merging) keep() []*Object {
 	var kept []*Object
 	for key, old := range m.before {
-		if len(m.candidates[key]) > 0 || !m.broken[key] && !m.unclear[old.Source] {
+		unheard := slices.ContainsFunc(m.silent, func(of string) bool { return strings.HasPrefix(old.Source, of) })
+		if len(m.candidates[key]) > 0 || !m.broken[key] && !m.unclear[old.Source] && !unheard {
 			continue
 		}
 		if old.Spec == nil { // of an earlier process
@@ -177,6 +183,9 @@ func (m *merging) keep() []*Object {
 			}
 		}
 		kept = append(kept, old)
+		if unheard {
+			continue // that is how it was, and nothing is wrong with it
+		}
 		m.problems = append(m.problems, old.Problem(SeverityWarning, CodeKept, "",
 			fmt.Sprintf("%s keeps its last good form, of revision %d", key, old.Revision),
 			"it changes when the errors in its file are mended"))

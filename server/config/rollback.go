@@ -71,6 +71,10 @@ func (e *editing) change(key Key, now, then *Object) {
 		name = then.Source
 	}
 	f := e.store.tree.files[name]
+	if e.store.giver(name) != "" {
+		e.problems = append(e.problems, *e.store.writable(key, name, 1))
+		return
+	}
 	if f != nil && (f.linked || f.err != nil) {
 		problem := e.store.writable(key, name, 1)
 		if problem == nil {

@@ -29,6 +29,10 @@ type Options struct {
 	// which of two objects is at fault is not known there.
 	Check func([]*Object) []Problem
 
+	// Sources give objects besides the directory. What an earlier process had of
+	// them stays until they are heard.
+	Sources []Source
+
 	Debounce   time.Duration // quiet time after a file event; 0 means 100 ms
 	Rescan     time.Duration // poll for changes that raised no event; 0 means 5 s
 	Logger     *slog.Logger
@@ -80,6 +84,7 @@ type Store struct {
 	// subscribers are told, so that revisions are made and seen in order.
 	changing sync.Mutex
 	tree     tree
+	sources  []*sourced
 	subs     []*subscription
 
 	mu       sync.RWMutex // guards what readers see
@@ -102,6 +107,9 @@ func Open(opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, history: h, metrics: newMetrics(opts.Registerer)}
+	for _, source := range opts.Sources {
+		s.sources = append(s.sources, &sourced{Source: source})
+	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if err := s.load(origin{by: "directory"}); err != nil {
@@ -223,9 +231,14 @@ func (s *Store) Subscribe(fn func(Snapshot)) (cancel func()) {
 	}
 }
 
-// Run watches the directory until ctx ends. Without it the store answers, and
-// takes changes by Apply, but does not see the directory's own.
+// Run watches the directory and the sources until ctx ends. Without it the store
+// answers, and takes changes by Apply, but does not see the directory's own.
 func (s *Store) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	for _, of := range s.sources {
+		watching.Go(func() { s.watchSource(ctx, of) })
+	}
 	w := newWatcher(s)
 	defer w.close()
 	if err := w.run(ctx); err != nil && !errors.Is(err, context.Canceled) {

@@ -29,6 +29,7 @@ type file struct {
 	linked bool // reached over a symbolic link: not ours to write
 	sum    [sha256.Size]byte
 	docs   []document
+	text   string   // of a source's
 	err    *Problem // it could not be read
 }
 
