@@ -292,6 +292,7 @@ func (a *App) wireClient() error {
 		Locality:       o.Locality,
 		Ports: xds.Ports{
 			Gateway:  o.Gateway,
+			Register: o.Register,
 			Identity: a.identity != nil, Outbound: o.Outbound, Inbound: o.Inbound, TCPOutbound: o.TCPOutbound,
 			Interception: strings.ToUpper(string(o.Intercept)), CaptureOutbound: o.CaptureOutbound, CaptureInbound: o.CaptureInbound,
 		},

@@ -84,6 +84,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	p.StringVar(&f.Workload.Version, "version", "", "canonical revision of the workload")
 	p.StringVar(&f.Workload.Cluster, "mesh-cluster", "", "cluster the workload runs in")
 	p.StringVar(&f.ServiceAccount, "service-account", "default", "the workload's service account")
+	p.BoolVar(&f.Register, "register", false, "make the workload an endpoint of the services that select its labels, while this sidecar is connected: a WorkloadEntry by itself")
 	p.StringSliceVar(&f.Servers, "server", []string{"127.0.0.1:15010"}, "control plane `host:port`, or tls://host:port to be known there by certificate; repeat for more, tried in turn")
 	p.StringVar(&f.protocol, "xds-protocol", "delta", "how configuration comes: delta, or sotw (state of the world) where the control plane has nothing else, over a stream; or rest, by asking every --pull-interval")
 	p.DurationVar(&f.pullInterval, "pull-interval", 5*time.Second, "with --xds-protocol rest: how often the control plane is asked")

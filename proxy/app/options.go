@@ -26,6 +26,8 @@ type Options struct {
 	Build          string
 
 	Servers []string // control planes, "host:port" or, all of them, "tls://host:port", tried in turn; none = Static
+	// Register makes the workload's ports endpoints while the sidecar is connected.
+	Register bool
 	// StateOfTheWorld: the control planes have no incremental protocol.
 	StateOfTheWorld bool
 	// Pull asks them by REST, so often; 0: they tell.

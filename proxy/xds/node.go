@@ -14,6 +14,7 @@ import (
 // Ports tells the control plane where the sidecar listens and for whom.
 type Ports struct {
 	Identity    bool          // the sidecar has a certificate, or will
+	Register    bool          // the app's ports are to be endpoints, without an object of their own
 	Outbound    string        // "127.0.0.1:15001"; "" = none
 	Inbound     []Inbound     // one per port of the app
 	TCPOutbound []TCPOutbound // one per TCP service that the app calls
@@ -68,6 +69,9 @@ func xdsNode(n mesh.Node, serviceAccount, locality string, ports Ports) (*corev3
 	}
 	if ports.Identity {
 		metadata["SIDELIGHT_IDENTITY"] = true
+	}
+	if ports.Register {
+		metadata["SIDELIGHT_REGISTER"] = true
 	}
 	if ports.Outbound != "" {
 		metadata["SIDELIGHT_OUTBOUND"] = ports.Outbound

@@ -104,7 +104,7 @@ func (a *App) wire() (err error) {
 
 	// Configuration, to the nodes.
 	a.store, err = config.Open(config.Options{
-		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"),
+		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"), Sources: []config.Source{registrations{a, registrationGrace}},
 		Check:  func(objects []*config.Object) []config.Problem { return check(opts.RootNamespace, objects) },
 		Logger: opts.Logger.With("part", "config"), Registerer: a.opts.Registerer,
 	})

@@ -43,6 +43,12 @@ func (e Endpoint) Port(p Port) uint32 {
 // HasLabels reports whether the endpoint is of a subset.
 func (e Endpoint) HasLabels(labels map[string]string) bool { return matches(labels, e.Labels) }
 
+// Selects reports whether a ServiceEntry chooses workloads with some labels.
+func Selects(se *networking.ServiceEntry, labels map[string]string) bool {
+	selector := se.GetWorkloadSelector().GetLabels()
+	return len(selector) > 0 && matches(selector, labels)
+}
+
 func matches(selector, labels map[string]string) bool {
 	for k, v := range selector {
 		if got, ok := labels[k]; !ok || got != v {

@@ -36,6 +36,7 @@ type proxy struct {
 	capture  *capture // nil: explicit ports
 	inbound  []inboundPort
 	tcp      []outboundPort
+	register bool          // its ports are to be endpoints
 	pull     time.Duration // how often it asks by REST; 0: it does not say
 }
 
@@ -110,6 +111,9 @@ func readProxy(n *corev3.Node) (*proxy, error) {
 	}
 	p.capture = readCapture(&m)
 	p.pull = m.pull("SIDELIGHT_PULL")
+	if p.register = m.fields["SIDELIGHT_REGISTER"].GetBoolValue(); p.register && !p.dialable() {
+		m.failf("SIDELIGHT_REGISTER: needs an --inbound at an address that clients can dial, not at all of them")
+	}
 	if m.err != nil {
 		return nil, fmt.Errorf("node.metadata: %w", m.err)
 	}
