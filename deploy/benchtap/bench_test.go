@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
@@ -217,17 +219,35 @@ func hub(b *testing.B, viewers int) float64 {
 	}
 	batch := &meshv1.TapBatch{Session: <-token}
 	for i := range 100 {
-		batch.Events = append(batch.Events, &meshv1.TapEvent{Direction: "outbound", Method: "GET", Path: "/v1/items", Status: int32(200 + i%2), Flags: "-", Source: &meshv1.Workload{Name: "a"}, Destination: &meshv1.Workload{Name: "b"}})
+		batch.Events = append(batch.Events, meshv1.FromTapEvent(mesh.TapEvent{
+			At: time.Now(), Direction: "outbound", Protocol: mesh.HTTP, Method: "GET", Authority: "stock", Path: "/v1/items?id=de650d61", Status: 200 + i%2, Flags: "-",
+			Source: mesh.Workload{Namespace: "shop", Name: "web", App: "web", Version: "v1"}, Destination: mesh.Workload{Namespace: "shop", Name: "stock", App: "stock", Version: "v1"},
+			Service: mesh.Service{Host: "stock.shop.svc.cluster.local", Namespace: "shop", Name: "stock"}, AnsweredBy: mesh.AnsweredByUpstream, Route: "all",
+			RouteObject: "VirtualService shop/stock", Cluster: "outbound|8080||stock.shop.svc.cluster.local", Revision: 17, DurationMS: 12.5, FirstByteMS: 12.1, ProxyMS: 0.2,
+			Attempts:     []mesh.Attempt{{Endpoint: "10.0.0.1:8080", Workload: "shop/stock", DurationMS: 12, Status: 200 + i%2, Flags: "-"}},
+			RequestBytes: 120, ResponseBytes: 2048, TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", SpanID: "00f067aa0ba902b7", TLS: "mutual_tls",
+			SourcePrincipal: "spiffe://cluster.local/ns/shop/sa/web", DestinationPrincipal: "spiffe://cluster.local/ns/shop/sa/stock",
+		}))
 	}
 	const batches = 4000
+	wire, err := proto.Marshal(batch)
+	if err != nil {
+		b.Fatal(err)
+	}
 	before := cpuTime()
 	for i := range batches {
-		batch.Matched = uint64(i+1) * 100
-		starts.take("n", batch)
+		var came meshv1.TapBatch
+		if err := proto.Unmarshal(wire, &came); err != nil {
+			b.Fatal(err)
+		}
+		came.Matched = uint64(i+1) * 100
+		starts.take("n", &came)
 		if i%40 == 39 { // as often as 100 ms at 40,000 a second
 			time.Sleep(100 * time.Millisecond)
 			for _, v := range all {
-				v.Take()
+				if _, err := v.Take().JSON(); err != nil { // what goes to each one's socket
+					b.Fatal(err)
+				}
 			}
 		}
 	}

@@ -150,16 +150,8 @@ func (t tapStream) Recheck() {
 	}
 }
 
-type tapData struct {
-	Events   []*mesh.TapEvent `json:"events"`
-	Ledger   mesh.TapLedger   `json:"ledger"`
-	Sidecars int              `json:"sidecars"`
-}
-
-func (t tapStream) Take() any {
-	b := t.Viewer.Take()
-	return tapData{listOf(b.Events), b.Ledger, b.Sidecars}
-}
+// Take implements live.Stream.
+func (t tapStream) Take() (json.RawMessage, error) { return t.Viewer.Take().JSON() }
 
 // decodeParams reads a subscription's params as strictly as a query.
 func decodeParams(raw json.RawMessage, into any, known ...string) error {

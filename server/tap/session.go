@@ -32,7 +32,7 @@ type session struct {
 	feeds   map[string]*feed
 	viewers map[*Viewer]struct{}
 	seq     uint64
-	intake  []*mesh.TapEvent
+	intake  []*Event
 
 	// The ledger's sums over all sidecars. matched counts what is accounted
 	// for below plus what is still under way.
@@ -117,26 +117,26 @@ func (s *session) take(nodeID string, b *meshv1.TapBatch, now time.Time) {
 	f.arrived += arrived
 
 	for _, e := range b.GetEvents() {
-		ev := e.Mesh()
+		ev := &Event{TapEvent: e.Mesh()}
 		ev.Node = nodeID
 		// An older sidecar does not know what else to hide.
 		ev.RequestHeaders, ev.ResponseHeaders = s.redacted(ev.RequestHeaders), s.redacted(ev.ResponseHeaders)
-		s.add(&ev)
+		s.add(ev)
 	}
 }
 
 // observe takes an event of a proxy that does not decide by itself whether it
 // matches. ev belongs to the session if it does.
 func (s *session) observe(ev *mesh.TapEvent) {
-	own := *ev // other sessions have theirs
+	own := &Event{TapEvent: *ev} // other sessions have theirs
 	own.RequestHeaders, own.ResponseHeaders = s.redacted(ev.RequestHeaders), s.redacted(ev.ResponseHeaders)
-	if !expr.MatchTap(s.matcher, &own, own.Header) {
+	if !expr.MatchTap(s.matcher, &own.TapEvent, own.Header) {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.matched++
-	s.add(&own)
+	s.add(own)
 }
 
 // redacted leaves the values of what this server hides out of header fields.
@@ -153,7 +153,7 @@ func (s *session) redacted(headers []mesh.Header) []mesh.Header {
 	return own
 }
 
-func (s *session) add(ev *mesh.TapEvent) {
+func (s *session) add(ev *Event) {
 	if len(s.intake) >= intakeMax {
 		s.lostServer++
 		return
@@ -167,7 +167,7 @@ func (s *session) add(ev *mesh.TapEvent) {
 // chosen takes what the limit lets through of what arrived since the last
 // flush: failures first, then each of the others with the same chance, in the
 // order in which they came.
-func (s *session) chosen(now time.Time) []*mesh.TapEvent {
+func (s *session) chosen(now time.Time) []*Event {
 	s.refill(now)
 	events := s.intake
 	s.intake = nil
@@ -185,22 +185,22 @@ func (s *session) chosen(now time.Time) []*mesh.TapEvent {
 }
 
 // sample keeps n of the events.
-func sample(events []*mesh.TapEvent, n int) []*mesh.TapEvent {
+func sample(events []*Event, n int) []*Event {
 	order := rand.Perm(len(events))
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Compare(usual(events[a]), usual(events[b]))
 	})
 	order = order[:n]
 	slices.Sort(order)
-	kept := make([]*mesh.TapEvent, n)
+	kept := make([]*Event, n)
 	for i, at := range order {
 		kept[i] = events[at]
 	}
 	return kept
 }
 
-func usual(ev *mesh.TapEvent) int {
-	if expr.TapFailed(ev) {
+func usual(ev *Event) int {
+	if expr.TapFailed(&ev.TapEvent) {
 		return 0
 	}
 	return 1

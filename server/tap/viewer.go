@@ -1,6 +1,8 @@
 package tap
 
 import (
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,7 +34,7 @@ type Viewer struct {
 	once    sync.Once
 
 	// Guarded by session.mu.
-	queue     []*mesh.TapEvent
+	queue     []*Event
 	base      mesh.TapLedger // the session's sums when this viewer came
 	delivered uint64
 	dropped   uint64
@@ -40,12 +42,47 @@ type Viewer struct {
 	reason    string
 }
 
+// Event is a tapped event on its way to the viewers of a session.
+type Event struct {
+	mesh.TapEvent
+	once    sync.Once
+	encoded []byte
+	err     error
+}
+
+// JSON gives the event as the API writes it, encoded once for all its viewers.
+func (e *Event) JSON() ([]byte, error) {
+	e.once.Do(func() { e.encoded, e.err = json.Marshal(&e.TapEvent) })
+	return e.encoded, e.err
+}
+
 // Batch is what a viewer gets at a time. Events are shared with other viewers:
 // read only.
 type Batch struct {
-	Events   []*mesh.TapEvent
+	Events   []*Event
 	Ledger   mesh.TapLedger // since this viewer came
 	Sidecars int            // that take part
+}
+
+// JSON gives the batch as the API writes it.
+func (b Batch) JSON() (json.RawMessage, error) {
+	text := []byte(`{"events":[`)
+	for i, ev := range b.Events {
+		one, err := ev.JSON()
+		if err != nil {
+			return nil, fmt.Errorf("encode tap event: %w", err)
+		}
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(text, one...)
+	}
+	ledger, err := json.Marshal(b.Ledger)
+	if err != nil {
+		return nil, fmt.Errorf("encode tap ledger: %w", err)
+	}
+	text = append(append(text, `],"ledger":`...), ledger...)
+	return fmt.Appendf(text, `,"sidecars":%d}`, b.Sidecars), nil
 }
 
 // Ready receives when there are events, and at least once a second so that the
@@ -95,7 +132,7 @@ func (v *Viewer) end(reason string) {
 	})
 }
 
-func (v *Viewer) put(events []*mesh.TapEvent, now time.Time) {
+func (v *Viewer) put(events []*Event, now time.Time) {
 	room := queueMax - len(v.queue)
 	if over := len(events) - room; over > 0 {
 		v.dropped += uint64(over)

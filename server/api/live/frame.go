@@ -9,9 +9,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// frame is one state frame of a topic, encoded once for all its subscribers.
+// frame is one state frame of a topic, encoded once for all its subscribers; or
+// what one client gets of a stream.
 type frame struct {
-	kind  string // snapshot | delta
+	kind  string // snapshot | delta | event
 	epoch string // of a snapshot
 	seq   uint64
 	at    time.Time // that it speaks of
@@ -65,13 +66,6 @@ func (f *frame) encode(id string) []byte {
 
 // The frames that are made for one client.
 type (
-	eventFrame struct {
-		ID   string    `json:"id"`
-		Type string    `json:"type"` // event
-		Seq  uint64    `json:"seq"`
-		At   time.Time `json:"at"`
-		Data any       `json:"data"`
-	}
 	gapFrame struct {
 		ID   string `json:"id"`
 		Type string `json:"type"` // gap

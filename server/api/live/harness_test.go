@@ -135,8 +135,13 @@ func (s *stream) Ready() <-chan struct{} { return s.ready }
 func (s *stream) Done() <-chan struct{}  { return s.done }
 func (s *stream) Reason() string         { return "ttl" }
 func (s *stream) Recheck()               {}
-func (s *stream) Take() any              { s.mu.Lock(); defer s.mu.Unlock(); s.n++; return s.n }
-func (s *stream) Close()                 { s.mu.Lock(); defer s.mu.Unlock(); s.closed = true }
+func (s *stream) Take() (json.RawMessage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	return json.Marshal(s.n)
+}
+func (s *stream) Close() { s.mu.Lock(); defer s.mu.Unlock(); s.closed = true }
 
 func (w *world) events(user auth.User, _ json.RawMessage) (Stream, error) {
 	if user.Name != "ann" {

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"sync/atomic"
 	"time"
 )
@@ -97,8 +98,8 @@ type Stream interface {
 	// Done is closed when the stream has ended; Reason then says why.
 	Done() <-chan struct{}
 	Reason() string
-	// Take gives what waits, to be sent as one frame.
-	Take() any
+	// Take gives what waits, as JSON, to be sent as one frame.
+	Take() (json.RawMessage, error)
 	// Recheck ends the stream if who opened it may no longer see it.
 	Recheck()
 	Close()
@@ -140,7 +141,12 @@ func (s *eventSub) send(out *wire, id string) (bool, error) {
 		return false, nil
 	}
 	s.seq++
-	if err := out.json(eventFrame{id, "event", s.seq, time.Now().UTC(), s.stream.Take()}); err != nil {
+	data, err := s.stream.Take()
+	if err == nil {
+		f := frame{kind: "event", seq: s.seq, at: time.Now().UTC(), data: data}
+		err = out.text(f.encode(id))
+	}
+	if err != nil {
 		return over, err
 	}
 	if over {
