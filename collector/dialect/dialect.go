@@ -56,7 +56,12 @@ type Fact struct {
 	Upper   float64 // of a Bucket, inclusive
 	Scale   float64 // multiplies values and bounds into the field's unit
 	Key     mesh.EdgeKey
-	Outcome mesh.Outcome // of Requests and Responses, and of the histograms' series
+	Outcome mesh.Outcome // of Requests and Responses, of the histograms' series, and of TCPClosed
+}
+
+// Failed reports whether a TCPClosed counts connections that failed.
+func (f Fact) Failed() bool {
+	return f.Field == TCPClosed && f.Outcome.Flags != "" && f.Outcome.Flags != string(mesh.FlagNone)
 }
 
 // Labels gives a series' label by name, "" when it has none. Labels of the

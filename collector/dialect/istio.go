@@ -20,13 +20,15 @@ func Istio() *Dialect {
 	bytes := func(f Field) metric { return metric{field: f, scale: 1, histogram: true, key: edgeKey} }
 	requests := counter(Requests)
 	requests.outcome = istioOutcome
+	closed := tcp(TCPClosed)
+	closed.outcome = istioOutcome // a connection that failed says so when it is over
 	return &Dialect{Name: "istio", metrics: map[string]metric{
 		mesh.MetricRequests:         requests,
 		mesh.MetricDuration:         {field: Latency, scale: 1, histogram: true, key: edgeKey},
 		mesh.MetricRequestBytes:     bytes(RequestBytes),
 		mesh.MetricResponseBytes:    bytes(ResponseBytes),
 		mesh.MetricTCPOpened:        tcp(TCPOpened),
-		mesh.MetricTCPClosed:        tcp(TCPClosed),
+		mesh.MetricTCPClosed:        closed,
 		mesh.MetricTCPSentBytes:     tcp(ReceivedBytes),
 		mesh.MetricTCPReceivedBytes: tcp(SentBytes),
 	}}

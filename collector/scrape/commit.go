@@ -211,6 +211,9 @@ func (e *edge) add(f dialect.Field, o mesh.Outcome, n float64) {
 		d.TCPOpened += n
 	case dialect.TCPClosed:
 		d.TCPClosed += n
+		if o != (mesh.Outcome{}) {
+			e.add(dialect.Requests, o, n)
+		}
 	case dialect.SentBytes, dialect.RequestBytes:
 		d.SentBytes += n
 	case dialect.ReceivedBytes, dialect.ResponseBytes:

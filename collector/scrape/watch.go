@@ -119,6 +119,10 @@ func (w *watch) newSeries(f dialect.Fact, ls labels.Labels) *series {
 		s.outcome = w.bound(e.requests, f.Outcome)
 	case dialect.Responses:
 		s.outcome, e.own = w.bound(e.responses, f.Outcome), true
+	case dialect.TCPClosed:
+		if s.outcome = (mesh.Outcome{}); f.Failed() {
+			s.outcome = w.bound(e.requests, f.Outcome)
+		}
 	case dialect.Attempts:
 		e.own = true
 	case dialect.Latency, dialect.RequestBytes, dialect.ResponseBytes:

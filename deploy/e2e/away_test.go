@@ -130,6 +130,7 @@ func TestAway(t *testing.T) {
 	if got := h.status("/api/v1/graph?at=" + time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339)); got != http.StatusServiceUnavailable {
 		t.Errorf("the graph of two hours ago without a store: %d", got)
 	}
+	time.Sleep(8 * time.Second)
 	h.wantWhole(t, load, "without a store", 10*time.Second)
 	h.startPrometheus(t, store)
 	back := time.Now()

@@ -27,16 +27,17 @@ type sharedView struct {
 
 	mu      sync.Mutex
 	compute func(now time.Time) []byte
-	asked   time.Time // last
-	packs   bool      // it is asked for compressed
-	at      time.Time // when plain was made
+	asked   time.Time     // last
+	packs   bool          // it is asked for compressed
+	at      time.Time     // when plain was made
+	took    time.Duration // to make and compress it
 	plain   []byte
 	packed  []byte // gzip; made when first asked for
 }
 
 const (
 	viewAge  = time.Second            // from when on an answer is made anew
-	viewMost = 2 * viewAge            // what is older is not given
+	viewMost = 2 * viewAge            // what is older is not given, unless it takes long to make
 	viewStep = 200 * time.Millisecond // how often it is looked after them
 	viewKept = 5 * time.Second        // how long after the last question
 	viewsMax = 64                     // distinct answers that are remembered
@@ -116,7 +117,9 @@ func (s *sharedView) ask(packed bool, now time.Time) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked, s.packs = now, s.packs || packed
-	if age := now.Sub(s.at); age >= viewMost || age < -viewMost {
+	// Of a mesh so large that making takes longer than a view is new, the last
+	// one is given at once; it says of when it is.
+	if age := now.Sub(s.at); age >= viewMost+2*s.took || age < -viewMost {
 		return nil
 	}
 	if packed {
@@ -140,6 +143,7 @@ func (s *sharedView) fill(packed bool, now time.Time) ([]byte, error) {
 	s.mu.Lock()
 	plain, at := s.plain, s.at
 	s.mu.Unlock()
+	began := time.Now()
 	if plain == nil || now.Sub(at) >= viewAge || now.Before(at.Add(-viewMost)) {
 		plain, at = s.compute(now), now
 	}
@@ -152,7 +156,7 @@ func (s *sharedView) fill(packed bool, now time.Time) ([]byte, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.plain, s.packed, s.at = plain, small, at
+	s.plain, s.packed, s.at, s.took = plain, small, at, time.Since(began)
 	if packed {
 		return small, nil
 	}

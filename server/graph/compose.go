@@ -73,6 +73,7 @@ type gatheredNode struct {
 	workloads     []*workload // with traffic or targets, by ID
 	facts         []knownFacts
 	quiet         int // facts of workloads without traffic
+	members       []member
 	behind        Folded
 	gone          bool   // with all its edges
 	seen          uint64 // the turn in which it was last part of what is shown

@@ -54,9 +54,9 @@ type workload struct {
 	targets []*target
 	hosts   map[string]mesh.Service // under which it was called
 
-	// In the view of turn, see fold.go.
-	turn               uint64
-	requests, failures float64
+	// Where it is among the members that were merged last, see together.
+	merge  uint64
+	merged int
 	// The node that it was last found to be part of, in the view of its turn.
 	part     *gatheredNode
 	partTurn uint64

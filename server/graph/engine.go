@@ -52,6 +52,7 @@ type Engine struct {
 	plans     map[planKey]*plan
 	places    places
 	turns     uint64 // views so far
+	merges    uint64 // of members so far, see together
 	stats     Stats
 	scratch   scratch
 	forgotten int64 // second of the last clean-up
@@ -361,6 +362,9 @@ func (e *Engine) addDelta(t *target, d *mesh.EdgeDelta, covers span) {
 // server's while no client has reported. The server may be scraped first: what
 // was counted on its word is taken back when the client's arrives.
 func (e *Engine) countOnce(s *series, counts []entry64) {
+	if s.key.Protocol == mesh.TCP { // failed connections
+		return
+	}
 	byClient := s.key.Reporter == mesh.FromSource
 	p := s.pair
 	if byClient {
@@ -372,7 +376,7 @@ func (e *Engine) countOnce(s *series, counts []entry64) {
 	}
 	for _, c := range counts {
 		failed := 0.0
-		if o := &e.outcomes.list[c.key]; o.failed && s.key.Protocol != mesh.TCP {
+		if e.outcomes.list[c.key].failed {
 			failed = c.n
 		}
 		e.stats.Requests += c.n
@@ -428,7 +432,8 @@ func (e *Engine) collect(d *mesh.EdgeDelta, by map[mesh.Outcome]float64) (reques
 	outcomes(0, by)
 	requests = len(e.counts)
 	for i := range e.counts {
-		e.counts[i].failed = e.outcomes.list[e.counts[i].key].failed
+		o := &e.outcomes.list[e.counts[i].key]
+		e.counts[i].failed, e.counts[i].odd = o.failed, o.class != classOK || o.GRPC != ""
 	}
 	outcomes(k.responses, d.Responses)
 	for _, b := range d.Latency.Buckets {

@@ -13,6 +13,7 @@ type record struct {
 	n               uint16
 	requests        uint16
 	total, failures float32 // requests, and those of them that failed
+	odd             bool    // some were not simply well, or have a gRPC status
 }
 
 // fine is one series' last minute and a half: records as they came.
@@ -42,6 +43,7 @@ const frequent = 24
 type entry64 struct {
 	key    uint32
 	failed bool // of a request
+	odd    bool
 	n      float64
 }
 
@@ -55,6 +57,7 @@ func (f *fine) add(at span, counts []entry64, requests int) {
 			if c.failed {
 				rec.failures += float32(c.n)
 			}
+			rec.odd = rec.odd || c.odd
 		}
 	}
 	f.records = append(f.records, rec)

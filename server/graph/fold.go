@@ -215,36 +215,12 @@ func (v *viewing) shown(at *place) *gatheredNode {
 
 // countFolded counts what stands behind nodes that are namespaces, or more.
 func (v *viewing) countFolded() {
-	r := &v.engine.ring
-	for _, g := range v.all {
-		if g.dropped || !g.target.many() {
-			continue
-		}
-		for _, p := range g.pairs {
-			w, side := p.target, p.server
-			if len(side) == 0 {
-				side = p.client
-			}
-			if w.turn != v.turn {
-				w.turn, w.requests, w.failures = v.turn, 0, 0
-			}
-			for _, s := range side {
-				all, failed := r.quick(s.id, v.clock.end-int64(v.window), v.clock.end)
-				w.requests += all
-				w.failures += failed
-			}
-		}
-	}
 	for _, n := range v.sorted {
 		if !n.many() {
 			continue
 		}
-		n.behind = Folded{Workloads: len(n.workloads) + n.quiet}
-		for _, w := range n.workloads {
-			if w.turn == v.turn && w.requests > 0 && w.failures/w.requests >= failingShare {
-				n.behind.Failing++
-			}
-		}
+		n.members = v.together(n.in)
+		n.behind = Folded{Workloads: len(n.workloads) + n.quiet, Failing: v.failing(n.members)}
 		if n.kind == KindRest {
 			names := make(map[string]bool)
 			for _, w := range n.workloads {
@@ -258,26 +234,8 @@ func (v *viewing) countFolded() {
 	}
 }
 
-const failingShare = 0.1
-
 // many says whether the node stands for more than one thing.
 func (n *gatheredNode) many() bool { return n.kind == KindNamespace || n.kind == KindRest }
-
-// quick gives the requests of a series in the fine seconds of a window.
-func (r *ring) quick(series uint32, from, to int64) (all, failed float64) {
-	if int(series) >= len(r.fine) {
-		return 0, 0
-	}
-	for i := range r.fine[series].records {
-		rec := &r.fine[series].records[i]
-		if rec.total > 0 {
-			part := rec.within(from, to)
-			all += float64(rec.total) * part
-			failed += float64(rec.failures) * part
-		}
-	}
-	return all, failed
-}
 
 // pairsNow lists the pairs that the view is made of.
 func (v *viewing) pairsNow() []*pair {

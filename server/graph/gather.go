@@ -36,6 +36,7 @@ type counted struct {
 	securable      float64
 	rps, failed    []float64
 
+	members []member  // of a target that stands for many
 	reads   []reading // of its pairs
 	ruled   uint64    // the facts that it was judged by
 	lasting bool      // see lasts
@@ -154,6 +155,9 @@ func (v *viewing) gather(g *gathered) {
 	sc.server.reset()
 	roundAll(g.rps)
 	roundAll(g.failed)
+	if g.target.many() {
+		g.members = v.membersOf(g)
+	}
 	g.lasting = v.lasts(g)
 }
 

@@ -141,6 +141,11 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 		return Health{Idle, []Reason{}}
 	}
 	h := Health{OK, []Reason{}}
+	if g.target.many() {
+		v.judgeMembers(v.together([]*gathered{g}), func(m *member) *tally { return &m.leading }, []*gathered{g}, leading, &h)
+		v.judgeOutliers(g, &h)
+		return h
+	}
 	for _, j := range g.lead.tally.judge(v.engine.facts.rulesFor(g.service.Host)) {
 		text := fmt.Sprintf("%s of %s %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if most := mostOf(j.rule.class, list); most != "" {
@@ -266,6 +271,10 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		if g.live && !g.lead.idle() && h.State == Idle {
 			h.State = OK
 		}
+	}
+	if n.many() {
+		v.judgeMembers(n.members, func(m *member) *tally { return &m.own }, n.in, answering, &h)
+		all = tally{}
 	}
 	for _, j := range all.judge(v.engine.facts.rulesFor(oneHost(n.in))) {
 		text := fmt.Sprintf("%s of %s to it %s", percent(j.ratio), j.rule.of(), j.rule.what)

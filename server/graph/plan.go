@@ -1,9 +1,11 @@
 package graph
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -254,7 +256,13 @@ func (w *written) get(write func(b []byte) []byte) []byte {
 	if t := w.text.Load(); t != nil {
 		return *t
 	}
-	t := slices.Clip(write(make([]byte, 0, 1536)))
+	buf := texts.Get().(*[]byte)
+	*buf = write((*buf)[:0])
+	t := bytes.Clone(*buf)
+	texts.Put(buf)
 	w.text.Store(&t)
 	return t
 }
+
+// texts is where elements are written before they are kept at their size.
+var texts = sync.Pool{New: func() any { return new([]byte) }}

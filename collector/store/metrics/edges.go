@@ -90,6 +90,9 @@ func (r *edgeReader) take(f dialect.Fact, labels map[string]string, value float6
 		d.TCPOpened += value
 	case dialect.TCPClosed:
 		d.TCPClosed += value
+		if f.Failed() {
+			d.Requests[f.Outcome] += value
+		}
 	case dialect.SentBytes, dialect.RequestBytes:
 		d.SentBytes += value
 	case dialect.ReceivedBytes, dialect.ResponseBytes:

@@ -51,7 +51,7 @@ func (f *frame) send(out *wire, id string) error {
 }
 
 func (f *frame) encode(id string) []byte {
-	var o object
+	o := object{buf: make([]byte, 0, len(f.data)+len(id)+256)}
 	quoted, _ := json.Marshal(id)
 	o.value("id", quoted)
 	o.value("type", strconv.AppendQuote(nil, f.kind))

@@ -110,9 +110,9 @@ func (s *State) snapshot(epoch string, seq uint64) []byte {
 	return o.done()
 }
 
-// delta is what leads from old to s.
-func (s *State) delta(old *State) []byte {
-	var o object
+// delta is what leads from old to s. room is about what it takes.
+func (s *State) delta(old *State, room int) []byte {
+	o := object{buf: make([]byte, 0, room)}
 	for _, f := range s.Fields {
 		o.value(f.Name, f.JSON)
 	}

@@ -75,12 +75,21 @@ func (t *topic) step(at time.Time) error {
 		}
 		return nil
 	}
-	f := &frame{kind: "delta", seq: t.seq, at: next.At, made: at, data: next.delta(&prev)}
+	f := &frame{kind: "delta", seq: t.seq, at: next.At, made: at, data: next.delta(&prev, t.deltaRoom())}
 	t.remember(f)
 	for s := range t.subs {
 		s.push(f)
 	}
 	return nil
+}
+
+// deltaRoom is about what a delta takes: a little more than the one before.
+func (t *topic) deltaRoom() int {
+	if len(t.kept) == 0 {
+		return 0
+	}
+	n := len(t.kept[len(t.kept)-1].data)
+	return n + n/8
 }
 
 func (t *topic) remember(f *frame) {
