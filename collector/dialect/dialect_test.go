@@ -114,7 +114,7 @@ func TestResolve(t *testing.T) {
 		{"latency count", "istio_request_duration_milliseconds_count", edge(), Fact{Field: Latency, Part: Count, Scale: 1, Key: key()}},
 		{"request bytes", "istio_request_bytes_sum", edge(), Fact{Field: RequestBytes, Part: Sum, Scale: 1, Key: key()}},
 		{"tcp opened", "istio_tcp_connections_opened_total", edge("request_protocol", "tcp"), Fact{Field: TCPOpened, Scale: 1, Key: key(tcp)}},
-		{"tcp closed", "istio_tcp_connections_closed_total", edge("request_protocol", ""), Fact{Field: TCPClosed, Scale: 1, Key: key(tcp)}},
+		{"tcp closed", "istio_tcp_connections_closed_total", edge("request_protocol", ""), Fact{Field: TCPClosed, Scale: 1, Key: key(tcp), Outcome: mesh.Outcome{Flags: "-"}}},
 		{"tcp sent in response", "istio_tcp_sent_bytes_total", edge(), Fact{Field: ReceivedBytes, Scale: 1, Key: key(tcp)}},
 		{"tcp received with the request", "istio_tcp_received_bytes_total", edge(), Fact{Field: SentBytes, Scale: 1, Key: key(tcp)}},
 		{
