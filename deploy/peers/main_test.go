@@ -14,6 +14,13 @@ var proxy string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	if os.Getenv(grpcRole) != "" {
+		if err := beGRPCClient(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if dir := os.Getenv("SIDELIGHT_BIN"); dir != "" {
 		var err error
 		if proxy, err = filepath.Abs(filepath.Join(dir, "sidelight-proxy")); err != nil {
