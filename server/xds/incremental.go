@@ -23,6 +23,7 @@ type delta struct {
 	replaced  []registry.Replaced
 	tuned     []*config.Object // DestinationRules that say otherwise how, not where to
 	routes    bool             // routes, DestinationRules, or services themselves
+	clusters  bool             // of those, what more than routes is made of
 	listeners bool             // what nodes' own resources are made of
 }
 
@@ -32,7 +33,7 @@ func (w *world) next(snapshot config.Snapshot) *world {
 	out := &world{cluster: w.cluster, security: w.security, services: w.services, delta: &delta{from: w}}
 	var whole bool
 	out.registry, out.delta.replaced, whole = w.registry.Next(snapshot.Objects, changes)
-	out.delta.routes, out.delta.listeners = whole, whole
+	out.delta.routes, out.delta.clusters, out.delta.listeners = whole, whole, whole
 	for _, c := range changes {
 		switch c.Kind() {
 		case config.KindServiceEntry, config.KindWorkloadEntry:
@@ -42,11 +43,11 @@ func (w *world) next(snapshot config.Snapshot) *world {
 			if tuned(c) {
 				out.delta.tuned = append(out.delta.tuned, c.After)
 			} else {
-				out.delta.routes = true
+				out.delta.routes, out.delta.clusters = true, true
 			}
 		case config.KindGateway, config.KindSidecar, config.KindHTTPRouteGroup: // of the last, splits and targets are made
-			out.delta.routes, out.delta.listeners = true, true
-		default:
+			out.delta.routes, out.delta.clusters, out.delta.listeners = true, true, true
+		default: // a VirtualService, or what is read as one
 			out.delta.routes = true
 		}
 	}
@@ -112,28 +113,34 @@ func (w *world) object(key string) *config.Object {
 	return w.objects[key]
 }
 
-// shareChanged makes what nodes share of what it was before, when endpoints
-// alone changed, or rules were tuned; nil when more did.
+// shareChanged makes what nodes share of what it was before, when endpoints or
+// routes alone changed, or rules were tuned; nil when more did.
 func (w *world) shareChanged(by sharing, before *set) *set {
 	d := w.delta
-	if before == nil || d == nil || d.routes || d.from == nil || d.from.compiled[by] != before {
+	if before == nil || d == nil || d.clusters || d.from == nil || d.from.compiled[by] != before {
 		return nil
 	}
-	if len(w.scope(by).spec().GetEgress()) > 0 {
+	sc := w.scope(by)
+	if len(sc.spec().GetEgress()) > 0 {
 		return nil // what it sees of the services is little, and not told by their hosts alone
 	}
-	out := *before
+	var remade []typed
 	for _, s := range d.remade(w, by.namespace) {
-		for _, made := range w.serviceResources(w.under(s, by.namespace, by.where)) {
-			if out[made.t].has(made.resource) {
-				continue
-			}
-			if out[made.t] == before[made.t] {
-				out[made.t] = before[made.t].copy()
-			}
-			if !out[made.t].replace(before[made.t], made.resource, w.revision) {
-				return nil
-			}
+		remade = append(remade, w.serviceResources(w.under(s, by.namespace, by.where))...)
+	}
+	if d.routes {
+		remade = append(remade, typed{routeType, w.outboundRoutes(sc, sc.services(w))})
+	}
+	out := *before
+	for _, made := range remade {
+		if out[made.t].has(made.resource) {
+			continue
+		}
+		if out[made.t] == before[made.t] {
+			out[made.t] = before[made.t].copy()
+		}
+		if !out[made.t].replace(before[made.t], made.resource, w.revision) {
+			return nil
 		}
 	}
 	return &out

@@ -35,7 +35,7 @@ func (e *editor) pick(from ...string) string { return from[e.IntN(len(from))] }
 func (e *editor) edit(t *testing.T, revision uint64) {
 	t.Helper()
 	ns, name := e.pick("cinema", "press", "istio-system"), e.pick("a", "b", "c", "d")
-	kind := e.pick("ServiceEntry", "ServiceEntry", "ServiceEntry", "WorkloadEntry", "WorkloadEntry", "VirtualService", "DestinationRule", "HTTPRoute", "TrafficSplit", "AuthorizationPolicy", "PeerAuthentication", "Gateway", "Sidecar")
+	kind := e.pick("ServiceEntry", "ServiceEntry", "ServiceEntry", "WorkloadEntry", "WorkloadEntry", "VirtualService", "DestinationRule", "HTTPRoute", "TrafficSplit", "TrafficTarget", "HTTPRouteGroup", "AuthorizationPolicy", "PeerAuthentication", "Gateway", "Sidecar")
 	key := kind + " " + ns + "/" + name
 	if e.objects[key] != nil && e.IntN(5) == 0 {
 		delete(e.objects, key)
@@ -75,7 +75,14 @@ func (e *editor) edit(t *testing.T, revision uint64) {
 		spec = fmt.Sprintf("{parentRefs: [{group: '', kind: Service, name: %s}], rules: [{backendRefs: [{name: %s, port: 80}]}]}", name, e.pick("a", "b"))
 	case "TrafficSplit":
 		group = "split.smi-spec.io/v1alpha4"
-		spec = fmt.Sprintf("{service: %s, backends: [{service: %s, weight: 1}, {service: d, weight: %d}]}", host(), e.pick("a", "b", "c"), e.IntN(3))
+		spec = fmt.Sprintf("{service: %s, backends: [{service: %s, weight: 1}, {service: d, weight: %d}]%s}", host(), e.pick("a", "b", "c"), e.IntN(3),
+			e.pick("", ", matches: [{kind: HTTPRouteGroup, name: a}]"))
+	case "TrafficTarget":
+		group = "access.smi-spec.io/v1alpha3"
+		spec = fmt.Sprintf("{destination: {kind: ServiceAccount, name: %s}, sources: [{kind: ServiceAccount, name: sa%d}], rules: [{kind: HTTPRouteGroup, name: %s}]}", e.pick("default", "sa0"), e.IntN(2), e.pick("a", "b"))
+	case "HTTPRouteGroup":
+		group = "specs.smi-spec.io/v1alpha4"
+		spec = fmt.Sprintf("{matches: [{pathRegex: /a%d}]}", e.IntN(3))
 	case "AuthorizationPolicy":
 		group = "security.istio.io/v1"
 		spec = fmt.Sprintf("{selector: {matchLabels: {app: %s}}, action: %s, rules: [{}]}", e.pick("a", "b"), e.pick("ALLOW", "DENY"))
