@@ -2,8 +2,12 @@ package app
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // FuzzFlags reads what the command line may hold: what is taken is whole.
@@ -35,5 +39,34 @@ func FuzzFlags(f *testing.F) {
 			}
 		}
 		_, _, _ = parseFault(text)
+	})
+}
+
+// FuzzWorkloads reads what the file of --workloads may hold: each workload that
+// is taken is a node of its own.
+func FuzzWorkloads(f *testing.F) {
+	for _, text := range []string{
+		"workloads: [{workload: a, namespace: b, inbound: ['127.0.0.1:1=127.0.0.1:2/http/80']}, {workload: c, outbound: '127.0.0.1:3'}]",
+		"workloads: [{workload: a, sampling: 0.5, label: [x=y], no-error-spans: true}]",
+		"workloads: [{workload: a, label: {x: y}}, null, 1]", "workloads: {", "workloads: [{node-id: a}, {node-id: a}]", "workloads:\n- &a {workload: *a}",
+	} {
+		f.Add([]byte(text))
+	}
+	file := filepath.Join(f.TempDir(), "workloads.yaml")
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		all, cmd := &flags{}, &cobra.Command{}
+		all.register(cmd)
+		all.workloadsFile = file
+		list, err := all.workloads(cmd.Flags())
+		seen := map[string]bool{}
+		for _, w := range list {
+			if seen[w.NodeID] && w.NodeID != "" || err != nil {
+				t.Errorf("%q: node %s, %v", text, w.NodeID, err)
+			}
+			seen[w.NodeID] = true
+		}
 	})
 }

@@ -34,9 +34,10 @@ type conn struct {
 	batch    atomic.Pointer[tcpconn.Batch] // nil unless HTTP/2 is spoken
 }
 
-// Close closes the connection and counts it out, once.
+// Close closes the connection and counts it out, once: not before its last words
+// are said, or a process that drains would end without them.
 func (c *conn) Close() error {
-	c.once.Do(func() {
+	defer c.once.Do(func() {
 		c.socket.set.active.Add(-1)
 		c.socket.mu.Lock()
 		delete(c.socket.conns, c)
@@ -49,6 +50,14 @@ func (c *conn) Close() error {
 		return t.Close()
 	}
 	return c.raw.Close()
+}
+
+// cut closes the connection without last words, for which Close may wait.
+func (c *conn) cut() {
+	if c.batch.Load() != nil {
+		_ = c.raw.Close()
+	}
+	_ = c.Close()
 }
 
 // Write passes bytes on. An HTTP/1 error that goes out while no handler has

@@ -229,7 +229,7 @@ func (k *socket) drain(ctx context.Context) (cut int) {
 	k.mu.Unlock()
 	k.cut()
 	for _, c := range open { // hijacked ones too, which Shutdown does not know
-		_ = c.Close()
+		c.cut()
 	}
 	if err != nil {
 		_ = k.server.Close()

@@ -232,6 +232,6 @@ func (k *socket) cutPlain() {
 	}
 	k.mu.Unlock()
 	for _, c := range cut {
-		_ = c.Close()
+		c.cut()
 	}
 }

@@ -189,13 +189,25 @@ func (w *way) pass(src, dst *tcpconn.Conn) {
 		if w.err != nil || waiting == 0 {
 			return
 		}
-		n, err := dst.ReadFrom(io.LimitReader(src.TCPConn, int64(waiting)))
-		w.bytes.Add(n)
-		if err != nil { // of dst: what is spliced had arrived
-			w.err = err
+		if !w.splice(src, dst, int64(waiting)) {
 			return
 		}
 	}
+}
+
+// splice moves what waits in a socket, in parts, so that a slow far end is not
+// taken for an idle one; false when dst takes no more.
+func (w *way) splice(src, dst *tcpconn.Conn, waiting int64) bool {
+	for waiting > 0 && w.err == nil {
+		n, err := dst.ReadFrom(io.LimitReader(src.TCPConn, min(waiting, bulk)))
+		w.bytes.Add(n)
+		waiting -= n
+		w.err = err // of dst: what is spliced had arrived
+		if n == 0 {
+			break
+		}
+	}
+	return w.err == nil
 }
 
 // copy moves bytes where TLS, or something else, stands between socket and
