@@ -157,6 +157,7 @@ type Lane = { y: number; x1: number; x2: number }
 
 const laneGap = 8
 const upwardPenalty = 90 // above a card stand badges and the box's title
+const hitCost = 1500
 
 /** The straight curve, or when cards stand in the way the best of some detours. */
 function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lanes: Lane[]): Traced {
@@ -169,7 +170,7 @@ function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lane
   const [near, far] = towards === 1 ? [left, right] : [right, left]
   const from = towards * Math.max(towards * near, towards * start.x + 14)
   const to = towards * Math.min(towards * far, towards * stop.x - 14)
-  let best = { path: direct, cost: cost(direct, blockers.length), lane: null as Lane | null }
+  let best = { path: direct, cost: lengthOf(direct) + blockers.length * hitCost, lane: null as Lane | null }
   if (towards * (to - from) < 0) return { path: direct, lane: null }
   for (const level of levels(blockers)) {
     const lane = { y: level.y, x1: Math.min(from, to), x2: Math.max(from, to) }
@@ -180,8 +181,12 @@ function around(start: Point, stop: Point, end: Ends, obstacles: Obstacles, lane
     cubic(start, mid(start, a), mid(start, a, lane.y), a, 16, path)
     path.push(b)
     cubic(b, mid(b, stop, lane.y), mid(b, stop, stop.y), stop, 16, path)
-    const c = cost(path, obstacles.hitBy(path, end.edge).length) + (level.away < 0 ? upwardPenalty : 0)
-    if (c < best.cost) best = { path, cost: c, lane }
+    const cost = lengthOf(path) + (level.away < 0 ? upwardPenalty : 0)
+    // Most are too long, or run through too many cards, long before all of them are counted.
+    const most = Math.floor((best.cost - cost) / hitCost)
+    if (most < 0) continue
+    const hits = obstacles.hitBy(path, end.edge, most).length
+    if (cost + hits * hitCost < best.cost) best = { path, cost: cost + hits * hitCost, lane }
   }
   if (best.lane) lanes.push(best.lane)
   return best
@@ -198,10 +203,10 @@ function mid(a: Point, b: Point, y = a.y): Point {
   return { x: (a.x + b.x) / 2, y }
 }
 
-function cost(path: Point[], hits: number): number {
+function lengthOf(path: Point[]): number {
   let length = 0
   for (let i = 1; i < path.length; i++) length += Math.hypot(path[i]!.x - path[i - 1]!.x, path[i]!.y - path[i - 1]!.y)
-  return length + hits * 1500
+  return length
 }
 
 function curve(start: Point, stop: Point, from: Side, to: Side, steps = 26): Point[] {
@@ -222,9 +227,11 @@ function curve(start: Point, stop: Point, from: Side, to: Side, steps = 26): Poi
   return path
 }
 
+type Item = { id: string; rect: Rect }
+
 /** Cards in a coarse grid, for "what does this path run through". */
 class Obstacles {
-  private readonly cells = new Map<number, { id: string; rect: Rect }[]>()
+  private readonly cells = new Map<number, Item[]>()
   private static readonly size = 256
 
   constructor(positions: ReadonlyMap<string, Point>) {
@@ -238,13 +245,19 @@ class Obstacles {
     }
   }
 
-  hitBy(path: Point[], edge: GraphEdge): Rect[] {
+  /** The cards that a path runs through, but for those at its ends; no more are looked for past `most`. */
+  hitBy(path: Point[], edge: GraphEdge, most = Infinity): Rect[] {
     const found = new Map<string, Rect>()
+    let at = NaN
+    let here: readonly Item[] | undefined
     for (const p of path) {
       const key = Obstacles.key(Math.floor(p.x / Obstacles.size), Math.floor(p.y / Obstacles.size))
-      for (const { id, rect } of this.cells.get(key) ?? []) {
-        if (id !== edge.source && id !== edge.target && overlaps(rect, { x: p.x, y: p.y, w: 0, h: 0 })) found.set(id, rect)
+      if (key !== at) here = this.cells.get((at = key))
+      if (!here) continue
+      for (const { id, rect } of here) {
+        if (p.x > rect.x && p.x < rect.x + rect.w && p.y > rect.y && p.y < rect.y + rect.h && id !== edge.source && id !== edge.target) found.set(id, rect)
       }
+      if (found.size > most) return [...found.values()]
     }
     // A long level stretch has few points: test it as a whole.
     for (let i = 1; i < path.length; i++) {

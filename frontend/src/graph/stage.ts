@@ -13,6 +13,7 @@ import { webglRenderer } from './webgl'
 
 const flowFrameMs = 1000 / 30
 const restoreMs = 3000
+const pixelRatio = () => Math.min(2, devicePixelRatio || 1)
 const empty: Scene = { edges: [], nodes: [], groups: [] }
 
 export class Stage {
@@ -25,6 +26,7 @@ export class Stage {
   private frame = 0
   private lastDrawn = 0
   private dirty = false
+  private blank = true
   private flowTime = 0
   private restoreTimer: ReturnType<typeof setTimeout> | undefined
   private readonly listen = new AbortController()
@@ -35,6 +37,7 @@ export class Stage {
     private readonly host: HTMLElement,
     private readonly view: () => View,
   ) {
+    this.size = { w: host.clientWidth || 1, h: host.clientHeight || 1 }
     this.canvas = this.place()
     this.still = matchMedia('(prefers-reduced-motion: reduce)')
     const { signal } = this.listen
@@ -82,7 +85,7 @@ export class Stage {
 
   resize(size: Size): void {
     this.size = size
-    this.renderer?.resize(size.w, size.h, Math.min(2, devicePixelRatio || 1))
+    this.renderer?.resize(size.w, size.h, pixelRatio())
     this.draw()
   }
 
@@ -104,10 +107,13 @@ export class Stage {
     this.frame = 0
     const moving = this.flow && !this.still.matches && !document.hidden && this.scene.edges.some((e) => e.style.flow)
     const since = now - this.lastDrawn
-    if (this.dirty || (moving && since >= flowFrameMs - 2)) {
+    // While nobody stands anywhere yet, an empty canvas is left as it is.
+    const nothing = this.blank && this.scene.edges.length + this.scene.nodes.length + this.scene.groups.length === 0
+    if (!nothing && (this.dirty || (moving && since >= flowFrameMs - 2))) {
       if (moving) this.flowTime += Math.min(since, 100) / 1000
       this.lastDrawn = now
       this.dirty = false
+      this.blank = false
       this.renderer?.draw({ view: this.view(), time: this.flowTime, boxes: this.boxes, flow: this.flow && !this.still.matches })
     }
     if (moving) this.frame = requestAnimationFrame((next) => this.tick(next))
@@ -116,6 +122,9 @@ export class Stage {
   private place(): HTMLCanvasElement {
     const canvas = document.createElement('canvas')
     canvas.setAttribute('aria-hidden', 'true')
+    // Its size before its context: a drawing buffer that is there is made anew for each side that changes.
+    canvas.width = Math.round(this.size.w * pixelRatio())
+    canvas.height = Math.round(this.size.h * pixelRatio())
     this.host.prepend(canvas)
     return canvas
   }
@@ -127,7 +136,7 @@ export class Stage {
       this.canvas.addEventListener('webglcontextlost', this.lost)
       this.canvas.addEventListener('webglcontextrestored', this.restored)
     }
-    this.renderer?.resize(this.size.w, this.size.h, Math.min(2, devicePixelRatio || 1))
+    this.renderer?.resize(this.size.w, this.size.h, pixelRatio())
     this.renderer?.setPalette(readPalette(this.host))
     this.renderer?.setScene(this.scene)
     this.draw()
@@ -151,6 +160,7 @@ export class Stage {
     this.canvas.removeEventListener('webglcontextrestored', this.restored)
     this.canvas.remove()
     this.canvas = this.place()
+    this.blank = true
     this.start(plain)
   }
 }

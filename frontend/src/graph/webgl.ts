@@ -47,6 +47,8 @@ class WebGLRenderer implements Renderer {
       arrow: new Program(gl, arrowVertex, arrowFragment),
       box: new Program(gl, boxVertex, boxFragment),
     }
+    // Asked for once all are on their way: the driver compiles them at the same time.
+    for (const program of Object.values(this.programs)) program.check()
     this.edges = new Mesh(gl, [2, 2, 3])
     this.arrows = new Mesh(gl, [2, 2, 2, 1])
     this.groups = new Mesh(gl, [4, 4, 4, 4, 4], true)
@@ -60,8 +62,9 @@ class WebGLRenderer implements Renderer {
     this.width = Math.max(1, width)
     this.height = Math.max(1, height)
     this.ratio = ratio
-    this.canvas.width = Math.round(this.width * ratio)
-    this.canvas.height = Math.round(this.height * ratio)
+    const [w, h] = [Math.round(this.width * ratio), Math.round(this.height * ratio)]
+    if (this.canvas.width !== w) this.canvas.width = w
+    if (this.canvas.height !== h) this.canvas.height = h
   }
 
   setPalette(palette: Palette): void {
@@ -308,6 +311,7 @@ class Mesh {
 
 class Program {
   readonly handle: WebGLProgram
+  private readonly shaders: WebGLShader[] = []
   private readonly locations = new Map<string, WebGLUniformLocation | null>()
 
   constructor(
@@ -325,14 +329,17 @@ class Program {
       gl.shaderSource(shader, source)
       gl.compileShader(shader)
       gl.attachShader(this.handle, shader)
-      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
-        throw new Error(`compile shader: ${gl.getShaderInfoLog(shader) ?? ''}`)
-      }
+      this.shaders.push(shader)
     }
     gl.linkProgram(this.handle)
-    if (!gl.getProgramParameter(this.handle, gl.LINK_STATUS)) {
-      throw new Error(`link program: ${gl.getProgramInfoLog(this.handle) ?? ''}`)
-    }
+  }
+
+  /** Throws when it did not compile or link. */
+  check(): void {
+    const { gl, handle } = this
+    if (gl.getProgramParameter(handle, gl.LINK_STATUS)) return
+    const logs = this.shaders.map((s) => gl.getShaderInfoLog(s))
+    throw new Error(`link program: ${[gl.getProgramInfoLog(handle), ...logs].filter(Boolean).join('; ')}`)
   }
 
   at(name: string): WebGLUniformLocation | null {
