@@ -4,8 +4,10 @@ import { useDensity } from '@/lib/density'
 import { bytes, duration, figure, percent, rate } from '@/lib/format'
 import { useTheme } from '@/lib/theme'
 import { Button, IconButton } from '@/ui/Button'
+import { Signals } from '@/ui/charts/Signals'
 import { Chip, ChipButton } from '@/ui/Chip'
 import { Dialog } from '@/ui/Dialog'
+import { EjectionTimeline } from '@/ui/EjectionTimeline'
 import { EmptyState } from '@/ui/EmptyState'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph, healthWord } from '@/ui/Health'
@@ -18,6 +20,7 @@ import { Skeleton } from '@/ui/Skeleton'
 import { Sparkline } from '@/ui/Sparkline'
 import { StaleNote } from '@/ui/Stale'
 import { type Sort, SortHead, tableClass } from '@/ui/Table'
+import { Trouble } from '@/ui/Trouble'
 import styles from './index.module.css'
 
 const surfaces = ['canvas', 'bar', 'card', 'raised', 'well']
@@ -71,14 +74,14 @@ export function DesignPage() {
       <Icons />
       <Figures />
       <Rows />
-      <Section title="Empty, loading, stale, failed">
+      <OverTime />
+      <Section title="Empty, failed, not permitted, loading, stale">
         <div className={styles.states}>
           <EmptyState title="No taps matched in 40 s" why="3 sidecars listen. Widen the filter.">
             <Button>Clear the filter</Button>
           </EmptyState>
-          <EmptyState state="fail" title="The graph cannot be shown" why="The server does not answer. Is sidelight running?">
-            <Button icon="retry">Try again</Button>
-          </EmptyState>
+          <Trouble title="The graph cannot be shown" error={{ message: 'The server does not answer.', hint: 'Is sidelight running?' }} retry={() => undefined} />
+          <Trouble title="" error={{ code: 'forbidden', message: 'tap is not permitted for petra', hint: 'Ask those who run this server for a rule in its --access file.' }} />
           <div>
             <Skeleton rows={4} label="Loading" />
             <StaleNote ageSeconds={14} />
@@ -239,5 +242,32 @@ function Rows() {
         </tbody>
       </table>
     </Section>
+  )
+}
+
+const noon = Date.parse('2026-01-02T12:00:00Z')
+const out = { node: 'web-1.front', caller: 'front/web', host: 'tickets', subset: '', endpoint: '10.0.0.7:8080', status: 503, out: 1, of: 2, object: 'DestinationRule booking/tickets' }
+const ejected = [
+  { ...out, at: '2026-01-02T11:52:00Z', returned: false, until: '2026-01-02T11:54:00Z' },
+  { ...out, at: '2026-01-02T11:54:00Z', returned: true, out: 0, until: null },
+  { ...out, at: '2026-01-02T11:59:20Z', returned: false, until: '2026-01-02T12:00:20Z' },
+]
+
+function OverTime() {
+  return (
+    <>
+      <Section title="Signals" note="one time axis; a change crosses all rows">
+        <Signals
+          now={noon}
+          seconds={60}
+          markers={[{ at: '2026-01-02T11:59:40Z', kind: 'config', text: 'rev 128' }]}
+          rows={[
+            { label: 'Rate', now: rate(38), tone: 'data', series: wave, note: 'most 90' },
+            { label: 'Errors', now: percent(0.214), tone: 'fail', series: wave.map((v) => v / 400), max: 0.3, note: 'most 22 %' },
+          ]}
+        />
+      </Section>
+      <EjectionTimeline log={ejected} now={noon} />
+    </>
   )
 }
