@@ -36,7 +36,7 @@ export function Waterfall({ tree, folding, view, selected, byHop, onSelect, onNe
   // version stands for what changed inside folded
   // oxlint-disable-next-line react-hooks/exhaustive-deps
   const count = useMemo(() => visibleRows(tree, folded, buffer, byHop), [tree, folded, buffer, byHop, version])
-  const { from, to, reveal } = useFixedRows(scroller, count, ROW)
+  const { from, to, reveal } = useFixedRows(scroller, count, ROW, 6)
   const shown = Array.from(buffer.subarray(from, to))
   const first = shown[0] ?? 0
   const last = shown.at(-1) ?? 0
