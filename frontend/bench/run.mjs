@@ -141,6 +141,31 @@ async function tap(browser, url) {
   await context.close()
 }
 
+/** Scrolling through the whole history of a tap: the longest task that it makes, by CPU. */
+async function history(browser, url) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  const page = await context.newPage()
+  page.setDefaultTimeout(120_000)
+  await page.goto(`${url}/tap`)
+  await page.getByText(/100\s000 rows/).waitFor()
+  await page.keyboard.press('Space')
+  await page.getByText(/^Paused at/).waitFor()
+  await browser.startTracing(page, { categories: ['toplevel', 'disabled-by-default-devtools.timeline'] })
+  const steps = await page.evaluate(async () => {
+    const list = document.querySelector('[role=treegrid]')
+    const step = list.scrollHeight / 200
+    for (let i = 0; i <= 200; i++) {
+      list.scrollTop = i * step
+      await new Promise((done) => requestAnimationFrame(done))
+    }
+    return Math.round(list.scrollHeight / step)
+  })
+  const longest = longestTask(JSON.parse((await browser.stopTracing()).toString()).traceEvents)
+  rows.push({ what: `tap, 100,000 rows: longest task of ${steps} steps through them`, ours: longest })
+  goal('tap-history-task', round(longest), 'ms', '<=50ms', longest <= 50)
+  await context.close()
+}
+
 /** The CPU that the longest task of a page's main thread took, in ms. */
 function longestTask(events) {
   const mains = new Set(events.filter((e) => e.name === 'thread_name' && e.args?.name === 'CrRendererMain').map((e) => `${e.pid} ${e.tid}`))
@@ -148,9 +173,8 @@ function longestTask(events) {
 }
 
 /** The generated mesh of dev/mock.mjs with the built interface. */
-async function mock() {
-  const port = 18_490
-  const child = spawn(process.execPath, [join(here, '../dev/mock.mjs')], { env: { ...process.env, PORT: String(port), DIST: '1', TAP: '1000' }, stdio: 'ignore' })
+async function mock(port, rate) {
+  const child = spawn(process.execPath, [join(here, '../dev/mock.mjs')], { env: { ...process.env, PORT: String(port), DIST: '1', TAP: String(rate) }, stdio: 'ignore' })
   const url = `http://127.0.0.1:${port}`
   for (let i = 0; i < 100; i++) {
     if (await fetch(`${url}/api/v1/status`).then((r) => r.ok, () => false)) break
@@ -166,16 +190,21 @@ function say(line) {
 const own = process.env.CHROMIUM ?? (existsSync('/usr/bin/chromium') ? '/usr/bin/chromium' : undefined)
 const browser = await chromium.launch({ executablePath: own, args: ['--no-sandbox', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] })
 const pages = await serve(join(here, 'dist'))
-const backend = await mock()
+const backend = await mock(18_490, 1000)
+const flood = await mock(18_492, 5000)
 try {
   const only = process.env.ONLY
   if (!only || only === 'load') await firstLoad(browser, backend.url)
   if (!only || only === 'graph') await graphs(browser, pages.url)
-  if (!only || only === 'tap') await tap(browser, backend.url)
+  if (!only || only === 'tap') {
+    await tap(browser, backend.url)
+    await history(browser, flood.url)
+  }
 } finally {
   await browser.close()
   pages.stop()
   backend.stop()
+  flood.stop()
 }
 const cell = (v) => (v === null || v === undefined ? '' : `${round(v)}`)
 say('| what | Sidelight | cytoscape | PatternFly topology |')
