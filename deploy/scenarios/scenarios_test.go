@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,8 +64,8 @@ func playRetry(t *testing.T, w *world) {
 	if lost.status != 503 {
 		t.Errorf("with all tries lost: %d", lost.status)
 	}
-	for i, a := range []answer{crashed, busy, lost} {
-		e := events[i]
+	for _, a := range []answer{crashed, busy, lost} {
+		e := eventOf(t, events, a)
 		if e.Status != a.status || len(e.Attempts) < 1 || len(e.Attempts) > 16 {
 			t.Errorf("tap: status %d, %d attempts, for an answer %d", e.Status, len(e.Attempts), a.status)
 		}
@@ -75,13 +76,23 @@ func playRetry(t *testing.T, w *world) {
 		}
 		w.wantTrace(t, a.trace, len(e.Attempts))
 	}
-	if e := events[2]; e.Flags != "URX" || len(e.Attempts) != 16 || e.AnsweredBy != "upstream" {
+	if e := eventOf(t, events, lost); e.Flags != "URX" || len(e.Attempts) != 16 || e.AnsweredBy != "upstream" {
 		t.Errorf("tap of the lost one: flags %s, %d attempts, answered by %s", e.Flags, len(e.Attempts), e.AnsweredBy)
 	}
 	eventually(t, "attempts on the edge", 15*time.Second, func() (bool, string) {
 		e, _ := w.edge(t, "caller", "retry-service")
 		return e.Attempts > 1.5 && e.Flags["URX"] > 0, fmt.Sprintf("%+v", e)
 	})
+}
+
+// eventOf gives the event of the request that was answered so.
+func eventOf(t *testing.T, events []tapped, a answer) tapped {
+	t.Helper()
+	i := slices.IndexFunc(events, func(e tapped) bool { return e.TraceID == a.trace })
+	if i < 0 {
+		t.Fatalf("no event of trace %s among %+v", a.trace, events)
+	}
+	return events[i]
 }
 
 // wantTrace waits for a trace with a span for each of several attempts.
@@ -101,13 +112,14 @@ func (w *world) wantTrace(t *testing.T, id string, attempts int) {
 		}
 		var trace struct{ Spans []struct{ Operation string } }
 		w.get(t, "/api/v1/traces/"+id, nil, &trace)
-		n := 0
+		n, seen := 0, []string{}
 		for _, s := range trace.Spans {
 			if strings.HasPrefix(s.Operation, "attempt ") {
 				n++
 			}
+			seen = append(seen, s.Operation)
 		}
-		return n == attempts, fmt.Sprintf("%d of %d attempts", n, attempts)
+		return n == attempts, fmt.Sprintf("%d of %d attempts among the spans %q", n, attempts, seen)
 	})
 }
 

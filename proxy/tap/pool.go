@@ -116,8 +116,8 @@ func (p *pool) victim(c class) (*lane, class) {
 	return nil, c
 }
 
-// take removes and gives up to n events: what matters most first, and within a
-// class the edge that was served least in this second.
+// take removes up to n events: what matters most first, and within a class the
+// edge that was served least in this second. It gives them as they began.
 func (p *pool) take(n int) []*mesh.TapEvent {
 	p.ticks++
 	if p.ticks%ticksPerSecond == 0 {
@@ -142,6 +142,7 @@ func (p *pool) take(n int) []*mesh.TapEvent {
 			p.size--
 		}
 	}
+	slices.SortFunc(out, func(a, b *mesh.TapEvent) int { return a.At.Compare(b.At) })
 	return out
 }
 
