@@ -66,20 +66,24 @@ type Batch struct {
 
 // JSON gives the batch as the API writes it.
 func (b Batch) JSON() (json.RawMessage, error) {
-	text := []byte(`{"events":[`)
-	for i, ev := range b.Events {
+	ledger, err := json.Marshal(b.Ledger)
+	if err != nil {
+		return nil, fmt.Errorf("encode tap ledger: %w", err)
+	}
+	size := len(ledger) + 64
+	for _, ev := range b.Events {
 		one, err := ev.JSON()
 		if err != nil {
 			return nil, fmt.Errorf("encode tap event: %w", err)
 		}
+		size += len(one) + 1
+	}
+	text := append(make([]byte, 0, size), `{"events":[`...)
+	for i, ev := range b.Events {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = append(text, one...)
-	}
-	ledger, err := json.Marshal(b.Ledger)
-	if err != nil {
-		return nil, fmt.Errorf("encode tap ledger: %w", err)
+		text = append(text, ev.encoded...)
 	}
 	text = append(append(text, `],"ledger":`...), ledger...)
 	return fmt.Appendf(text, `,"sidecars":%d}`, b.Sidecars), nil
