@@ -34,6 +34,7 @@
 //	    makes its spans and its log line, proxy/tap shows it to whoever listens.
 //
 // TCP connections take the short way: proxy/listen, proxy/tcp, proxy/cluster.
+// Sockets of all kinds are read and written by proxy/tcpconn.
 //
 // # Configuration
 //

@@ -81,7 +81,7 @@ func (j *joint) look(now time.Time, last bool) time.Duration {
 		j.last = now
 		j.meter.Moved(j.x, sent, received)
 	} else if now.Sub(j.last) >= j.idle {
-		j.close()
+		go j.close() // TLS says goodbye, which may take a while: others are to be looked at
 	}
 	return max(j.idle/2, time.Millisecond)
 }
