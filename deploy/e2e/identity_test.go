@@ -62,5 +62,11 @@ func TestDenied(t *testing.T) {
 	if node.Identity == nil || node.Identity.Principal != "spiffe://cluster.local/ns/front/sa/web" || time.Until(node.Identity.NotAfter) < 20*time.Hour {
 		t.Errorf("web's certificate: %+v", node.Identity)
 	}
+	wantAll(t, "nodes web-1.front", m.cli(t, "nodes", "web-1.front").must(t), "spiffe://cluster.local/ns/front/sa/web, ends in")
+	// What becomes of a request where it arrives, and by which line.
+	allowed := m.cli(t, "config", "explain", "GET", "http://catalog.catalog/v1/films", "--from", "front/web").must(t)
+	wantAll(t, "explain from web", allowed, "under mutual TLS, from spiffe://cluster.local/ns/front/sa/web", "rule 1 of AuthorizationPolicy catalog/films-for-web allows it", "PeerAuthentication catalog/catalog-strict")
+	denied := m.cli(t, "config", "explain", "GET", "http://catalog.catalog/v1/films", "--from", "catalog/recommendations").must(t)
+	wantAll(t, "explain from recommendations", denied, "is refused there", "answers 403: no rule allows it", "not rule 1 of AuthorizationPolicy catalog/films-for-web", "it asks for")
 	checkEvent(t, m, "Proxy: Connections kept out by the TLS mode A", "Proxy: Certificates end in A", "Service: Who answers errors, and why A")
 }

@@ -187,6 +187,9 @@ func TestDrift(t *testing.T) {
 		t.Errorf("explain at %s: exit code %d, want 1:\n%s%s", lagging, there.code, there.stdout, there.stderr)
 	}
 	t.Logf("explain at %s:\n%s", lagging, there.stdout)
+	if got := m.cli(t, "config", "diff", "--node", lagging, "--exit-code"); got.code != 1 || !strings.Contains(got.stdout, "changed route outbound") {
+		t.Errorf("what %s runs against what it should: exit code %d, want 1:\n%s%s", lagging, got.code, got.stdout, got.stderr)
+	}
 	eventually(t, 40*time.Second, "the other instance decides as desired", func() error {
 		if here := m.cli(t, append(request, "--node", "tickets-1.booking")...); here.code != 0 {
 			return fmt.Errorf("exit code %d:\n%s%s", here.code, here.stdout, here.stderr)
