@@ -1,5 +1,5 @@
 import { Link } from '@tanstack/react-router'
-import { useCallback, useMemo, useState } from 'react'
+import { memo, useCallback, useMemo, useState } from 'react'
 import { ApiError } from '@/api/client'
 import { useTrace } from '@/api/traces'
 import type { Trace } from '@/api/types'
@@ -83,7 +83,8 @@ function Opened({ trace }: { trace: Trace }) {
     select(later ?? Math.min(...tree.origins))
   }, [tree, selected, select])
   const onRows = useCallback((from: number, to: number) => setRows((r) => (r.from === from && r.to === to ? r : { from, to })), [])
-  useFoot(`${plural(tree.size, 'span')}, ${plural(tree.errors.reduce((n, e, i) => n + (tree.parent[i]! < 0 ? e : 0), 0), 'error')}`, '↑↓ spans   ←→ fold   N next error   Esc close')
+  const errors = useMemo(() => tree.errors.reduce((n, e, i) => n + (tree.parent[i]! < 0 ? e : 0), 0), [tree])
+  useFoot(`${plural(tree.size, 'span')}, ${plural(errors, 'error')}`, '↑↓ spans   ←→ fold   N next error   Esc close')
 
   const whole = view.from === 0 && view.to === tree.duration_us
   return (
@@ -138,7 +139,8 @@ function Opened({ trace }: { trace: Trace }) {
   )
 }
 
-function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause: (i: number) => void }) {
+/** Memoised: it reads all spans, and the page is drawn anew with each scroll. */
+const Head = memo(function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause: (i: number) => void }) {
   const cause = causeOf(tree)
   const root = trace.spans[0]
   const top = shares(trace.spans).slice(0, 4)
@@ -185,7 +187,7 @@ function Head({ trace, tree, onCause }: { trace: Trace; tree: SpanTree; onCause:
       ) : null}
     </header>
   )
-}
+})
 
 /** The longest stretch that no span tells more of, if it is much of the trace. */
 function Gap({ trace, tree, onSelect }: { trace: Trace; tree: SpanTree; onSelect: (i: number) => void }) {
