@@ -80,12 +80,21 @@ func fleet(b *testing.B) (usage, restart) {
 	if err := syscall.Kill(ours, syscall.SIGKILL); err != nil {
 		b.Fatal(err)
 	}
+	for !over(ours) { // giving back gigabytes takes the kernel a while
+		time.Sleep(10 * time.Millisecond)
+	}
 	began := time.Now()
 	_, api = startSidelight(b, dir, aloneEvery)
 	var again restart
 	again.serving = answers(b, api+"/api/v1/graph?max=400", began)
 	again.read = answers(b, api+"/prometheus/api/v1/query?query=1", began)
 	return u, again
+}
+
+// over reports whether a process that was killed has given back what it held.
+func over(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err != nil || strings.Contains(string(text), "State:\tZ")
 }
 
 // answers waits until a URL is answered and gives the seconds since began.

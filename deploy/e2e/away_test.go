@@ -97,14 +97,14 @@ func TestAway(t *testing.T) {
 	load := h.visitSteadily(t)
 
 	// The server is killed, and comes back with an empty memory.
-	time.Sleep(12 * time.Second)
+	time.Sleep(3 * time.Second)
 	if err := server.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = server.Wait()
-	time.Sleep(8 * time.Second)
+	time.Sleep(5 * time.Second)
 	h.startServer(t, "--metrics-url", "http://"+store)
-	h.wantWhole(t, load, "after the server was away", 12*time.Second)
+	h.wantWhole(t, load, "after the server was away", 9*time.Second)
 
 	// The store alone is killed. The graph goes on without it, and says so.
 	if err := prometheus.Process.Kill(); err != nil {
@@ -130,7 +130,7 @@ func TestAway(t *testing.T) {
 	if got := h.status("/api/v1/graph?at=" + time.Now().Add(-2*time.Hour).UTC().Format(time.RFC3339)); got != http.StatusServiceUnavailable {
 		t.Errorf("the graph of two hours ago without a store: %d", got)
 	}
-	time.Sleep(8 * time.Second)
+	time.Sleep(6 * time.Second)
 	h.wantWhole(t, load, "without a store", 10*time.Second)
 	h.startPrometheus(t, store)
 	back := time.Now()
