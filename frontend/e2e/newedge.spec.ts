@@ -7,7 +7,7 @@ import { expect, test } from '@playwright/test'
 import { run } from './product'
 
 /** A sidecar that says what it is told to: how many requests web sent to each workload. */
-function sidecar() {
+async function sidecar() {
   const calls = new Map<string, number>()
   const server = createServer((_, answer) => {
     answer.setHeader('Content-Type', 'text/plain; version=0.0.4')
@@ -18,11 +18,11 @@ function sidecar() {
       )
     answer.end()
   })
-  server.listen(0, '127.0.0.1')
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const traffic = setInterval(() => calls.forEach((n, to) => calls.set(to, n + 1)), 100)
   return {
     call: (to: string) => calls.set(to, 1),
-    address: () => `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     stop: () => {
       clearInterval(traffic)
       server.close()
@@ -33,10 +33,9 @@ function sidecar() {
 
 test('a new edge is drawn within two scrapes of its first request', async ({ page }) => {
   const folder = mkdtempSync(join(tmpdir(), 'sidelight-e2e-'))
-  const web = sidecar()
-  await expect.poll(() => web.address()).toMatch(/\d$/)
+  const web = await sidecar()
   const targets = join(folder, 'targets.json')
-  writeFileSync(targets, JSON.stringify([{ targets: [web.address()], labels: { node: 'web-1', namespace: 'shop', workload: 'web' } }]))
+  writeFileSync(targets, JSON.stringify([{ targets: [web.address], labels: { node: 'web-1', namespace: 'shop', workload: 'web' } }]))
   const product = await run('--targets', targets) // scrapes every second
   try {
     web.call('cart')
