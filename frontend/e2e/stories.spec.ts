@@ -26,6 +26,36 @@ function shared(scenario: string): () => string {
   return () => demo.url
 }
 
+const otherwise = (page: Page) => page.getByRole('region', { name: 'What it runs otherwise' })
+
+test.describe('a sidecar that refuses a change', () => {
+  const url = shared('nack')
+
+  test('2: push says done; who refused it, in whose words, and what runs on?', async ({ page }) => {
+    await page.goto(`${url()}/nodes`)
+    await page.getByRole('group', { name: 'Show nodes by state' }).getByRole('button', { name: /1 rejected/ }).click(patient)
+    await nodes(page).getByRole('row', { name: /^tickets-2\.booking/ }).click()
+    await expect(nodes(page).getByText('NACK')).not.toHaveCount(0)
+    await expect(nodes(page)).toContainText(/connect_timeout/)
+    // What it lacks of the revision, by resource.
+    await expect(otherwise(page)).toContainText(/cluster .*payments.* is missing/)
+  })
+})
+
+test.describe('a sidecar that runs other than it acknowledged', () => {
+  const url = shared('drift')
+
+  test('1, 2: acknowledged is not applied; what runs instead?', async ({ page }) => {
+    await page.goto(url())
+    await findings(page).getByRole('link', { name: /tickets-2\.booking .*drifted/ }).click(patient)
+    await expect(page).toHaveURL(/\/nodes\/tickets-2\.booking/)
+    await expect(nodes(page)).toContainText(/Acknowledged revision \d+ but still runs revision 1 of route outbound/)
+    // Field by field, with the value that runs and the one that should.
+    await expect(otherwise(page)).toContainText(/route outbound/)
+    await expect(otherwise(page).locator('ins').first()).toBeVisible()
+  })
+})
+
 test.describe('a slow control plane, a lost sidecar, a lost trace', () => {
   const url = shared('slow-plane,never-connected,lost-trace')
 
