@@ -76,8 +76,9 @@ async function graphs(browser, url) {
   }
 }
 
+/** Draws the mesh once. Without flow, which the peers do not have: what it costs is a row of its own. */
 async function draw(browser, url, nodes, edges, library) {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' })
   const page = await context.newPage()
   page.setDefaultTimeout(240_000)
   await page.goto(url)
@@ -93,6 +94,7 @@ async function draw(browser, url, nodes, edges, library) {
 }
 
 async function updates(page) {
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
   await page.evaluate(() => window.bench.kept())
   const figures = await spent(page, () => page.evaluate(() => window.bench.update(false)))
   const replaced = await spent(page, () => page.evaluate(() => window.bench.update(true)))
@@ -102,6 +104,7 @@ async function updates(page) {
 }
 
 async function flow(page) {
+  await page.emulateMedia({ reducedMotion: 'no-preference' })
   const { script, result } = await spent(page, () => page.evaluate(() => window.bench.flow(3)))
   const perFrame = script / Math.max(1, result)
   rows.push({ what: '10000 / 30000: script a frame, with flow', ours: perFrame })
