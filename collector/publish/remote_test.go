@@ -50,8 +50,9 @@ func (s *server) Publish(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, mes
 		for _, b := range m.GetBatches() {
 			s.got = append(s.got, b.Mesh())
 		}
+		ends := n == s.most
 		s.mu.Unlock()
-		if n == s.most {
+		if ends {
 			return status.Error(codes.Unavailable, "enough for now")
 		}
 		if err := stream.Send(&meshv1.PublishResponse{}); err != nil {

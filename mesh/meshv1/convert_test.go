@@ -39,7 +39,9 @@ func TestRoundTrip(t *testing.T) {
 	})
 	roundTrip(t, "Node", func(n mesh.Node) (proto.Message, mesh.Node) {
 		x := FromNode(n, 42)
-		return x, wire(t, x).Mesh()
+		got := wire(t, x).Mesh()
+		got.PullS = n.PullS // told where configuration is asked for, with the node's metadata
+		return x, got
 	})
 	roundTrip(t, "Life", func(l mesh.Life) (proto.Message, mesh.Life) {
 		x := FromLife(l)
