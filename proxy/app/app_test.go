@@ -509,7 +509,8 @@ func TestCommand(t *testing.T) {
 		{"--node-id a --workload w --fault maybe", "--fault"},
 		{"--node-id a --workload w --fault nack=[", "--fault"},
 		{"--node-id a --workload w --log-level loud", "--log-level"},
-		{"--node-id a --workload w --xds-protocol rest", "--xds-protocol"},
+		{"--node-id a --workload w --xds-protocol push", "--xds-protocol"},
+		{"--node-id a --workload w --xds-protocol rest --pull-interval 10ms", "--pull-interval"},
 		{"--node-id a --workload w --access-log /nonexistent/dir/log", "--access-log"},
 		{"--node-id a --workload w --drain-time soon", "--drain-time"},
 		{"--workload w", "--node-id"},
@@ -518,7 +519,10 @@ func TestCommand(t *testing.T) {
 		cmd.SetArgs(strings.Fields(tt.args))
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)
-		if err := cmd.ExecuteContext(context.Background()); err == nil || !strings.Contains(err.Error(), tt.want) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // what is not refused would run on
+		err := cmd.ExecuteContext(ctx)
+		cancel()
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.args, err, tt.want)
 		}
 	}
