@@ -139,7 +139,7 @@ func TestAway(t *testing.T) {
 			Data struct{ Result []struct{ Value [2]any } }
 		}
 		at := back.Add(-time.Second)
-		count := fmt.Sprintf(`count_over_time(istio_requests_total{reporter="source",source_workload="shopper"}[%ds])`, int(at.Sub(gone).Seconds()))
+		count := fmt.Sprintf(`count_over_time(istio_requests_total{reporter="source",source_workload="shopper",response_code="200"}[%ds])`, int(at.Sub(gone).Seconds()))
 		if err := h.try("/prometheus/api/v1/query"+query("query", count, "time", strconv.FormatInt(at.Unix(), 10)), &found); err != nil {
 			return err
 		}
