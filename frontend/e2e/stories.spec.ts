@@ -113,12 +113,10 @@ test.describe('a breaker, mixed builds, a restart', () => {
     await expect(edge).toBeAttached(patient)
     await edge.press('Enter')
     const ejections = panel(page).locator('section').filter({ has: page.getByRole('heading', { name: 'Ejections' }) })
-    // Out, with the time that is left; later in again, and the strip keeps that it was out.
+    // Out, with the time that is left. Each time it is back it fails anew, so that it is in for a moment only: the strip keeps that.
     await expect(ejections.getByText(/^out, back (in \d+|any moment)/).first()).toBeVisible(patient)
     await expect(ejections).toContainText('DestinationRule booking/tickets')
-    const [, address] = /(127\.0\.0\.1:\d+)/.exec(await ejections.getByRole('listitem').first().innerText()) ?? []
-    await expect(ejections.getByRole('listitem').filter({ hasText: address ?? 'no address' }).getByText(/^in$/)).toBeVisible({ timeout: 120_000 })
-    await expect(ejections.getByRole('img', { name: /out \d+ times? in the last 10 min/ }).first()).toBeVisible()
+    await expect(ejections.getByRole('img', { name: /out ([2-9]|\d\d) times in the last 10 min/ }).first()).toBeVisible({ timeout: 120_000 })
 
     // The other half of the breaker: how near callers are to the limits of the pool.
     await panel(page).getByRole('tab', { name: 'Connections' }).click()
