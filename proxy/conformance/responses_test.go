@@ -21,6 +21,7 @@ type response struct {
 	bytes  string
 	method string // of the request; default GET
 	stays  bool   // the server keeps the connection open afterwards
+	more   bool   // more is sent than was asked for
 	// differs says why the sidecar rightly does something else than net/http's
 	// client, and wants is the status that its client then gets.
 	differs string
@@ -38,6 +39,7 @@ func responses() []response {
 	}
 	head := func(r *response) { r.method = http.MethodHead }
 	stays := func(r *response) { r.stays = true }
+	more := func(r *response) { r.more = true }
 	gateway := func(why string) func(*response) {
 		return func(r *response) { r.differs, r.wants = why, http.StatusBadGateway }
 	}
@@ -61,7 +63,7 @@ func responses() []response {
 		add(fmt.Sprintf("coding %q", v), ok("Transfer-Encoding: "+v)+chunks)
 	}
 	add("two codings", ok(te, te)+chunks)
-	add("more than the length", ok(cl)+"helloEXTRA")
+	add("more than the length", ok(cl)+"helloEXTRA", more)
 	add("less than the length", ok("Content-Length: 50")+five)
 	add("a chunk cut short", ok(te)+"5\r\nhel")
 	add("no last chunk", ok(te)+"5\r\nhello\r\n")
@@ -70,13 +72,13 @@ func responses() []response {
 	add("a trailer that nobody announced", ok(te)+"5\r\nhello\r\n0\r\nX-T: 1\r\n\r\n", stays)
 
 	add("204", "HTTP/1.1 204 No Content\r\n\r\n", stays)
-	add("204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello")
+	add("204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", more)
 	add("304", "HTTP/1.1 304 Not Modified\r\nEtag: x\r\n\r\n", stays)
 	add("304 with a length", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", stays)
 	add("205", "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", stays)
 	add("HEAD with a length", ok(cl), head, stays)
 	add("HEAD chunked", ok(te), head, stays)
-	add("HEAD with a body", ok(cl)+five, head)
+	add("HEAD with a body", ok(cl)+five, head, more)
 	for _, status := range []string{"301", "404", "418", "500", "503", "599", "600", "999"} {
 		add("status "+status, "HTTP/1.1 "+status+" Words\r\n"+cl+"\r\n\r\n"+five, stays)
 	}
@@ -89,7 +91,7 @@ func responses() []response {
 	add("nothing", "")
 	add("half a head", "HTTP/1.1 200 OK\r\nX-A: ")
 	add("garbage", "\x00\x01\x02\x03\r\n\r\n")
-	add("a second answer behind", ok(cl)+five+ok(cl)+"other")
+	add("a second answer behind", ok(cl)+five+ok(cl)+"other", more)
 	add("an answer before the request's end", ok(cl)+five, stays)
 
 	add("103 before", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+ok(cl)+five, stays)
@@ -218,6 +220,10 @@ func TestResponses(t *testing.T) {
 			upstream.mu.Unlock()
 			want, _ := ask(direct, upstream.address, c.method)
 			got, second := ask(proxied, through, c.method)
+			if second.Line == "502" && c.more {
+				// It may meet what was left over, which is refused and ends the connection.
+				_, second = ask(proxied, through, http.MethodGet)
+			}
 			if second.Body != "canary" || second.Line != "200" {
 				t.Errorf("the next request got %+v", second)
 			}

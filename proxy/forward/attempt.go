@@ -29,8 +29,9 @@ type attempt struct {
 	gotConn   atomic.Int64
 	wroteHead atomic.Int64
 	firstByte atomic.Int64
-	peer      atomic.Pointer[peerID] // of a secured connection
-	simple    atomic.Bool            // TLS that is not the mesh's
+	peer      atomic.Pointer[peerID]       // of a secured connection
+	simple    atomic.Bool                  // TLS that is not the mesh's
+	kept      atomic.Pointer[endpointConn] // an HTTP/1 connection that others used before
 	ended     bool
 }
 
@@ -76,6 +77,11 @@ func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Resp
 		_ = res.Body.Close()
 		res, err = nil, errPerTry
 	}
+	if kept := a.kept.Load(); err == nil && kept != nil && !kept.heard.Load() {
+		_ = kept.Close()
+		_ = res.Body.Close()
+		res, err = nil, errLeftover
+	}
 	a.account()
 	return res, err
 }
@@ -105,6 +111,7 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 	if info.Reused {
 		a.dialed.Store(0) // another became free meanwhile
 	}
+	a.keepsFrom(info)
 	a.lease.connected()
 	if principal, ok := principalOf(info.Conn); ok {
 		a.peer.Store(&peerID{principal})
@@ -114,6 +121,18 @@ func (a *attempt) connected(info httptrace.GotConnInfo) {
 	if c, ok := info.Conn.(*pooledConn); ok && most > 1 && c.uses.Add(1) >= most {
 		a.req.Header["Connection"] = []string{"close"} // its last request
 	}
+}
+
+// keepsFrom begins to listen for the endpoint on a connection that was kept:
+// what was read before this request is no answer to it.
+func (a *attempt) keepsFrom(info httptrace.GotConnInfo) {
+	e := endpoint(info.Conn)
+	if e == nil || !info.Reused || a.s.upstream.config.HTTP2 {
+		a.kept.Store(nil)
+		return
+	}
+	e.heard.Store(false)
+	a.kept.Store(e)
 }
 
 // account adds this sidecar's own share of the try: building and writing the

@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
@@ -30,6 +31,7 @@ type endpointConn struct {
 	of      *conns
 	address string
 	once    sync.Once
+	heard   atomic.Bool // anything since the present request got the connection
 }
 
 func (s *conns) add(c net.Conn, address string) net.Conn {
@@ -41,6 +43,15 @@ func (s *conns) add(c net.Conn, address string) net.Conn {
 	}
 	s.open[address] = append(s.open[address], e)
 	return e
+}
+
+// Read reads, and notes that the endpoint said something.
+func (c *endpointConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	return n, err
 }
 
 // Close closes the connection and forgets it.
@@ -117,6 +128,15 @@ func (s *conns) stop() {
 		s.timer.Stop()
 		s.timer = nil
 	}
+}
+
+// endpoint gives what is noted of an HTTP connection, nil of another.
+func endpoint(c net.Conn) *endpointConn {
+	if p, ok := c.(*pooledConn); ok {
+		c = p.Conn
+	}
+	e, _ := c.(*endpointConn)
+	return e
 }
 
 // beneath gives a connection without what is around it for counting.

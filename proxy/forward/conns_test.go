@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,4 +68,37 @@ func TestConnectionsOfEndpointsThatGo(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("the connection stays open to an endpoint that has gone")
 	}
+}
+
+// An endpoint that sends more than was asked for does not answer the next
+// request with it.
+func TestUnaskedAnswers(t *testing.T) {
+	const asked, unasked = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"
+	up := rawBackend(t, func(c net.Conn) {
+		for r := bufio.NewReader(c); ; {
+			if _, err := http.ReadRequest(r); err != nil {
+				return
+			}
+			io.WriteString(c, asked+unasked)
+		}
+	})
+	s := newSidecar(t, tickets, listen.Outbound, nothingSeen)
+	s.simple(route.Forward{}, up)
+	var wg sync.WaitGroup
+	var refused atomic.Int64
+	for range 16 {
+		wg.Go(func() {
+			for range 200 {
+				switch a := s.get("/"); {
+				case a.StatusCode == 502:
+					refused.Add(1)
+				case a.body != "ok":
+					t.Errorf("got %d %q", a.StatusCode, a.body)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("%d of 3200 met the answer that was left over", refused.Load())
 }

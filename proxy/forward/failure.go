@@ -59,7 +59,7 @@ func classify(ctx context.Context, err error) failure {
 		}
 		return f
 	}
-	if isProtocolError(err) {
+	if errors.Is(err, errLeftover) || isProtocolError(err) {
 		f.flags, f.words, f.status = FlagUPE, "protocol error", http.StatusBadGateway
 	}
 	return f

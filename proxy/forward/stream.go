@@ -212,6 +212,8 @@ func (s *stream) toCluster(st *state, f *route.Forward, req *route.Request) {
 var (
 	errRouteTimeout = errors.New("route timeout")
 	errPerTry       = errors.New("per-try timeout")
+	// errLeftover: the answer was there before the request, behind the one before.
+	errLeftover = errors.New("unasked answer")
 )
 
 // forwardWithRetries tries until there is an answer to pass on, or no reason
