@@ -127,5 +127,25 @@ func writeAlerts(w io.Writer, v alert.View, past, wide bool) error {
 		}
 		t.add(row...)
 	}
-	return t.write(w)
+	if err := t.write(w); err != nil {
+		return err
+	}
+	writeAdvice(w, v.Alerts)
+	return nil
+}
+
+// writeAdvice says what each rule that speaks means and where to read on: once,
+// however many alerts it has.
+func writeAdvice(w io.Writer, alerts []alert.Alert) {
+	said := map[string]bool{}
+	for _, a := range alerts {
+		if said[a.Rule] || a.Description == "" {
+			continue
+		}
+		said[a.Rule] = true
+		fmt.Fprintf(w, "\n%s: %s\n", printable(a.Rule), printable(a.Description))
+		if a.Runbook != "" {
+			fmt.Fprintf(w, "  see %s\n", printable(a.Runbook))
+		}
+	}
 }

@@ -26,7 +26,7 @@ so one in its last quarter is late.`,
 				},
 			},
 			{
-				Alert: "SidelightCertificateExpires", For: "1m", Labels: warning(),
+				Alert: "SidelightCertificateExpires", Labels: warning(),
 				Expr: `0 < ` + ends + ` - time()
   < 0.25 * (` + ends + ` - ` + since + `)`,
 				Annotations: &annotations{

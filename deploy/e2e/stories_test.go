@@ -13,7 +13,7 @@ import (
 )
 
 // alertsOf gives the alerts of a rule, firing or about to.
-func alertsOf(m *meshUnderTest, rule string) ([]activeAlert, error) {
+func alertsOf(m api, rule string) ([]activeAlert, error) {
 	var v struct {
 		Alerts []activeAlert `json:"alerts"`
 	}
@@ -24,10 +24,14 @@ func alertsOf(m *meshUnderTest, rule string) ([]activeAlert, error) {
 }
 
 type activeAlert struct {
-	Rule   string `json:"rule"`
-	State  string `json:"state"`
-	Detail string `json:"detail"`
-	About  *struct {
+	Rule        string `json:"rule"`
+	State       string `json:"state"`
+	Severity    string `json:"severity"`
+	Summary     string `json:"summary"`
+	Description string `json:"description"`
+	Runbook     string `json:"runbook"`
+	Detail      string `json:"detail"`
+	About       *struct {
 		Kind string `json:"kind"`
 		ID   string `json:"id"`
 	} `json:"about"`
@@ -35,9 +39,9 @@ type activeAlert struct {
 
 // awaitAlert waits until a rule speaks of a node, or of the mesh when node is
 // "", in one of the states.
-func awaitAlert(t *testing.T, m *meshUnderTest, rule, node string, states ...string) {
+func awaitAlert(t *testing.T, m api, rule, node string, states ...string) {
 	t.Helper()
-	eventually(t, 60*time.Second, fmt.Sprintf("%s %s", rule, strings.Join(states, " or ")), func() error {
+	eventually(t, 90*time.Second, fmt.Sprintf("%s %s", rule, strings.Join(states, " or ")), func() error {
 		alerts, err := alertsOf(m, rule)
 		if err != nil {
 			return err
@@ -127,7 +131,7 @@ func TestSlowPlane(t *testing.T) {
 		return nil
 	})
 	t.Logf("mean seconds by stage: %v", stages)
-	awaitAlert(t, m, "SidelightControlPlaneSlow", "", "firing")
+	awaitAlert(t, m.api, "SidelightControlPlaneSlow", "", "firing")
 	wantAll(t, "alerts", m.cli(t, "alerts").must(t), "the control plane takes")
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
 }
@@ -150,7 +154,7 @@ func TestNeverConnected(t *testing.T) {
 	if got := m.cli(t, "nodes", id, "--check"); got.code != 1 || !strings.Contains(got.stderr, "never-connected") {
 		t.Errorf("nodes %s --check: exit code %d:\n%s", id, got.code, got.stderr)
 	}
-	awaitAlert(t, m, "SidelightNodeNeverConnected", id, "pending", "firing")
+	awaitAlert(t, m.api, "SidelightNodeNeverConnected", id, "pending", "firing")
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
 }
 
@@ -176,7 +180,7 @@ func TestDrift(t *testing.T) {
 		t.Errorf("no resource of %s has drifted: %+v", lagging, detail.Resources)
 	}
 	wantAll(t, "nodes "+lagging, m.cli(t, "nodes", lagging).must(t), "drifted", "ACKED", "APPLIED", "still runs revision 1")
-	awaitAlert(t, m, "SidelightNodeConfigDrifted", lagging, "firing")
+	awaitAlert(t, m.api, "SidelightNodeConfigDrifted", lagging, "firing")
 	wantAll(t, "alerts", m.cli(t, "alerts").must(t), lagging, "runs other than it acknowledged")
 
 	// The object that changed is new since the first revision, so what runs
@@ -246,7 +250,7 @@ func TestMixedBuilds(t *testing.T) {
 		if got := m.cli(t, "nodes", id, "--check"); got.code != 1 || !strings.Contains(got.stderr, "unsupported") {
 			t.Errorf("nodes %s --check: exit code %d:\n%s", id, got.code, got.stderr)
 		}
-		awaitAlert(t, m, "SidelightNodeConfigRejected", id, "firing")
+		awaitAlert(t, m.api, "SidelightNodeConfigRejected", id, "firing")
 	}
 	checkServing(t, m, "GET", "/", http.StatusOK)
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)

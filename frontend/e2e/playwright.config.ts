@@ -42,8 +42,8 @@ export default defineConfig({
   },
   // The longest first: files are taken in this order.
   projects: [
-    // Start the product by themselves, without a mesh: beside a stand-in for Grafana, and for users who may not do everything.
-    { name: 'alone', testMatch: ['grafana.spec.ts', 'rights.spec.ts', 'newedge.spec.ts'] },
+    // Start the product by themselves, without a demo: beside a stand-in for Grafana, for users who may not do everything, with a sidecar of their own.
+    { name: 'alone', testMatch: ['grafana.spec.ts', 'rights.spec.ts', 'newedge.spec.ts', 'certificate.spec.ts'] },
     // Stories of the demo besides the one that all others share.
     { name: 'stories', testMatch: 'stories.spec.ts' },
     // The address is known once the demo has said it: see SIDELIGHT_DEMO_URL below.

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from '@playwright/test'
 
-const bin = process.env.SIDELIGHT_BIN ?? fileURLToPath(new URL('../../bin', import.meta.url))
+/** The folder of the two programs. */
+export const bin = process.env.SIDELIGHT_BIN ?? fileURLToPath(new URL('../../bin', import.meta.url))
 
 /** The product by itself, without a mesh, on ports and folders of its own. */
 export async function run(...flags: string[]): Promise<{ url: string; stop: () => Promise<void> }> {
@@ -33,7 +34,7 @@ export async function run(...flags: string[]): Promise<{ url: string; stop: () =
   }
 }
 
-async function freePorts(n: number): Promise<number[]> {
+export async function freePorts(n: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: n }, () => new Promise<ReturnType<typeof createServer>>((done) => {
       const s = createServer().listen(0, '127.0.0.1', () => done(s))
