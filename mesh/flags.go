@@ -1,5 +1,7 @@
 package mesh
 
+import "strings"
+
 // Flag is a response flag: why a proxy, not the service, decided how a request
 // ended. The short forms are Envoy's.
 type Flag string
@@ -28,16 +30,35 @@ const (
 	FlagDNSFailure                 Flag = "DF"
 	FlagUnauthorized               Flag = "UAEX"
 	FlagOverload                   Flag = "OM"
+	FlagRateLimitServiceError      Flag = "RLSE"
 )
 
 // FlagMeaning says in a few plain words what a flag means, for people. An
 // unknown flag gives "".
 func FlagMeaning(f Flag) string { return flagMeanings[f] }
 
+// WhyAnswered says in a few plain words why a proxy answered or cut a caller
+// off, from the flags, the details and the configuration object that it gave.
+// "" where the flags say nothing.
+func WhyAnswered(flags, details, object string) string {
+	if details == "filter_chain_not_found" { // its flag is that of a missing route
+		if strings.HasPrefix(object, "PeerAuthentication ") {
+			return "mutual TLS is required"
+		}
+		return "nothing takes this connection"
+	}
+	for flag := range strings.SplitSeq(flags, ",") {
+		if meaning := FlagMeaning(Flag(flag)); meaning != "" {
+			return meaning
+		}
+	}
+	return ""
+}
+
 var flagMeanings = map[Flag]string{
 	FlagNoHealthyUpstream:          "no healthy endpoint",
 	FlagUpstreamConnectionFailure:  "could not connect",
-	FlagUpstreamOverflow:           "circuit breaker: pool full",
+	FlagUpstreamOverflow:           "circuit breaker: pool or queue full",
 	FlagNoRouteFound:               "no route matched",
 	FlagNoClusterFound:             "route names an unknown cluster",
 	FlagUpstreamRetryLimitExceeded: "retries used up",
@@ -56,4 +77,5 @@ var flagMeanings = map[Flag]string{
 	FlagDNSFailure:                 "name did not resolve",
 	FlagUnauthorized:               "denied by external authorization",
 	FlagOverload:                   "proxy overloaded",
+	FlagRateLimitServiceError:      "rate limit service failed",
 }

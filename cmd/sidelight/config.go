@@ -168,9 +168,10 @@ func configGetCommand() *cobra.Command {
 		namespace string
 	)
 	cmd := &cobra.Command{
-		Use:   "get [KIND [NAMESPACE/NAME]]",
-		Short: "List objects, or print one as it was written",
-		Args:  cobra.MaximumNArgs(2),
+		Use:        "get [KIND [NAMESPACE/NAME]]",
+		SuggestFor: []string{"list", "ls", "show"},
+		Short:      "List objects, or print one as it was written",
+		Args:       cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return getObject(cmd, &c, out, args[0], args[1])

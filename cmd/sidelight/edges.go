@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +13,10 @@ import (
 )
 
 func edgesCommand() *cobra.Command {
-	return graphCommand("edges", "Show who talks to whom, how it goes and who answered", writeEdges)
+	return graphCommand("edges", "Show who talks to whom, how it goes and who answered", writeEdges,
+		func(namespace, name string) string {
+			return fmt.Sprintf("from = %[1]q or to = %[1]q", namespace+"/"+name)
+		})
 }
 
 func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
@@ -86,27 +90,36 @@ func triesText(e graph.Edge) string {
 	return fmt.Sprintf("%.2f", e.AttemptsPerRequest)
 }
 
-// why names the most frequent failing answer, and who gave it.
+// why names the most frequent failing answer, its share of all, and who gave it.
 func why(e graph.Edge) string {
 	if len(e.Answers) == 0 {
 		return ""
 	}
 	a := e.Answers[0]
-	text := fmt.Sprintf("%d", a.Code)
-	if a.GRPC != "" {
-		text = "grpc " + a.GRPC
+	var b strings.Builder
+	if e.RPS > 0 {
+		fmt.Fprintf(&b, "%.0f%% ", min(a.RPS/e.RPS, 1)*100)
+	}
+	switch {
+	case a.GRPC != "":
+		b.WriteString("grpc " + a.GRPC + " said")
+	case a.Code != 0:
+		fmt.Fprintf(&b, "%d said", a.Code)
+	default:
+		b.WriteString("cut off")
 	}
 	if a.By != mesh.AnsweredByProxy {
-		return text + " said by the service"
+		b.WriteString(" by the service")
+		return b.String()
 	}
-	text += " said by the proxy"
-	if meaning := mesh.FlagMeaning(mesh.Flag(firstFlag(a.Flags))); meaning != "" {
-		text += ": " + meaning
+	b.WriteString(" by the proxy")
+	if meaning := mesh.WhyAnswered(a.Flags, a.Details, a.Object); meaning != "" {
+		b.WriteString(": " + meaning)
 	}
 	if a.Object != "" {
-		text += " (" + a.Object + ")"
+		b.WriteString(" (" + a.Object + ")")
 	}
-	return text
+	return b.String()
 }
 
 func sideText(s *graph.Side) string {

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -98,6 +102,41 @@ func smallMesh() graph.View {
 				Answers: []graph.Answer{{Code: 200, GRPC: "14", Flags: "-", By: mesh.AnsweredByUpstream, RPS: 0.25}}, ClientSide: &graph.Side{RPS: 2.5, ErrorRatio: 0.1},
 			},
 			{ID: "3", Source: "workload:cinema/cron", Target: pay, Protocol: mesh.TCP, ActiveConnections: 3},
+			{
+				ID: "4", Source: "workload:cinema/cron", Target: web, Protocol: mesh.HTTP, RPS: 2, ErrorRatio: 1,
+				Answers: []graph.Answer{{Flags: "NR", By: mesh.AnsweredByProxy, Details: "filter_chain_not_found", Object: "PeerAuthentication cinema/strict", RPS: 2}},
+			},
 		},
+	}
+}
+
+// TestNarrow asks a stand-in of the server for what belongs to a name.
+func TestNarrow(t *testing.T) {
+	asked := make(chan url.Values, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Query()
+		fmt.Fprint(w, "{}")
+	}))
+	defer server.Close()
+	for _, tc := range []struct {
+		args          []string
+		namespaces, q string
+	}{
+		{[]string{"edges", "cinema"}, "cinema", ""},
+		{[]string{"edges", "cinema/web"}, "", `from = "cinema/web" or to = "cinema/web"`},
+		{[]string{"edges", "cinema/web", "-w", "p95 > 1s or error"}, "", `(from = "cinema/web" or to = "cinema/web") and (p95 > 1s or error)`},
+		{[]string{"stat", "cinema/web"}, "", `namespace = "cinema" and name = "web"`},
+		{[]string{"stat", "cinema", "-n", "bank"}, "bank,cinema", ""},
+	} {
+		root := rootCommand()
+		root.SetOut(io.Discard)
+		root.SetArgs(append(tc.args, "--address", server.URL))
+		if err := root.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(tc.args, err)
+		}
+		q := <-asked
+		if q.Get("namespaces") != tc.namespaces || q.Get("q") != tc.q {
+			t.Errorf("%v asks for %v", tc.args, q)
+		}
 	}
 }

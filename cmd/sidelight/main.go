@@ -116,10 +116,16 @@ SIDELIGHT_SCRAPE_INTERVAL.`,
 func strictArguments(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+			err := check(cmd, args)
+			if err == nil {
+				return nil
 			}
-			return nil
+			if cmd.SuggestionsMinimumDistance = 2; cmd.HasSubCommands() {
+				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+					err = fmt.Errorf("%w (did you mean %q?)", err, near[0])
+				}
+			}
+			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 		}
 	}
 	for _, sub := range cmd.Commands() {

@@ -127,7 +127,7 @@ func writeNodes(w io.Writer, view skew.NodesView, wide bool) error {
 	}
 	if len(view.Traffic) > 1 { // with one revision there is nothing to compare
 		for _, t := range view.Traffic {
-			fmt.Fprintf(w, "revision %d: %s errors, p95 %s, %s requests/s on %d nodes\n", t.Revision, percent(t.ErrorRatio), millis(t.P95MS), perSecond(t.RPS), t.Nodes)
+			fmt.Fprintf(w, "revision %d: %s errors, p95 %s, %s requests/s on %d %s\n", t.Revision, percent(t.ErrorRatio), millis(t.P95MS), perSecond(t.RPS), t.Nodes, plural(t.Nodes, "node"))
 		}
 	}
 	fmt.Fprintln(w)

@@ -114,6 +114,14 @@ func perSecond(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
+// plural gives a noun in the number that n asks for.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
+
 func percent(ratio float64) string { return fmt.Sprintf("%.2f%%", ratio*100) }
 
 func millis(v *float64) string {

@@ -33,6 +33,24 @@ func (v *viewFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&v.at, "at", "", "as it was at this time (RFC 3339); now without it")
 }
 
+// narrow restricts the view to a namespace, or to one name in it.
+func (v *viewFlags) narrow(to string, about func(namespace, name string) string) error {
+	namespace, name, named := strings.Cut(to, "/")
+	switch {
+	case namespace == "" || named && name == "":
+		return usageError{fmt.Errorf("%q is not NAMESPACE or NAMESPACE/NAME; sidelight stat lists them", to)}
+	case !named:
+		v.namespaces = append(v.namespaces, namespace)
+		return nil
+	}
+	only := about(namespace, name)
+	if v.find != "" {
+		only = "(" + only + ") and (" + v.find + ")"
+	}
+	v.find = only
+	return nil
+}
+
 func (v *viewFlags) fetch(cmd *cobra.Command, group string) (graph.View, error) {
 	query := url.Values{"group": {group}, "window": {v.window.String()}}
 	if len(v.namespaces) > 0 {
@@ -64,20 +82,29 @@ func noteStale(cmd *cobra.Command, view graph.View) {
 }
 
 func statCommand() *cobra.Command {
-	return graphCommand("stat", "Show what each workload receives: success, rate, latency, configuration", writeStat)
+	return graphCommand("stat", "Show what each workload receives: success, rate, latency, configuration", writeStat,
+		func(namespace, name string) string {
+			return fmt.Sprintf("namespace = %q and name = %q", namespace, name)
+		})
 }
 
-// graphCommand makes a command that prints one view of the graph.
-func graphCommand(use, short string, write func(*cobra.Command, graph.View, viewFlags) error) *cobra.Command {
+// graphCommand makes a command that prints one view of the graph; about is the
+// expression for what concerns a name in a namespace.
+func graphCommand(use, short string, write func(*cobra.Command, graph.View, viewFlags) error, about func(namespace, name string) string) *cobra.Command {
 	var (
 		view  viewFlags
 		group string
 	)
 	cmd := &cobra.Command{
-		Use:   use,
+		Use:   use + " [NAMESPACE[/NAME]]",
 		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := view.narrow(args[0], about); err != nil {
+					return err
+				}
+			}
 			if !slices.Contains(graph.Groups(), graph.Group(group)) {
 				return usageError{fmt.Errorf("--group %s: want one of %v", group, graph.Groups())}
 			}

@@ -221,7 +221,7 @@ func (p *tapPrinter) print(ev mesh.TapEvent) error {
 		fmt.Fprintf(p.w, "%-12s  %-7s  %-42s  %-34s  %-8s  %-26s  %3s  %8s  %s\n", "TIME", "SEEN BY", "FROM → TO", "REQUEST", "STATUS", "ANSWERED BY", "TRY", "TIME", "TRACE")
 	}
 	who := ev.AnsweredBy
-	if why := mesh.FlagMeaning(mesh.Flag(firstFlag(ev.Flags))); why != "" && ev.AnsweredBy == mesh.AnsweredByProxy {
+	if why := mesh.WhyAnswered(ev.Flags, ev.Details, ev.Object); why != "" && ev.AnsweredBy == mesh.AnsweredByProxy {
 		who += ": " + why
 	}
 	_, err := fmt.Fprintf(p.w, "%-12s  %-7s  %-42s  %-34s  %-8s  %-26s  %3d  %8s  %s\n",

@@ -98,7 +98,7 @@ func traceSearchCommand() *cobra.Command {
 	}
 	flags.BoolVar(&errors, "errors", false, "only traces with an error")
 	flags.BoolVar(&clean, "clean", false, "only traces without one")
-	flags.IntVar(&limit, "limit", 20, "how many")
+	flags.IntVarP(&limit, "limit", "n", 20, "how many")
 	flags.DurationVar(&min, "min", 0, "only traces that took at least this long")
 	flags.DurationVar(&max, "max", 0, "only traces that took at most this long")
 	flags.DurationVar(&since, "since", 0, "only traces that began within this time")

@@ -316,7 +316,14 @@ func checkGraphCommands(t *testing.T, m *meshUnderTest) {
 	if strings.Contains(narrow, "posters") || !strings.Contains(narrow, bank) {
 		t.Errorf("edges --where 'errors > 1%%' prints:\n%s", narrow)
 	}
-	stat := m.cli(t, "stat", "-n", "booking").must(t)
+	of := m.cli(t, "edges", "booking/payments").must(t)
+	if strings.Count(of, "\n") < 3 || strings.Contains(of, "posters") || !strings.Contains(of, "booking/tickets") || !strings.Contains(of, bank) {
+		t.Errorf("edges booking/payments prints:\n%s", of)
+	}
+	if one := m.cli(t, "stat", "booking/payments").must(t); strings.Count(one, "\n") != 2 || !strings.Contains(one, "payments") {
+		t.Errorf("stat booking/payments prints:\n%s", one)
+	}
+	stat := m.cli(t, "stat", "booking").must(t)
 	for _, want := range []string{"payments", "tickets", "seats", "synced"} {
 		if !strings.Contains(stat, want) {
 			t.Errorf("stat does not print %q:\n%s", want, stat)

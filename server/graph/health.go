@@ -217,7 +217,7 @@ func mostOf(c class, list []Answer) string {
 		}
 		for _, f := range o.flags {
 			space(&b, f)
-			if m := mesh.FlagMeaning(mesh.Flag(f)); m != "" {
+			if m := mesh.WhyAnswered(f, a.Details, a.Object); m != "" {
 				b.WriteString(" (" + m + ")")
 			}
 		}

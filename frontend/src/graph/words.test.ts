@@ -3,7 +3,7 @@ import type { Marker } from '@/api/types'
 import { cinema, edge, node, view } from './fixtures/view'
 import { placeLabels, words } from './labels'
 import { buildModel } from './model'
-import { badgesOf, edgeFinding, flagWord, likelyCause, nodeFinding, shortName } from './words'
+import { badgesOf, edgeFinding, likelyCause, nodeFinding, shortName } from './words'
 
 const now = Date.parse('2026-11-21T12:13:00Z')
 const empty = buildModel(view([], []))
@@ -83,14 +83,6 @@ describe('what was there from the first request on', () => {
   it('has no cause', () => {
     const timeline = { from: '2026-11-21T11:59:00Z', step_s: 10, rps: [0, 0, 0, 0, 0, 3, 9], markers: [{ at: '2026-11-21T11:59:52Z', kind: 'config' as const, text: 'loaded' }] }
     expect(likelyCause(timeline, '2026-11-21T12:00:00Z')).toBeNull()
-  })
-})
-
-describe('flags', () => {
-  it('are told in words, unknown ones as they are', () => {
-    expect(flagWord('URX,UF')).toBe('retries exhausted, connection failed')
-    expect(flagWord('-')).toBe('')
-    expect(flagWord('ZZ')).toBe('ZZ')
   })
 })
 

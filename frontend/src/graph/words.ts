@@ -9,38 +9,6 @@ import type { Model } from './model'
 
 export type Badge = { text: string; tone: 'plain' | 'info' | 'warn' | 'fail' }
 
-/** Envoy's response flags, in the words of what happened. */
-export const flagWords: Record<string, string> = {
-  UO: 'pending queue full',
-  UT: 'no answer in time',
-  UF: 'connection failed',
-  UH: 'no healthy endpoint',
-  UC: 'connection closed by the service',
-  UR: 'reset by the service',
-  URX: 'retries exhausted',
-  NR: 'no route',
-  NC: 'no such cluster',
-  DC: 'caller went away',
-  LR: 'local reset',
-  RL: 'rate limited',
-  UAEX: 'denied',
-  RLSE: 'rate limit service failed',
-  DPE: 'protocol error of the caller',
-  UPE: 'protocol error of the service',
-  SI: 'stream idle',
-  DT: 'longer than allowed',
-  FI: 'fault injected',
-  DI: 'delay injected',
-}
-
-export function flagWord(flags: string): string {
-  const words = flags
-    .split(',')
-    .filter((f) => f !== '' && f !== '-')
-    .map((f) => flagWords[f] ?? f)
-  return words.join(', ')
-}
-
 /** At most two, the worst first. */
 export function badgesOf(node: DrawnNode, model: Model): Badge[] {
   const badges: Badge[] = []

@@ -1,4 +1,5 @@
 import type { HealthState, TapEvent } from '@/api/types'
+import { whyAnswered } from '@/lib/flags'
 
 /** healthOf says how a request ended: a 4xx is for the caller to mend, the rest needs a person. */
 export function healthOf(e: TapEvent): HealthState {
@@ -18,21 +19,11 @@ export function statusWord(e: TapEvent): string {
   return e.status > 0 ? String(e.status) : 'none'
 }
 
-/** The response flags of Envoy in a few plain words. */
-const FLAGS: Record<string, string> = {
-  UH: 'no healthy endpoint', UF: 'could not connect', UO: 'pool or queue full', NR: 'no route matched',
-  NC: 'route names an unknown cluster', URX: 'retries used up', UT: 'no answer in time', UC: 'upstream closed the connection',
-  UR: 'upstream reset the stream', UPE: 'upstream broke the protocol', DC: 'client went away', DPE: 'client broke the protocol',
-  DI: 'delay injected', FI: 'fault injected', RL: 'rate limited', LR: 'reset by this proxy', SI: 'stream idle too long',
-  DT: 'connection too old', DF: 'name did not resolve', UAEX: 'denied by external authorization', OM: 'proxy overloaded',
-}
-
 /** why says what the proxy did, in its own words where it gave some. */
 export function why(e: TapEvent): string {
-  const flags = flagsOf(e)
-  const meaning = flags.split(',').map((f) => FLAGS[f]).find(Boolean)
-  if (e.answered_by === 'proxy') return meaning ?? e.details ?? ''
-  return meaning ?? (healthOf(e) === 'ok' ? '' : (e.details ?? ''))
+  const meaning = whyAnswered(flagsOf(e), e.details ?? '', e.object ?? '')
+  if (e.answered_by === 'proxy') return meaning || (e.details ?? '')
+  return meaning || (healthOf(e) === 'ok' ? '' : (e.details ?? ''))
 }
 
 /** sideName is a workload as the list writes it; a caller without a sidecar is unknown. */

@@ -1,5 +1,6 @@
-import type { GraphEdge } from '@/api/types'
-import { failedBy, flagWord } from '@/graph/words'
+import type { Answer, GraphEdge } from '@/api/types'
+import { failedBy } from '@/graph/words'
+import { flagWord, whyAnswered } from '@/lib/flags'
 import { cx } from '@/lib/cx'
 import { perSecond } from '@/lib/format'
 import { Figure } from '@/ui/Figure'
@@ -36,8 +37,8 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
               {a.grpc ? `gRPC ${a.grpc}` : a.code === 0 ? 'no answer' : a.code} {a.flags === '-' ? '' : a.flags}
             </b>
             <Figure of={perSecond(a.rps)} className="num" />
-            <span className={styles.reason} title={[reason(a.by, a.flags, a.details, to), a.details].filter(Boolean).join(' · ')}>
-              {reason(a.by, a.flags, a.details, to)}
+            <span className={styles.reason} title={[reason(a, to), a.details].filter(Boolean).join(' · ')}>
+              {reason(a, to)}
             </span>
             {a.object === '' ? null : <span className={cx(styles.object, 'cut')}>{a.object}</span>}
           </li>
@@ -47,7 +48,7 @@ export function Answers({ edge, from, to }: { edge: GraphEdge; from: string; to:
   )
 }
 
-function reason(by: string, flags: string, details: string, to: string): string {
-  if (by === 'upstream') return [`${to} said so`, flagWord(flags)].filter(Boolean).join(', ')
-  return flagWord(flags) || details.replace(/_/g, ' ') || 'the proxy said so'
+function reason(a: Answer, to: string): string {
+  if (a.by === 'upstream') return [`${to} said so`, flagWord(a.flags)].filter(Boolean).join(', ')
+  return whyAnswered(a.flags, a.details, a.object) || a.details.replace(/_/g, ' ') || 'the proxy said so'
 }

@@ -1,5 +1,5 @@
 import type { GraphEdge, HealthState } from '@/api/types'
-import { flagWord } from '@/graph/words'
+import { flagWord } from '@/lib/flags'
 import { percent, perSecond } from '@/lib/format'
 import { Figure } from '@/ui/Figure'
 import { Section } from '@/ui/Panel'

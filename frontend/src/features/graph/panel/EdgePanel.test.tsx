@@ -43,7 +43,7 @@ describe('EdgePanel', () => {
   it('lists each kind of answer with reason and object', async () => {
     await open()
     expect(screen.getByText('503 UO')).toBeDefined()
-    expect(screen.getByText('pending queue full')).toBeDefined()
+    expect(screen.getByText('circuit breaker: pool or queue full')).toBeDefined()
     expect(screen.getByText('DestinationRule cinema/payments')).toBeDefined()
     expect(screen.getByText('payments said so')).toBeDefined()
   })
@@ -81,7 +81,7 @@ describe('EdgePanel', () => {
   it('shows codes and flags with their words', async () => {
     await open('codes')
     expect(screen.getByText('503')).toBeDefined()
-    expect(screen.getByText('pending queue full')).toBeDefined()
+    expect(screen.getByText('circuit breaker: pool or queue full')).toBeDefined()
   })
 
   it('tells the versions of what is called, with what was configured', async () => {
