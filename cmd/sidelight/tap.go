@@ -226,7 +226,7 @@ func (p *tapPrinter) print(ev mesh.TapEvent) error {
 	}
 	_, err := fmt.Fprintf(p.w, "%-12s  %-7s  %-42s  %-34s  %-8s  %-26s  %3d  %8s  %s\n",
 		ev.At.Local().Format("15:04:05.000"), sideName(ev),
-		fit(printable(ev.Source.ID()+" → "+destinationName(ev)), 42),
+		fit(printable(ends(ev)), 42),
 		fit(printable(requestName(ev)), 34),
 		statusName(ev), fit(who, 26), len(ev.Attempts), millis(&ev.DurationMS), ev.TraceID)
 	if err != nil || !p.wide {
@@ -272,11 +272,17 @@ func attemptResult(a mesh.Attempt) string {
 	return printable(fmt.Sprintf("%d %s", a.Status, a.Reason))
 }
 
-func destinationName(ev mesh.TapEvent) string {
-	if !ev.Destination.IsUnknown() {
-		return ev.Destination.ID()
+// ends says who called whom. A caller without a sidecar is unknown; where no
+// workload was reached it is the service that was meant.
+func ends(ev mesh.TapEvent) string {
+	from, to := mesh.Unknown, dash(ev.Service.Host)
+	if !ev.Source.IsUnknown() {
+		from = ev.Source.ID()
 	}
-	return dash(ev.Service.Host)
+	if !ev.Destination.IsUnknown() {
+		to = ev.Destination.ID()
+	}
+	return from + " → " + to
 }
 
 func requestName(ev mesh.TapEvent) string {

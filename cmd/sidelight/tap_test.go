@@ -29,7 +29,7 @@ func TestTapPrinter(t *testing.T) {
 	text := out.String()
 	for _, want := range []string{
 		"FROM → TO", "front/web → booking/tickets", "503 UF", "for 9.0ms (queued 2.0ms, connected in 5.0ms)  UF connection refused",
-		"at +10ms for 2.0ms  503", "server ", "→ screen", "TCP", "closed",
+		"at +10ms for 2.0ms  503", "server ", "unknown → screen", "TCP", "closed",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in:\n%s", want, text)

@@ -133,7 +133,7 @@ func newTopRound(now time.Time, before mesh.TapLedger) *topRound {
 }
 
 func (r *topRound) add(ev *mesh.TapEvent, by string) {
-	key := [2]string{ev.Source.ID() + " → " + destinationName(*ev), ""}
+	key := [2]string{ends(*ev), ""}
 	path, _, _ := strings.Cut(ev.Path, "?")
 	switch by {
 	case "route":
