@@ -2,7 +2,9 @@ package benchingest
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -20,9 +22,15 @@ import (
 // The runs: how long each warms up until all series are there, and how long it
 // is measured then.
 const (
-	besideTargets, besideEvery = 1000, 5 * time.Second
-	aloneTargets, aloneEvery   = 10_000, 15 * time.Second
-	warmUp, measured           = 3, 4 // scrapes of each target
+	besideEvery              = 5 * time.Second
+	aloneTargets, aloneEvery = 10_000, 15 * time.Second
+	warmUp, measured         = 3, 4 // scrapes of each target
+)
+
+// For a look at where it goes: a smaller fleet, and profiles of ours.
+var (
+	besideTargets = flag.Int("targets", 1000, "how many `sidecars` both scrape")
+	profiles      = flag.String("profiles", "", "leave profiles of ours in this `folder`, and end after both")
 )
 
 // BenchmarkIngest prints a table and its goals: make bench-ingest.
@@ -37,6 +45,9 @@ func BenchmarkIngest(b *testing.B) {
 	beside, peer := compare(b)
 	ratio("CPU per sample, to Prometheus'", beside.perSample()/peer.perSample(), 1.25)
 	ratio("memory per series, to Prometheus'", beside.perSeries()/peer.perSeries(), 1.20)
+	if *profiles != "" {
+		return
+	}
 	alone, again := fleet(b)
 	ratio("cores at 10,000 sidecars", alone.cores(), 1)
 	ratio("GB resident at 10,000 sidecars", alone.resident/1e9, 4)
@@ -54,17 +65,38 @@ func ratio(name string, value, bound float64) {
 
 // compare runs both beside each other on the same targets.
 func compare(b *testing.B) (sidelight, prometheus usage) {
-	s := startSidecars(b, besideTargets)
+	s := startSidecars(b, *besideTargets)
 	dir := b.TempDir()
 	s.discovery(b, filepath.Join(dir, "targets.json"))
-	ours, api := startSidelight(b, dir, besideEvery)
+	ours, api, admin := startSidelight(b, dir, besideEvery)
 	theirs := startPrometheus(b, dir, besideEvery)
 	settle(b, s, api, besideEvery)
 	u := measure(s, besideEvery, map[string]int{"sidelight": ours, "prometheus": theirs})
 	edges := edgesSeen(b, api)
-	u["sidelight"].print("sidelight", besideTargets, besideEvery, edges)
-	u["prometheus"].print("prometheus", besideTargets, besideEvery, 0)
+	u["sidelight"].print("sidelight", *besideTargets, besideEvery, edges)
+	u["prometheus"].print("prometheus", *besideTargets, besideEvery, 0)
+	if *profiles != "" {
+		profile(b, admin+"/debug/pprof/profile?seconds=20", "cpu")
+		profile(b, admin+"/debug/pprof/heap?gc=1", "heap")
+	}
 	return u["sidelight"], u["prometheus"]
+}
+
+// profile leaves one profile in the folder that was asked for.
+func profile(b *testing.B, url, name string) {
+	resp, err := http.Get(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	f, err := os.Create(filepath.Join(*profiles, name))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, resp.Body); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // restart is how long a process took on a store that was full.
@@ -75,7 +107,7 @@ func fleet(b *testing.B) (usage, restart) {
 	s := startSidecars(b, aloneTargets)
 	dir := b.TempDir()
 	s.discovery(b, filepath.Join(dir, "targets.json"))
-	ours, api := startSidelight(b, dir, aloneEvery)
+	ours, api, _ := startSidelight(b, dir, aloneEvery)
 	settle(b, s, api, aloneEvery)
 	u := measure(s, aloneEvery, map[string]int{"sidelight": ours})["sidelight"]
 	u.print("sidelight", aloneTargets, aloneEvery, edgesSeen(b, api))
@@ -87,7 +119,7 @@ func fleet(b *testing.B) (usage, restart) {
 		b.Fatal(err)
 	}
 	began := time.Now()
-	_, api = startSidelight(b, dir, aloneEvery)
+	_, api, _ = startSidelight(b, dir, aloneEvery)
 	var again restart
 	again.serving = answers(b, api+"/api/v1/graph?max=400", began)
 	again.read = answers(b, api+"/prometheus/api/v1/query?query=1", began)
@@ -158,7 +190,7 @@ func settle(b *testing.B, s *sidecars, api string, every time.Duration) {
 	}
 }
 
-func startSidelight(b *testing.B, dir string, every time.Duration) (pid int, api string) {
+func startSidelight(b *testing.B, dir string, every time.Duration) (pid int, api, admin string) {
 	var ports [6]string
 	for i := range ports {
 		ports[i] = freeAddress(b)
@@ -167,7 +199,7 @@ func startSidelight(b *testing.B, dir string, every time.Duration) (pid int, api
 		"--config-dir", filepath.Join(dir, "config"), "--data-dir", filepath.Join(dir, "data"),
 		"--api", ports[0], "--admin", ports[1], "--grpc", ports[2], "--grpc-tls", ports[3], "--otlp-grpc", ports[4], "--otlp-http", ports[5],
 		"--scrape-interval", every.String(), "--rules-interval", "24h", "--targets", filepath.Join(dir, "targets.json"))
-	return pid, "http://" + ports[0]
+	return pid, "http://" + ports[0], "http://" + ports[1]
 }
 
 func startPrometheus(b *testing.B, dir string, every time.Duration) int {
