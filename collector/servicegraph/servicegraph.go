@@ -8,11 +8,10 @@
 package servicegraph
 
 import (
-	"math"
-	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -28,9 +27,6 @@ const (
 	other = "other"
 )
 
-// bounds are the histograms' buckets, in seconds.
-var bounds = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-
 // Graph counts. It is a prometheus.Collector.
 type Graph struct {
 	mu    sync.Mutex
@@ -42,11 +38,6 @@ type edge struct{ client, server string }
 type counts struct {
 	requests, failed float64
 	client, server   histogram
-}
-
-type histogram struct {
-	count, sum float64
-	buckets    []float64 // by bounds, not cumulated
 }
 
 // New makes an empty graph.
@@ -127,37 +118,11 @@ func (g *Graph) of(e edge) *counts {
 		c, ok = g.edges[e]
 	}
 	if !ok {
-		c = &counts{client: newHistogram(), server: newHistogram()}
+		c = &counts{}
 		g.edges[e] = c
 	}
 	return c
 }
-
-func newHistogram() histogram { return histogram{buckets: make([]float64, len(bounds))} }
-
-// add takes milliseconds. A bucket across one of our bounds counts above it:
-// what is shown is never better than it was.
-func (h *histogram) add(from mesh.Histogram) {
-	h.count += from.Count
-	h.sum += from.Sum / 1000
-	for _, b := range from.Buckets {
-		if i, _ := slices.BinarySearch(bounds, b.Upper/1000*(1-1e-9)); i < len(bounds) {
-			h.buckets[i] += b.Count
-		}
-	}
-}
-
-func (h *histogram) metric(d *prometheus.Desc, e edge) prometheus.Metric {
-	cumulated := make(map[float64]uint64, len(bounds))
-	total := 0.0
-	for i, bound := range bounds {
-		total += h.buckets[i]
-		cumulated[bound] = whole(total)
-	}
-	return prometheus.MustNewConstHistogram(d, whole(h.count), h.sum, cumulated, e.client, e.server, "")
-}
-
-func whole(v float64) uint64 { return uint64(math.Round(max(v, 0))) }
 
 // The labels are Tempo's. connection_type is empty for a plain call.
 func desc(name, help string) *prometheus.Desc {
@@ -185,9 +150,26 @@ func (g *Graph) Collect(ch chan<- prometheus.Metric) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for e, c := range g.edges {
-		ch <- prometheus.MustNewConstMetric(requests, prometheus.CounterValue, c.requests, e.client, e.server, "")
-		ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, c.failed, e.client, e.server, "")
-		ch <- c.client.metric(client, e)
-		ch <- c.server.metric(server, e)
+		labels := prometheus.MakeLabelPairs(requests, []string{e.client, e.server, ""})
+		ch <- metric{requests, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(c.requests)}}}
+		ch <- metric{failed, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(c.failed)}}}
+		ch <- metric{client, &dto.Metric{Label: labels, Histogram: c.client.dto()}}
+		ch <- metric{server, &dto.Metric{Label: labels, Histogram: c.server.dto()}}
 	}
+}
+
+// metric is one that is made for one collection: those of an edge share their
+// labels.
+type metric struct {
+	desc *prometheus.Desc
+	dto  *dto.Metric
+}
+
+// Desc implements prometheus.Metric.
+func (m metric) Desc() *prometheus.Desc { return m.desc }
+
+// Write implements prometheus.Metric.
+func (m metric) Write(out *dto.Metric) error {
+	out.Label, out.Counter, out.Histogram = m.dto.Label, m.dto.Counter, m.dto.Histogram
+	return nil
 }

@@ -1,6 +1,8 @@
 package servicegraph
 
 import (
+	"maps"
+	"math"
 	"strings"
 	"testing"
 
@@ -64,6 +66,29 @@ traces_service_graph_request_total{client="web",connection_type="",server="ticke
 	}
 	if handed != 5 {
 		t.Errorf("%d edges were handed on, want 5", handed)
+	}
+}
+
+// The native form holds each bucket where it ends, or just above; what has no
+// end, or lies outside of what is kept, at the ends.
+func TestNative(t *testing.T) {
+	var h histogram
+	h.add(mesh.Histogram{Sum: 4000, Buckets: []mesh.Bucket{
+		{Lower: 500, Upper: 1000, Count: 3}, {Lower: 900, Upper: 1100, Count: 2}, {Lower: 60_000, Upper: math.Inf(1), Count: 1},
+	}})
+	h.add(mesh.Histogram{Sum: 500, Buckets: []mesh.Bucket{{Lower: 400, Upper: 500, Count: 4}, {Lower: 0, Upper: 1e-9, Count: 1}}})
+	got := h.dto()
+	buckets := map[int]int64{}
+	at, n := int(got.PositiveSpan[0].GetOffset()), int64(0)
+	for i, d := range got.PositiveDelta {
+		if n += d; n != 0 {
+			buckets[at+i] = n
+		}
+	}
+	// Bucket 0 ends at 1 s, each further one a fourth root of two above.
+	want := map[int]int64{lowest: 1, -4: 4, 0: 3, 1: 2, highest: 1}
+	if !maps.Equal(buckets, want) || got.GetSampleCount() != 11 || got.GetSampleSum() != 4.5 {
+		t.Errorf("%d observed, sum %g, in %v, want %v", got.GetSampleCount(), got.GetSampleSum(), buckets, want)
 	}
 }
 

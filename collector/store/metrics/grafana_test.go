@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"golang.org/x/tools/txtar"
@@ -111,8 +112,10 @@ func TestGrafana(t *testing.T) {
 		serviceGraph(0.5, "total")
 		serviceGraph(0.25, "server_seconds_sum")
 		serviceGraph(0.125, "failed_total")
-		serviceGraph(1, "server_seconds_bucket", "le", "1")
-		serviceGraph(1, "server_seconds_bucket", "le", "+Inf")
+		// All in the bucket that ends at 1 s.
+		writeHistogram(t, s, at, &histogram.Histogram{
+			Schema: 2, Count: uint64(i * 15), Sum: float64(i * 15), PositiveSpans: []histogram.Span{{Offset: 0, Length: 1}}, PositiveBuckets: []int64{int64(i * 15)},
+		}, "__name__", "traces_service_graph_request_server_seconds", "client", "web", "server", "catalog")
 	}
 	rules := s.Rules(RuleOptions{})
 	if problems := rules.Load([]RuleFile{{"mine.yaml", []byte(grafanaRules)}}); len(problems) > 0 {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math"
 	"slices"
@@ -11,8 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -62,7 +63,21 @@ func (o Own) Run(ctx context.Context) {
 // gone.
 type written struct {
 	at     time.Time
-	series map[uint64]labels.Labels
+	seed   maphash.Seed // of the keys
+	series map[ownKey]*ownSeries
+}
+
+// ownKey tells the series of this process apart without making their labels:
+// there can be tens of thousands, and they are the same each time.
+type ownKey struct {
+	metric uint64 // hash of name and labels
+	part   string // of a histogram or summary: "_sum", "_count", "_bucket", or "quantile"
+	bound  float64
+}
+
+type ownSeries struct {
+	ref    storage.SeriesRef
+	labels labels.Labels
 }
 
 // write stores what the gatherer gives. What it gave before and does not now is
@@ -72,76 +87,192 @@ type written struct {
 // fails does not keep the others' metrics out.
 func (o Own) write(ctx context.Context, at time.Time, before *written) (*written, error) {
 	families, gatherErr := o.Gatherer.Gather()
-	samples, err := expfmt.ExtractSamples(&expfmt.DecodeOptions{Timestamp: model.TimeFromUnixNano(at.UnixNano())}, families...)
-	if err != nil {
-		return nil, fmt.Errorf("read own metrics: %w", err)
-	}
-	up := &model.Sample{Metric: model.Metric{model.MetricNameLabel: "up"}, Value: 1}
-	counted := countedNames(families)
-	app := o.Store.AppenderV2(ctx)
-	b := labels.NewScratchBuilder(16)
-	now := &written{at, make(map[uint64]labels.Labels, len(samples))}
-	add := func(series labels.Labels, at time.Time, v float64) {
-		if err == nil {
-			_, err = app.Append(0, series, 0, at.UnixMilli(), v, nil, nil, storage.AOptions{})
-		}
-	}
-	for _, s := range append(samples, up) {
-		b.Reset()
-		for name, v := range s.Metric {
-			if name != model.JobLabel && name != model.InstanceLabel {
-				b.Add(string(name), string(v))
-			}
-		}
-		b.Add(model.JobLabel, OwnJob)
-		b.Add(model.InstanceLabel, o.Instance)
-		b.Sort()
-		series := b.Labels()
-		hash := series.Hash()
-		now.series[hash] = series
-		if before != nil && before.series[hash].IsEmpty() && counted[string(s.Metric[model.MetricNameLabel])] {
-			// Past the mark of one that ended then.
-			add(series, before.at.Add(time.Millisecond), 0)
-		}
-		add(series, at, float64(s.Value))
-	}
+	w := &ownWriter{Own: o, app: o.Store.AppenderV2(ctx), before: before, now: &written{at: at, seed: maphash.MakeSeed()}}
 	if before != nil {
-		for hash, series := range before.series {
-			if _, still := now.series[hash]; !still {
-				add(series, at, math.Float64frombits(value.StaleNaN))
-			}
+		w.now.seed = before.seed
+		w.now.series = make(map[ownKey]*ownSeries, len(before.series))
+	} else {
+		w.now.series = map[ownKey]*ownSeries{}
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			w.metric(f, m)
 		}
 	}
-	if err != nil {
-		_ = app.Rollback()
-		return nil, fmt.Errorf("store own metrics: %w", err)
+	up := sample{family: "up", v: 1}
+	w.add(w.key(up), up)
+	w.end()
+	if w.err != nil {
+		_ = w.app.Rollback()
+		return nil, fmt.Errorf("store own metrics: %w", w.err)
 	}
-	if err := app.Commit(); err != nil {
+	if err := w.app.Commit(); err != nil {
 		return nil, fmt.Errorf("store own metrics: %w", err)
 	}
 	if gatherErr != nil {
-		return now, fmt.Errorf("gather own metrics: %w", gatherErr)
+		return w.now, fmt.Errorf("gather own metrics: %w", gatherErr)
 	}
-	return now, nil
+	return w.now, nil
 }
 
-// countedNames gives the names of samples that only ever grow from 0.
-func countedNames(families []*dto.MetricFamily) map[string]bool {
-	names := map[string]bool{}
-	for _, f := range families {
-		switch f.GetType() {
-		case dto.MetricType_COUNTER:
-			names[f.GetName()] = true
-		case dto.MetricType_HISTOGRAM:
-			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-				names[f.GetName()+suffix] = true
+// ownWriter is one write.
+type ownWriter struct {
+	Own
+	app         storage.AppenderV2
+	before, now *written
+	hash        maphash.Hash
+	err         error
+}
+
+// sample is a value of one series.
+type sample struct {
+	family  string
+	labels  []*dto.LabelPair
+	part    string
+	bound   float64
+	counted bool // from 0
+	v       float64
+	h       *histogram.Histogram
+}
+
+// key gives the key of a sample's metric; those of its parts differ in part and
+// bound.
+func (w *ownWriter) key(s sample) ownKey {
+	w.hash.SetSeed(w.now.seed)
+	_, _ = w.hash.WriteString(s.family)
+	for _, l := range s.labels {
+		_ = w.hash.WriteByte(0xff) // in no text
+		_, _ = w.hash.WriteString(l.GetName())
+		_ = w.hash.WriteByte(0xff)
+		_, _ = w.hash.WriteString(l.GetValue())
+	}
+	return ownKey{metric: w.hash.Sum64()}
+}
+
+// metric adds one metric. A histogram that has a native form is stored in that
+// form, with its sum and count: it is one series then, where buckets are a dozen.
+func (w *ownWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
+	s := sample{family: f.GetName(), labels: m.GetLabel()}
+	key := w.key(s)
+	add := func(part string, bound, v float64, counted bool) {
+		s.part, s.bound, s.v, s.counted = part, bound, v, counted
+		key.part, key.bound = part, bound
+		w.add(key, s)
+	}
+	switch {
+	case m.Counter != nil:
+		add("", 0, m.Counter.GetValue(), true)
+	case m.Gauge != nil:
+		add("", 0, m.Gauge.GetValue(), false)
+	case m.Untyped != nil:
+		add("", 0, m.Untyped.GetValue(), false)
+	case m.Summary != nil:
+		for _, q := range m.Summary.GetQuantile() {
+			add(model.QuantileLabel, q.GetQuantile(), q.GetValue(), false)
+		}
+		add("_sum", 0, m.Summary.GetSampleSum(), true)
+		add("_count", 0, float64(m.Summary.GetSampleCount()), true)
+	case m.Histogram != nil:
+		h := m.Histogram
+		add("_sum", 0, h.GetSampleSum(), true)
+		add("_count", 0, float64(h.GetSampleCount()), true)
+		if s.h = nativeOf(h); s.h != nil {
+			add("", 0, 0, true)
+			return
+		}
+		for _, b := range h.GetBucket() {
+			if !math.IsInf(b.GetUpperBound(), 1) {
+				add("_bucket", b.GetUpperBound(), float64(b.GetCumulativeCount()), true)
 			}
-		case dto.MetricType_SUMMARY:
-			names[f.GetName()+"_sum"], names[f.GetName()+"_count"] = true, true
-		default: // levels
+		}
+		add("_bucket", math.Inf(1), float64(h.GetSampleCount()), true)
+	}
+}
+
+// nativeOf gives a histogram's native form, nil when it has none.
+func nativeOf(h *dto.Histogram) *histogram.Histogram {
+	spans := func(list []*dto.BucketSpan) []histogram.Span {
+		out := make([]histogram.Span, len(list))
+		for i, s := range list {
+			out[i] = histogram.Span{Offset: s.GetOffset(), Length: s.GetLength()}
+		}
+		return out
+	}
+	if len(h.GetPositiveSpan()) == 0 && len(h.GetNegativeSpan()) == 0 {
+		return nil
+	}
+	return &histogram.Histogram{
+		Schema: h.GetSchema(), Count: h.GetSampleCount(), Sum: h.GetSampleSum(),
+		ZeroThreshold: h.GetZeroThreshold(), ZeroCount: h.GetZeroCount(),
+		PositiveSpans: spans(h.GetPositiveSpan()), PositiveBuckets: slices.Clone(h.GetPositiveDelta()),
+		NegativeSpans: spans(h.GetNegativeSpan()), NegativeBuckets: slices.Clone(h.GetNegativeDelta()),
+	}
+}
+
+// add appends one sample.
+func (w *ownWriter) add(key ownKey, s sample) {
+	var known *ownSeries
+	if w.before != nil {
+		known = w.before.series[key]
+	}
+	series := known
+	if series == nil {
+		series = &ownSeries{labels: w.labels(s)}
+	}
+	w.now.series[key] = series
+	if known == nil && w.before != nil && s.counted {
+		zero := s.h
+		if zero != nil {
+			zero = &histogram.Histogram{Schema: s.h.Schema, ZeroThreshold: s.h.ZeroThreshold}
+		}
+		// Past the mark of one that ended then.
+		w.append(series, w.before.at.Add(time.Millisecond), 0, zero)
+	}
+	w.append(series, w.now.at, s.v, s.h)
+}
+
+func (w *ownWriter) append(s *ownSeries, at time.Time, v float64, h *histogram.Histogram) {
+	if w.err == nil {
+		s.ref, w.err = w.app.Append(s.ref, s.labels, 0, at.UnixMilli(), v, h, nil, storage.AOptions{})
+	}
+}
+
+// end marks what was given before and is not now.
+func (w *ownWriter) end() {
+	if w.before == nil {
+		return
+	}
+	for key, s := range w.before.series {
+		if w.now.series[key] == nil {
+			w.append(s, w.now.at, math.Float64frombits(value.StaleNaN), nil)
 		}
 	}
-	return names
+}
+
+// labels makes the labels under which a sample is stored. Job and instance are
+// ours to give.
+func (w *ownWriter) labels(s sample) labels.Labels {
+	b := labels.NewScratchBuilder(len(s.labels) + 4)
+	name := s.family
+	switch s.part {
+	case model.QuantileLabel:
+		b.Add(model.QuantileLabel, fmt.Sprint(s.bound))
+	case "_bucket":
+		b.Add(model.BucketLabel, fmt.Sprint(s.bound))
+		fallthrough
+	default:
+		name += s.part
+	}
+	b.Add(model.MetricNameLabel, name)
+	for _, l := range s.labels {
+		if n := l.GetName(); n != model.JobLabel && n != model.InstanceLabel && l.GetValue() != "" {
+			b.Add(n, l.GetValue())
+		}
+	}
+	b.Add(model.JobLabel, OwnJob)
+	b.Add(model.InstanceLabel, w.Instance)
+	b.Sort()
+	return b.Labels()
 }
 
 // Metadata tells what the own metrics are, by metric.

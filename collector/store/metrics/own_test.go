@@ -52,6 +52,57 @@ func TestOwnFirst(t *testing.T) {
 	}
 }
 
+// A histogram with a native form is one series, with sum and count beside it,
+// counts from zero when it is new, and ends like others.
+func TestOwnNative(t *testing.T) {
+	s := open(t, Options{})
+	reg := prometheus.NewRegistry()
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "took_seconds", Help: "Time.", Buckets: []float64{1}, NativeHistogramBucketFactor: 1.1,
+	}, []string{"what"})
+	reg.MustRegister(took)
+	own := Own{Store: s, Gatherer: reg, Instance: "a:1", Interval: time.Hour}
+	var last *written
+	for i := range 3 {
+		if i > 0 {
+			took.WithLabelValues("new").Observe(4)
+		}
+		var err error
+		if last, err = own.write(t.Context(), epoch().Add(time.Duration(i)*5*time.Second), last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(expr string) []Sample {
+		t.Helper()
+		got, err := s.Instant(t.Context(), expr, last.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for expr, want := range map[string]float64{
+		`histogram_count(increase(took_seconds[10s])) > bool 1.5`: 1, // both, the first from nothing
+		`histogram_quantile(0.5, took_seconds) > bool 3.6`:        1,
+		`took_seconds_sum{what="new",job="sidelight"}`:            8,
+		`took_seconds_count`: 2,
+	} {
+		if got := ask(expr); len(got) != 1 || got[0].Value != want {
+			t.Errorf("%s: %+v, want %g", expr, got, want)
+		}
+	}
+	if got := ask(`took_seconds_bucket`); len(got) > 0 {
+		t.Errorf("buckets are stored, too: %+v", got)
+	}
+	took.Reset()
+	var err error
+	if last, err = own.write(t.Context(), last.at.Add(time.Second), last); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(`histogram_count(took_seconds)`); len(got) > 0 {
+		t.Errorf("a histogram that ended is still there: %+v", got)
+	}
+}
+
 // What a registry says can be asked for like what was scraped: with its labels,
 // buckets and quantiles, under the job and instance that are ours to give.
 func TestOwn(t *testing.T) {
