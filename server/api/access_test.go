@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/auth"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 )
 
 func serveWith(t *testing.T, p *parts, rules string) string {
@@ -25,7 +28,7 @@ func serveWith(t *testing.T, p *parts, rules string) string {
 }
 
 // serveBy also gives how to change the rules.
-func serveBy(t *testing.T, p *parts, rules string) (url string, change func(rules string)) {
+func serveBy(t *testing.T, p *parts, rules string, more ...func(*Options)) (url string, change func(rules string)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "access.yaml")
 	write := func(rules string) {
@@ -46,7 +49,12 @@ func serveBy(t *testing.T, p *parts, rules string) (url string, change func(rule
 		cancel()
 		running.Wait()
 	})
-	_, url = serve(t, p, func(o *Options) { o.Access = access })
+	_, url = serve(t, p, func(o *Options) {
+		o.Access = access
+		for _, f := range more {
+			f(o)
+		}
+	})
 	return url, write
 }
 
@@ -184,5 +192,54 @@ rules:
 	}
 	if f := readLive(t, bob); f.Type != "event" { // told once a second
 		t.Errorf("bob, of whose rights none changed, got %+v", f)
+	}
+}
+
+// A socket of Grafana's ends with the right to look.
+func TestGrafanaSocketOfSomebodyWhoMayNoMore(t *testing.T) {
+	t.Parallel()
+	upgrader := websocket.Upgrader{}
+	theirs := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return // one of the checks
+		}
+		defer ws.Close()
+		for kind, text, err := ws.ReadMessage(); err == nil; kind, text, err = ws.ReadMessage() {
+			_ = ws.WriteMessage(kind, text)
+		}
+	}))
+	t.Cleanup(theirs.Close)
+	proxy, err := grafana.New(grafana.Options{URL: theirs.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const both, one = "rules:\n- {users: [ann, bob], may: [view]}\n", "rules:\n- {users: [bob], may: [view]}\n"
+	url, change := serveBy(t, &parts{}, both, func(o *Options) { o.Grafana = proxy })
+	open := func(user string) *websocket.Conn {
+		ws, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(url, "http")+"/grafana/api/live/ws", http.Header{"X-Sidelight-User": {user}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ws.Close() })
+		return ws
+	}
+	ann, bob := open("ann"), open("bob")
+	echo := func(ws *websocket.Conn) error {
+		_ = ws.WriteMessage(websocket.TextMessage, []byte("hi"))
+		_, _, err := ws.ReadMessage()
+		return err
+	}
+	if err := errors.Join(echo(ann), echo(bob)); err != nil {
+		t.Fatal(err)
+	}
+	change(one)
+	_ = ann.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, _, err = ann.ReadMessage()
+	if netErr, ok := errors.AsType[net.Error](err); err == nil || ok && netErr.Timeout() {
+		t.Errorf("ann's socket is open still: %v", err)
+	}
+	if err := echo(bob); err != nil {
+		t.Errorf("bob's socket ended, too: %v", err)
 	}
 }

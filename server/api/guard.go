@@ -159,6 +159,31 @@ func (s *Server) let(right auth.Right, h echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// while is as let, and ends the request when the right is gone: for answers
+// that may go on for long, as those of sockets.
+func (s *Server) while(right auth.Right, h echo.HandlerFunc) echo.HandlerFunc {
+	return s.let(right, func(c echo.Context) error {
+		ctx, cancel := context.WithCancel(c.Request().Context())
+		defer cancel()
+		go func() {
+			defer cancel()
+			for {
+				changed := s.opts.Access.Changed()
+				if s.opts.Access.May(userOf(c), right) != nil {
+					return
+				}
+				select {
+				case <-changed:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return h(c)
+	})
+}
+
 const userKey = "user"
 
 // userOf tells who asks, in a handler behind let.

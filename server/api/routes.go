@@ -80,8 +80,8 @@ func (s *Server) routes(e *echo.Echo) {
 	e.GET(livePath, s.let(auth.View, s.getLive))
 	e.Any("/prometheus/*", s.let(auth.View, s.mount("/prometheus", s.opts.Prometheus, noMetrics)))
 	e.Any("/jaeger/*", s.let(auth.View, s.mount("/jaeger", s.opts.Jaeger, noTraces)))
-	e.Any("/grafana", s.let(auth.View, s.getGrafana))
-	e.Any("/grafana/*", s.let(auth.View, s.getGrafana))
+	e.Any("/grafana", s.while(auth.View, s.getGrafana))
+	e.Any("/grafana/*", s.while(auth.View, s.getGrafana))
 	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/debug/*"} {
 		e.GET(path, s.getOperators)
 		e.HEAD(path, s.getOperators)
