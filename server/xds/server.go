@@ -163,6 +163,7 @@ func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.ReadBufferSize(4 << 10),
 		grpc.WriteBufferSize(8 << 10),
 		grpc.MaxRecvMsgSize(16 << 20),
