@@ -243,10 +243,12 @@ workload a/web meshed
 workload b/lone
 service pay.b.svc.cluster.local b/pay workloads=b/pay
 service calm.a.svc.cluster.local a/calm workloads=a/calm
+service bank.example b/bank.example external
 target web:1 a/web every=1 offset=0
 target calm:1 a/calm every=1 offset=0 to=30
 traffic 0-40 web:1 source a/web > b/pay pay.b.svc.cluster.local http 200/-/upstream=6 503/UH/proxy/no_healthy_upstream/VirtualService_b/pay=3 500/-/upstream=1
-traffic 0-40 web:1 source a/web > a/calm calm.a.svc.cluster.local http 200/-/upstream=50 403/-/upstream=1`)
+traffic 0-40 web:1 source a/web > a/calm calm.a.svc.cluster.local http 200/-/upstream=50 403/-/upstream=1
+traffic 0-40 web:1 source a/web > - bank.example http 200/-/upstream=2`)
 	e := s.engine(40)
 	v := e.View(Query{}, after(40))
 	var namespaces []string
@@ -259,9 +261,9 @@ traffic 0-40 web:1 source a/web > a/calm calm.a.svc.cluster.local http 200/-/ups
 	}
 	var services []string
 	for _, n := range Services(e.View(Query{Group: ByService}, after(40))) {
-		services = append(services, n.Name+" "+string(n.Health.State))
+		services = append(services, fmt.Sprint(n.Name, " ", n.Health.State, " ", n.External))
 	}
-	if d := cmp.Diff([]string{"pay fail", "calm unknown"}, services); d != "" {
+	if d := cmp.Diff([]string{"pay fail false", "calm unknown false", "bank.example ok true"}, services); d != "" {
 		t.Errorf("services (-want +got):\n%s", d)
 	}
 	if c := CoverageOf(v, nil, ""); c.Workloads != 4 || c.Meshed != 2 || !slices.Equal(c.Unmeshed, []string{"b/lone", "b/pay"}) {

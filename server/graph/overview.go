@@ -29,6 +29,7 @@ type ServiceSummary struct {
 	ErrorRatio float64   `json:"error_ratio"`
 	P95MS      *float64  `json:"p95_ms"`
 	RPSSeries  []float64 `json:"rps_series"`
+	External   bool      `json:"external"` // outside the mesh
 }
 
 // Finding is one sentence about what is wrong.
@@ -101,18 +102,20 @@ func (h *Health) take(n *Node) {
 	}
 }
 
-// Services lists the services of a service view: failing first, then by
-// traffic.
+// Services lists the services of a service view, declared ones outside the mesh
+// among them: failing first, then by traffic.
 func Services(services View) []ServiceSummary {
 	out := []ServiceSummary{}
 	for i := range services.Nodes {
 		n := &services.Nodes[i]
-		if n.Kind != KindService {
+		external := n.Kind == KindExternal && n.Namespace != ""
+		if n.Kind != KindService && !external {
 			continue
 		}
 		out = append(out, ServiceSummary{
 			ID: n.ID, Namespace: n.Namespace, Name: n.Name, Health: n.Health,
 			RPS: n.In.RPS, ErrorRatio: n.In.ErrorRatio, P95MS: n.In.P95MS, RPSSeries: n.RPSSeries,
+			External: external,
 		})
 	}
 	slices.SortFunc(out, func(a, b ServiceSummary) int {

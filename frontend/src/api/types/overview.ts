@@ -55,6 +55,7 @@ export type OverviewService = {
   error_ratio: number
   p95_ms: number | null
   rps_series: number[]
+  external: boolean
 }
 export type Overview = {
   at: string

@@ -14,8 +14,8 @@ const view = (over: Partial<Overview> = {}): Overview => ({
   totals: { rps: 642, error_ratio: 0.0127, p95_ms: 212 },
   namespaces: [{ name: 'booking', health: ok, workloads: 4, meshed: 3, rps: 66, error_ratio: 0 }],
   services: [
-    { id: 'service:catalog', namespace: 'catalog', name: 'catalog', health: ok, rps: 640, error_ratio: 0, p95_ms: 12, rps_series: [] },
-    { id: 'service:payments', namespace: 'booking', name: 'payments', health: { state: 'fail', reasons: [{ code: 'error_ratio', text: '21.4 % errors for 13 min' }] }, rps: 38, error_ratio: 0.214, p95_ms: 1920, rps_series: [] },
+    { id: 'service:catalog', namespace: 'catalog', name: 'catalog', health: ok, rps: 640, error_ratio: 0, p95_ms: 12, rps_series: [], external: false },
+    { id: 'service:payments', namespace: 'booking', name: 'payments', health: { state: 'fail', reasons: [{ code: 'error_ratio', text: '21.4 % errors for 13 min' }] }, rps: 38, error_ratio: 0.214, p95_ms: 1920, rps_series: [], external: true },
   ],
   error_edges: [], objectives: [], coverage: { workloads: 26, meshed: 25, unmeshed: ['platform/report-cron'], not_held: [] },
   convergence: { revision: 4128, nodes: 3, synced: 2, applied_p50_ms: 310, applied_p99_ms: null, not_synced: [{ id: 'tickets-1', state: 'rejected', reason: 'no' }] },
@@ -37,7 +37,7 @@ describe('OverviewPage', () => {
   it('lists the failing service before the busier healthy one, with the reason', async () => {
     await renderAt('/', () => <OverviewPage />)
     const rows = within(screen.getByRole('region', { name: 'Services' })).getAllByRole('link')
-    expect(rows.map((r) => r.textContent)).toEqual([expect.stringMatching(/^payments.*21\.4 % errors for 13 min/), expect.stringMatching(/^catalog/)])
+    expect(rows.map((r) => r.textContent)).toEqual([expect.stringMatching(/^paymentsbooking · outside.*21\.4 % errors for 13 min/), expect.stringMatching(/^catalog/)])
   })
   it('says what is outside of the mesh and who lacks the last configuration', async () => {
     await renderAt('/', () => <OverviewPage />)

@@ -3,7 +3,7 @@ import type { GraphEdge, HealthState, Overview, OverviewService } from '@/api/ty
 import { proxyShare, sideName, verdict, within } from './summary'
 
 const service = (name: string, state: HealthState, over: Partial<OverviewService> = {}): OverviewService => ({
-  id: `service:${name}`, namespace: 'cinema', name, health: { state, reasons: [] }, rps: 1, error_ratio: 0, p95_ms: 1, rps_series: [], ...over,
+  id: `service:${name}`, namespace: 'cinema', name, health: { state, reasons: [] }, rps: 1, error_ratio: 0, p95_ms: 1, rps_series: [], external: false, ...over,
 })
 
 describe('verdict', () => {
