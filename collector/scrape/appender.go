@@ -33,7 +33,7 @@ func (a *appendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
 		// Gone from the list: what is left to write are end marks.
 		return store
 	}
-	return &appender{AppenderV2: store, scraper: a.scraper, watch: w, lastError: t.LastError, staged: w.borrow()}
+	return &appender{AppenderV2: store, scraper: a.scraper, watch: w, lastError: t.LastError, staged: a.scraper.lists.Get().(*[]staged)}
 }
 
 // appender is one scrape's transaction. What it sees goes to the store at
@@ -46,7 +46,7 @@ type appender struct {
 	watch     *watch
 	lastError func() error
 
-	staged   []staged
+	staged   *[]staged
 	samples  bool  // the response had at least one
 	scraped  bool  // the report is in: this is a scrape, not the end of a loop
 	up       bool  // what the report says
@@ -61,6 +61,14 @@ type staged struct {
 	value  float64
 	h      *histogram.Histogram
 	fh     *histogram.FloatHistogram
+}
+
+// giveBack lets the next scrape have this one's list.
+func (a *appender) giveBack() {
+	clear(*a.staged)
+	*a.staged = (*a.staged)[:0]
+	a.scraper.lists.Put(a.staged)
+	a.staged = nil
 }
 
 // Append implements storage.AppenderV2.
@@ -93,7 +101,7 @@ func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, 
 		got = ref
 	}
 	if s := a.watch.resolve(ref, got, ls); s != nil {
-		a.staged = append(a.staged, staged{series: s, start: st, value: v, h: h, fh: fh})
+		*a.staged = append(*a.staged, staged{series: s, start: st, value: v, h: h, fh: fh})
 	}
 	if err != nil {
 		return 0, err
@@ -118,12 +126,12 @@ func (a *appender) Commit() error {
 		publish = a.scraped && (a.up || !a.scraper.stopping.Load())
 	)
 	if a.scraped {
-		batch = a.watch.commit(a.staged, a.up, a.samples, a.at, a.scraper.now())
+		batch = a.watch.commit(*a.staged, a.up, a.samples, a.at, a.scraper.now())
 		if !a.up {
 			batch.Error = scrapeError(a.lastError())
 		}
 	}
-	a.watch.giveBack(a.staged)
+	a.giveBack()
 	a.scraper.stored(a.AppenderV2.Commit())
 	if publish {
 		a.scraper.opts.Publish(batch)
@@ -135,7 +143,7 @@ func (a *appender) Commit() error {
 func (a *appender) Rollback() error {
 	if !a.finished {
 		a.finished = true
-		a.watch.giveBack(a.staged)
+		a.giveBack()
 	}
 	return a.AppenderV2.Rollback()
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
+
 	"github.com/sidelight-mesh/sidelight/collector/dialect"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -143,7 +145,7 @@ func (w *watch) count(list []staged, m moment) (seen int) {
 		if s.series.round == w.round {
 			continue // the same series twice in one response
 		}
-		s.series.round, s.series.seen = w.round, m.at
+		s.series.round, s.series.seen = w.round, m.at.UnixMilli()
 		seen++
 		switch {
 		case s.series.edge == nil:
@@ -157,14 +159,15 @@ func (w *watch) count(list []staged, m moment) (seen int) {
 			}
 		default:
 			if n := s.series.advance(s, m); n > 0 {
-				s.series.edge.add(s.series.field, s.series.outcome, n)
+				s.series.count(n)
 			} else if n < 0 {
 				w.counts.valuesRefused.Add(1)
 			}
 		}
 	}
+	room := scratch{now: new(histogram.FloatHistogram)}
 	for _, d := range dists {
-		if !d.advance(m) {
+		if !d.advance(m, &room) {
 			w.counts.valuesRefused.Add(1)
 		}
 	}
@@ -188,21 +191,14 @@ func (s *series) advance(in staged, m moment) float64 {
 	return v - before
 }
 
-// add counts n on the edge.
-func (e *edge) add(f dialect.Field, o mesh.Outcome, n float64) {
-	e.changed = true
-	d := &e.delta
-	switch f {
+// count counts n on the series' edge.
+func (s *series) count(n float64) {
+	d := s.edge.change()
+	switch s.field {
 	case dialect.Requests:
-		if d.Requests == nil {
-			d.Requests = make(map[mesh.Outcome]float64)
-		}
-		d.Requests[o] += n
+		addTo(&d.Requests, s.outcome.Value(), n)
 	case dialect.Responses:
-		if d.Responses == nil {
-			d.Responses = make(map[mesh.Outcome]float64)
-		}
-		d.Responses[o] += n
+		addTo(&d.Responses, s.outcome.Value(), n)
 	case dialect.Attempts:
 		d.Attempts += n
 	case dialect.NewConnections:
@@ -211,34 +207,60 @@ func (e *edge) add(f dialect.Field, o mesh.Outcome, n float64) {
 		d.TCPOpened += n
 	case dialect.TCPClosed:
 		d.TCPClosed += n
-		if o != (mesh.Outcome{}) {
-			e.add(dialect.Requests, o, n)
+		if s.failed {
+			addTo(&d.Requests, s.outcome.Value(), n)
 		}
-	case dialect.SentBytes, dialect.RequestBytes:
+	case dialect.SentBytes:
 		d.SentBytes += n
-	case dialect.ReceivedBytes, dialect.ResponseBytes:
+	case dialect.ReceivedBytes:
 		d.ReceivedBytes += n
 	}
+}
+
+func addTo(counts *map[mesh.Outcome]float64, o mesh.Outcome, n float64) {
+	if *counts == nil {
+		*counts = make(map[mesh.Outcome]float64)
+	}
+	(*counts)[o] += n
+}
+
+// change gives what the scrape under way says of the edge.
+func (e *edge) change() *mesh.EdgeDelta {
+	if e.delta == nil {
+		e.delta = &mesh.EdgeDelta{Key: e.key.Value()}
+	}
+	return e.delta
 }
 
 // deltas takes what the edges gathered. An edge with open connections is told
 // of even when nothing moved: it is there. So is the end of the last one, also
 // when its gauge went away.
 func (w *watch) deltas() []mesh.EdgeDelta {
-	var out []mesh.EdgeDelta
+	changed := 0
 	for _, e := range w.order {
-		if e.changed || e.level != 0 || e.lastLevel != 0 {
-			d := e.delta
-			d.ActiveConnections = e.level
-			if !e.own {
-				for _, n := range d.Requests {
-					d.Attempts += n
-				}
-			}
-			out = append(out, d)
+		if e.level != 0 || e.lastLevel != 0 {
+			e.change().ActiveConnections = e.level
 		}
-		e.lastLevel, e.level, e.changed = e.level, 0, false
-		e.delta = mesh.EdgeDelta{Key: e.delta.Key}
+		e.lastLevel, e.level = e.level, 0
+		if e.delta != nil {
+			changed++
+		}
+	}
+	if changed == 0 {
+		return nil
+	}
+	out := make([]mesh.EdgeDelta, 0, changed)
+	for _, e := range w.order {
+		if e.delta == nil {
+			continue
+		}
+		if !e.own {
+			for _, n := range e.delta.Requests {
+				e.delta.Attempts += n
+			}
+		}
+		out = append(out, *e.delta)
+		e.delta = nil
 	}
 	return out
 }

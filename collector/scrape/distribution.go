@@ -17,9 +17,8 @@ import (
 // A histogram is reset as a whole. Buckets that were judged one by one could
 // disagree about it, when some have overtaken their old values already.
 type distribution struct {
-	id     string
+	key    distributionKey
 	edge   *edge
-	field  dialect.Field
 	scale  float64
 	series int // that lead here
 
@@ -32,6 +31,13 @@ type distribution struct {
 	buckets []*bucket                 // by upper bound
 	sum     total
 	count   total
+}
+
+// distributionKey tells the histograms of one target apart, by a hash of their
+// labels: the text itself would be most of what is remembered of a target.
+type distributionKey struct {
+	labels uint64
+	field  dialect.Field
 }
 
 // native is a native histogram as it was read: counted in integers, as all
@@ -52,12 +58,19 @@ func (n native) totals() (count, sum float64) {
 	return n.fh.Count, n.fh.Sum
 }
 
-// float gives a copy that lasts: the store changes what it was given.
-func (n native) float() *histogram.FloatHistogram {
+// float makes into a copy that lasts: the store changes what it was given.
+func (n native) float(into *histogram.FloatHistogram) {
 	if n.h != nil {
-		return n.h.ToFloat(nil)
+		n.h.ToFloat(into)
+		return
 	}
-	return n.fh.Copy()
+	n.fh.CopyTo(into)
+}
+
+// scratch is room that the histograms of one scrape use one after the other.
+type scratch struct {
+	now  *histogram.FloatHistogram
+	gain histogram.FloatHistogram
 }
 
 // total is a running total, now and at the scrape before.
@@ -100,7 +113,13 @@ func (d *distribution) stage(s staged, round uint64) (first bool) {
 	d.start = max(d.start, s.start)
 	switch {
 	case s.h != nil, s.fh != nil:
-		d.whole = native{s.h, s.fh}
+		if whole := (native{s.h, s.fh}); d.key.field == dialect.Latency {
+			d.whole = whole
+		} else {
+			count, sum := whole.totals()
+			d.count.set(count, round)
+			d.sum.set(sum, round)
+		}
 	case s.series.part == dialect.Bucket:
 		s.series.bucket.set(s.value, round)
 	case s.series.part == dialect.Sum:
@@ -115,26 +134,40 @@ func (t *total) set(v float64, round uint64) { t.now, t.round = v, round }
 
 // advance adds what the histogram gained to its edge. It says false when the
 // histogram makes no sense; nothing is remembered of it then.
-func (d *distribution) advance(m moment) bool {
+func (d *distribution) advance(m moment, room *scratch) bool {
 	before := d.origin
 	d.origin = origin{m.process, d.start}
 	anew := m.anew(before, d.origin)
 	switch {
 	case d.whole.any():
-		return d.advanceNative(m, anew)
-	case d.field == dialect.Latency:
+		return d.advanceNative(m, anew, room)
+	case d.key.field == dialect.Latency:
 		return d.advanceClassic(m, anew)
 	}
-	// Of bytes only the sum is wanted.
-	if d.sum.round != d.round {
+	return d.advanceSum(m, anew)
+}
+
+// advanceSum is for bytes, of which only the sum is wanted, in whatever form it
+// came.
+func (d *distribution) advanceSum(m moment, anew bool) bool {
+	counted := d.count.round == d.round
+	switch {
+	case d.sum.round != d.round:
 		return true
-	}
-	if !sane(d.sum.now) {
+	case !sane(d.sum.now), counted && !sane(d.count.now):
 		return false
 	}
-	n := d.sum.step(m.fresh(d.start), anew || d.sum.now < d.sum.value)
-	if n > 0 {
-		d.edge.add(d.field, mesh.Outcome{}, n*d.scale)
+	reset := anew || d.sum.now < d.sum.value || counted && d.count.now < d.count.value
+	if counted {
+		d.count.step(true, reset)
+	}
+	n := d.sum.step(m.fresh(d.start), reset) * d.scale
+	switch {
+	case n <= 0:
+	case d.key.field == dialect.RequestBytes:
+		d.edge.change().SentBytes += n
+	default:
+		d.edge.change().ReceivedBytes += n
 	}
 	return true
 }
@@ -152,7 +185,7 @@ func (t *total) step(fresh, reset bool) float64 {
 	return t.now - before
 }
 
-func (d *distribution) advanceNative(m moment, anew bool) bool {
+func (d *distribution) advanceNative(m moment, anew bool, room *scratch) bool {
 	staged, before := d.whole, d.native
 	d.whole = native{}
 	count, sum := staged.totals()
@@ -162,20 +195,25 @@ func (d *distribution) advanceNative(m moment, anew bool) bool {
 	if before != nil && !anew && count == before.Count && sum == before.Sum {
 		return true
 	}
-	now := staged.float()
+	now := room.now
+	staged.float(now)
 	if now.Validate() != nil {
 		return false
 	}
-	d.native = now
+	// What was before is room for the next one, once it was subtracted.
+	d.native, room.now = now, before
 	gain := now
 	switch {
-	case before == nil && (d.count.known || !m.fresh(d.start)):
-		// The past is not ours, or was counted in the classic form: that is not
-		// followed beside the native one, but may have come before it.
-		return true
-	case before != nil && !anew && !now.DetectReset(before):
-		// Sub changes its receiver; now is the next scrape's before.
-		diff, _, _, err := now.Copy().Sub(before)
+	case before == nil:
+		room.now = new(histogram.FloatHistogram)
+		if d.count.known || !m.fresh(d.start) {
+			// The past is not ours, or was counted in the classic form: that is
+			// not followed beside the native one, but may have come before it.
+			return true
+		}
+	case !anew && !now.DetectReset(before):
+		now.CopyTo(&room.gain) // Sub changes its receiver
+		diff, _, _, err := room.gain.Sub(before)
 		if err != nil {
 			return false
 		}
@@ -229,19 +267,11 @@ func (d *distribution) advanceClassic(m moment, anew bool) bool {
 	return true
 }
 
-// record adds the gain to the edge, whole for times, its sum for bytes.
+// record adds the gain to the edge.
 func (d *distribution) record(gain mesh.Histogram) {
-	if d.field != dialect.Latency {
-		if gain.Sum > 0 {
-			d.edge.add(d.field, mesh.Outcome{}, gain.Sum)
-		}
-		return
+	if gain.Count > 0 {
+		d.edge.change().Latency.Merge(gain)
 	}
-	if gain.Count <= 0 {
-		return
-	}
-	d.edge.changed = true
-	d.edge.delta.Latency.Merge(gain)
 }
 
 // distributionOf gives a native histogram's buckets as bounds. What lies

@@ -73,6 +73,7 @@ type Scraper struct {
 	merge   *merger
 	counts  counts
 
+	lists    sync.Pool // of *[]staged: a few serve all targets
 	conns    conns
 	stopping atomic.Bool
 	now      func() time.Time // time.Now; tests have a clock of their own
@@ -86,7 +87,7 @@ func New(o Options) (*Scraper, error) {
 	if err := o.setDefaults(); err != nil {
 		return nil, fmt.Errorf("new scraper: %w", err)
 	}
-	s := &Scraper{opts: o, now: time.Now}
+	s := &Scraper{opts: o, now: time.Now, lists: sync.Pool{New: func() any { return new([]staged) }}}
 	s.watches = newWatches(o.Dialects, o.Limits, o.Interval, &s.counts)
 	s.merge = newMerger(len(o.Sources), o.Limits.Targets, o.Relabel, &s.counts, o.Logger)
 	manager, err := scrape.NewManager(&scrape.Options{

@@ -1,9 +1,10 @@
 package scrape
 
 import (
-	"strings"
+	"slices"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -26,10 +27,9 @@ type watch struct {
 
 	mu     sync.Mutex
 	series map[storage.SeriesRef]*series
-	dists  map[string]*distribution
-	edges  map[mesh.EdgeKey]*edge
+	dists  map[distributionKey]*distribution
+	edges  map[unique.Handle[mesh.EdgeKey]]*edge
 	order  []*edge // as first seen: batches come out the same for the same input
-	spare  []staged
 
 	process int       // the last one's number
 	round   uint64    // of successful scrapes; marks what was in the last one
@@ -40,35 +40,41 @@ type watch struct {
 	removed time.Time // from the list of targets; zero when in it
 }
 
-// series is one time series that counts something.
+// series is one time series that counts something. A fleet has millions: what
+// is here costs each of them.
 type series struct {
-	edge    *edge // nil: the process' start
-	field   dialect.Field
-	outcome mesh.Outcome
-	dist    *distribution // of histograms
-	bucket  *bucket       // of a classic histogram's buckets
-	part    dialect.Part
+	edge    *edge                       // nil: the process' start
+	outcome unique.Handle[mesh.Outcome] // of requests and responses, and of connections that failed
+	dist    *distribution               // of histograms
+	bucket  *bucket                     // of a classic histogram's buckets
 
-	round  uint64    // in which it was seen last
-	seen   time.Time // and when
-	known  bool      // value is of an earlier scrape
-	value  float64   // of a counter
+	round  uint64  // in which it was seen last
+	seen   int64   // and when, ms
+	value  float64 // of a counter
 	origin origin
+
+	field  dialect.Field
+	part   dialect.Part
+	failed bool // of closed connections: those that have an outcome
+	known  bool // value is of an earlier scrape
 }
 
 // edge gathers what one scrape says of one edge, over all series that share
 // its key.
 type edge struct {
-	delta   mesh.EdgeDelta
-	changed bool
+	key   unique.Handle[mesh.EdgeKey]
+	delta *mesh.EdgeDelta // of the scrape under way; nil while nothing has changed
 
 	series    int  // that lead here
 	own       bool // has Sidelight's own counters: attempts need no guess
 	level     float64
 	lastLevel float64
-	requests  map[mesh.Outcome]struct{}
-	responses map[mesh.Outcome]struct{}
+	requests  outcomes
+	responses outcomes
 }
+
+// outcomes are those that were seen. They are few, and all edges have the same.
+type outcomes []unique.Handle[mesh.Outcome]
 
 // resolve gives the series that got refers to, nil when it counts nothing.
 // before is what the scrape loop knew the series by: 0 when it is new to it,
@@ -99,7 +105,7 @@ func (w *watch) resolve(before, got storage.SeriesRef, ls labels.Labels) *series
 }
 
 func (w *watch) newSeries(f dialect.Fact, ls labels.Labels) *series {
-	s := &series{field: f.Field, part: f.Part, outcome: f.Outcome}
+	s := &series{field: f.Field, part: f.Part}
 	switch f.Field {
 	case dialect.ProcessStart:
 		return s
@@ -116,12 +122,12 @@ func (w *watch) newSeries(f dialect.Fact, ls labels.Labels) *series {
 	e.series++
 	switch f.Field {
 	case dialect.Requests:
-		s.outcome = w.bound(e.requests, f.Outcome)
+		s.outcome = w.bound(&e.requests, f.Outcome)
 	case dialect.Responses:
-		s.outcome, e.own = w.bound(e.responses, f.Outcome), true
+		s.outcome, e.own = w.bound(&e.responses, f.Outcome), true
 	case dialect.TCPClosed:
-		if s.outcome = (mesh.Outcome{}); f.Failed() {
-			s.outcome = w.bound(e.requests, f.Outcome)
+		if s.failed = f.Failed(); s.failed {
+			s.outcome = w.bound(&e.requests, f.Outcome)
 		}
 	case dialect.Attempts:
 		e.own = true
@@ -135,8 +141,11 @@ func (w *watch) newSeries(f dialect.Fact, ls labels.Labels) *series {
 	return s
 }
 
-// edgeOf gives the edge of a key, nil when the target has too many.
-func (w *watch) edgeOf(key mesh.EdgeKey) *edge {
+// edgeOf gives the edge of a key, nil when the target has too many. Of a key
+// that is the same for all instances of a workload there is one copy, which
+// shares no text with the labels that it is cut from.
+func (w *watch) edgeOf(of mesh.EdgeKey) *edge {
+	key := unique.Make(of)
 	if e, ok := w.edges[key]; ok {
 		return e
 	}
@@ -144,12 +153,7 @@ func (w *watch) edgeOf(key mesh.EdgeKey) *edge {
 		w.counts.seriesRefused.Add(1)
 		return nil
 	}
-	key = ownStrings(key)
-	e := &edge{
-		requests:  make(map[mesh.Outcome]struct{}),
-		responses: make(map[mesh.Outcome]struct{}),
-	}
-	e.delta.Key = key
+	e := &edge{key: key}
 	w.edges[key] = e
 	w.order = append(w.order, e)
 	return e
@@ -158,11 +162,12 @@ func (w *watch) edgeOf(key mesh.EdgeKey) *edge {
 // distributionOf gives what the series of one histogram share: all labels but
 // the bucket's.
 func (w *watch) distributionOf(e *edge, f dialect.Fact, ls labels.Labels) *distribution {
-	id := string(append(ls.BytesWithoutLabels(nil, model.MetricNameLabel, "le"), byte(f.Field)))
-	d, ok := w.dists[id]
+	key := distributionKey{field: f.Field}
+	key.labels, _ = ls.HashWithoutLabels(nil, model.BucketLabel)
+	d, ok := w.dists[key]
 	if !ok {
-		d = &distribution{id: id, edge: e, field: f.Field, scale: f.Scale}
-		w.dists[id] = d
+		d = &distribution{key: key, edge: e, scale: f.Scale}
+		w.dists[key] = d
 	}
 	return d
 }
@@ -170,20 +175,22 @@ func (w *watch) distributionOf(e *edge, f dialect.Fact, ls labels.Labels) *distr
 // bound holds the outcomes of an edge to the limit. Past it the parts that
 // have no bound of their own are given up first, then the exact status: the
 // totals stay true.
-func (w *watch) bound(seen map[mesh.Outcome]struct{}, o mesh.Outcome) mesh.Outcome {
-	if _, ok := seen[o]; ok {
+func (w *watch) bound(seen *outcomes, of mesh.Outcome) unique.Handle[mesh.Outcome] {
+	o := unique.Make(of)
+	if slices.Contains(*seen, o) {
 		return o
 	}
-	if len(seen) >= w.limits.Outcomes {
+	if len(*seen) >= w.limits.Outcomes {
 		w.counts.outcomesFolded.Add(1)
-		o = mesh.Outcome{Code: o.Code, Flags: string(mesh.FlagNone), AnsweredBy: o.AnsweredBy}
-		if _, ok := seen[o]; !ok && len(seen) >= 2*w.limits.Outcomes {
-			o.Code = o.Code / 100 * 100
+		of = mesh.Outcome{Code: of.Code, Flags: string(mesh.FlagNone), AnsweredBy: of.AnsweredBy}
+		if o = unique.Make(of); !slices.Contains(*seen, o) && len(*seen) >= 2*w.limits.Outcomes {
+			of.Code = of.Code / 100 * 100
+			o = unique.Make(of)
 		}
 	}
-	o.GRPC, o.Flags = strings.Clone(o.GRPC), strings.Clone(o.Flags)
-	o.Details, o.Object = strings.Clone(o.Details), strings.Clone(o.Object)
-	seen[o] = struct{}{}
+	if !slices.Contains(*seen, o) {
+		*seen = append(*seen, o)
+	}
 	return o
 }
 
@@ -196,7 +203,7 @@ func (w *watch) forgetUnseen(now time.Time) {
 		keep = 0
 	}
 	for ref, s := range w.series {
-		if s.round == w.round || now.Sub(s.seen) < keep {
+		if s.round == w.round || now.Sub(time.UnixMilli(s.seen)) < keep {
 			continue
 		}
 		delete(w.series, ref)
@@ -206,7 +213,7 @@ func (w *watch) forgetUnseen(now time.Time) {
 		s.edge.series--
 		if s.dist != nil {
 			if s.dist.series--; s.dist.series == 0 {
-				delete(w.dists, s.dist.id)
+				delete(w.dists, s.dist.key)
 			}
 		}
 	}
@@ -216,42 +223,8 @@ func (w *watch) forgetUnseen(now time.Time) {
 			kept = append(kept, e)
 			continue
 		}
-		delete(w.edges, e.delta.Key)
+		delete(w.edges, e.key)
 	}
 	clear(w.order[len(kept):])
 	w.order = kept
-}
-
-// borrow and giveBack let one scrape's list serve the next.
-func (w *watch) borrow() []staged {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.spare
-	w.spare = nil
-	return s
-}
-
-func (w *watch) giveBack(s []staged) {
-	clear(s)
-	w.mu.Lock()
-	w.spare = s[:0]
-	w.mu.Unlock()
-}
-
-// ownStrings copies the key's texts out of the label sets that they are cut
-// from, which would live as long as the key.
-func ownStrings(k mesh.EdgeKey) mesh.EdgeKey {
-	own := func(w mesh.Workload) mesh.Workload {
-		return mesh.Workload{
-			Cluster: strings.Clone(w.Cluster), Namespace: strings.Clone(w.Namespace),
-			Name: strings.Clone(w.Name), App: strings.Clone(w.App), Version: strings.Clone(w.Version),
-		}
-	}
-	k.Source, k.Target = own(k.Source), own(k.Target)
-	k.Service = mesh.Service{
-		Host:      strings.Clone(k.Service.Host),
-		Namespace: strings.Clone(k.Service.Namespace),
-		Name:      strings.Clone(k.Service.Name),
-	}
-	return k
 }

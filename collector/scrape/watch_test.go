@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/prometheus/storage"
 
@@ -109,6 +110,58 @@ func TestNativeBuckets(t *testing.T) {
 	for q, want := range map[float64]float64{0.5: 500, 0.99: 990} {
 		if got := h.Quantile(q); math.Abs(got-want) > want*0.1 {
 			t.Errorf("quantile %v is %v, want about %v", q, got, want)
+		}
+	}
+}
+
+// TestBytes holds that an edge's bytes are what the sum of their histogram
+// gained, whatever the form in which it comes, and that it may begin again.
+func TestBytes(t *testing.T) {
+	r := newRig(t, Limits{})
+	at := time.Now()
+	forms := map[string]expfmt.Format{
+		"native": expfmt.NewFormat(expfmt.TypeProtoDelim), "classic": expfmt.NewFormat(expfmt.TypeTextPlain),
+	}
+	exposer := func() (observe func(bytes ...float64), body func(form string) []byte) {
+		p := &process{registry: prometheus.NewRegistry()}
+		sizes := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: mesh.MetricRequestBytes, Buckets: []float64{100}, NativeHistogramBucketFactor: 1.1,
+		}, []string{"reporter", "source_workload", "destination_workload"})
+		p.registry.MustRegister(sizes)
+		return func(bytes ...float64) {
+			for _, n := range bytes {
+				sizes.WithLabelValues("source", "web", "catalog").Observe(n)
+			}
+		}, func(form string) []byte { return p.expose(t, forms[form]) }
+	}
+	observe, body := exposer()
+	observe(1000)
+	for i, step := range []struct {
+		form    string
+		again   bool // by another process
+		observe []float64
+		want    float64
+	}{
+		{form: "native", want: 1000}, // it began just now
+		{form: "native", observe: []float64{10, 20}, want: 30},
+		{form: "native", want: 0},
+		{form: "classic", observe: []float64{5}, want: 5},
+		{form: "native", observe: []float64{6}, want: 6},
+		{form: "native", again: true, observe: []float64{300, 400}, want: 700},
+		{form: "native", again: true, observe: []float64{900}, want: 900}, // more bytes, by fewer requests
+		{form: "classic", again: true, observe: []float64{1, 2}, want: 3},
+	} {
+		if step.again {
+			observe, body = exposer()
+		}
+		observe(step.observe...)
+		b := r.scrape(at.Add(time.Duration(i)*time.Second), string(forms[step.form]), body(step.form))
+		var got float64
+		for _, d := range b.Deltas {
+			got += d.SentBytes
+		}
+		if got != step.want {
+			t.Errorf("step %d: %v bytes, want %v", i, got, step.want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
@@ -68,8 +69,8 @@ func (ws *watches) replace(targets []target.Target, now time.Time) []*targetgrou
 			w = &watch{
 				target: t, dialects: ws.dialects, limits: ws.limits, interval: ws.interval, counts: ws.counts,
 				series: make(map[storage.SeriesRef]*series),
-				dists:  make(map[string]*distribution),
-				edges:  make(map[mesh.EdgeKey]*edge),
+				dists:  make(map[distributionKey]*distribution),
+				edges:  make(map[unique.Handle[mesh.EdgeKey]]*edge),
 			}
 			ws.byID[id] = w
 		}

@@ -76,6 +76,7 @@ func compare(b *testing.B) (sidelight, prometheus usage) {
 	u["sidelight"].print("sidelight", *besideTargets, besideEvery, edges)
 	u["prometheus"].print("prometheus", *besideTargets, besideEvery, 0)
 	if *profiles != "" {
+		profile(b, admin+"/metrics", "metrics")
 		profile(b, admin+"/debug/pprof/profile?seconds=20", "cpu")
 		profile(b, admin+"/debug/pprof/heap?gc=1", "heap")
 	}
