@@ -7,6 +7,8 @@ import { expect, type Locator, type Page, test } from '@playwright/test'
 
 const patient = { timeout: 60_000 }
 const focused = (page: Page) => page.locator(':focus')
+/** What a screen reader calls what has the focus. */
+const named = async (page: Page) => (await focused(page).getAttribute('aria-label')) ?? ''
 const says = (page: Page) => page.locator('[role=status][aria-live=polite]').first()
 
 /** Tab until that has the focus, as somebody does who sees where it is. */
@@ -23,10 +25,10 @@ async function tabTo(page: Page, to: Locator, most = 80): Promise<void> {
 async function upDownTo(page: Page, text: RegExp): Promise<void> {
   for (const key of ['ArrowUp', 'ArrowDown'])
     for (let i = 0; i < 8; i++) {
-      if (text.test(await focused(page).innerText())) return
+      if (text.test(await named(page))) return
       await page.keyboard.press(key)
     }
-  await expect(focused(page)).toHaveText(text)
+  await expect(focused(page)).toHaveAccessibleName(text)
 }
 
 /** From a node onto one of its edges: right leads to the middle one, up and down to the others. */
@@ -50,8 +52,8 @@ test('graph, edge, tap', async ({ page }) => {
   await tabTo(page, mirror.locator('button[tabindex="0"]'))
   // From the left along edges, as the requests go; callers without a sidecar stand there, too.
   await page.keyboard.press('Home')
-  for (let i = 0; i < 8 && !/^ingress(?! to)/.test(await focused(page).innerText()); i++) await page.keyboard.press('ArrowDown')
-  await expect(focused(page)).toHaveText(/^ingress(?! to)/)
+  for (let i = 0; i < 8 && !/^ingress(?! to)/.test(await named(page)); i++) await page.keyboard.press('ArrowDown')
+  await expect(focused(page)).toHaveAccessibleName(/^ingress(?! to)/)
   for (const edge of ['ingress to web', 'web to tickets', 'tickets to payments', 'payments to api.bank.example']) {
     await along(page, edge)
     if (!edge.startsWith('payments')) await page.keyboard.press('ArrowRight')

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { GraphEngine } from './engine'
 import { cinema, edge, node } from './fixtures/view'
-import { layoutGraph } from './layout'
+import { type Layout, laidOut } from './layout'
 import type { LayoutRunner } from './layout-runner'
 import { buildModel } from './model'
+import { linkOf, routeEdges } from './route'
 
 class Memory {
   private readonly items = new Map<string, string>()
@@ -15,7 +16,7 @@ let runs: number
 const runner: LayoutRunner = {
   run: (input) => {
     runs++
-    return Promise.resolve(layoutGraph(input))
+    return Promise.resolve(laidOut(input))
   },
   stop: () => undefined,
 }
@@ -40,6 +41,25 @@ describe('GraphEngine', () => {
     expect(engine.picture.get().ready).toBe(true)
     expect(engine.picture.get().positions.size).toBe(5)
     expect(engine.picture.get().routes.size).toBe(4)
+  })
+
+  it('takes the routes that came with the layout, but not past somebody who came meanwhile', async () => {
+    const answers: Layout[] = []
+    const late: LayoutRunner = { ...runner, run: (input) => runner.run(input).then((layout) => (answers.push(layout), layout)) }
+    const first = buildModel(cinema())
+    const engine = new GraphEngine({ runner: late, storage: null })
+    engine.setModel(first, 'workload')
+    await settle()
+    const { routes, positions } = engine.picture.get()
+    expect(routes).toBe(answers[0]?.routes)
+    expect(routes).toEqual(routeEdges([...first.edges.values()].map(linkOf), positions))
+
+    const other = new GraphEngine({ runner: late, storage: null })
+    other.setModel(grown(['cinema/a', 'cinema/b', 'cinema/c', 'cinema/d']), 'workload')
+    const next = grown(['cinema/a', 'cinema/b', 'cinema/c', 'cinema/d', 'cinema/e'])
+    other.setModel(next, 'workload')
+    await settle()
+    expect(other.picture.get().routes.size).toBe(next.edges.size)
   })
 
   it('does not lay out again when only figures change', async () => {

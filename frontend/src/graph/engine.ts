@@ -9,7 +9,7 @@ import type { LayoutRunner } from './layout-runner'
 import type { Group, Model } from './model'
 import { watchPointer } from './pointer'
 import { type Kept, PositionStore } from './positions'
-import { forksOf, routeEdges } from './route'
+import { forksOf, linkOf, routeEdges } from './route'
 import { buildScene, type Marks } from './scene'
 import { boxesOf, freeBox, padded, placeNewcomers } from './sticky'
 import { Stage } from './stage'
@@ -278,9 +278,9 @@ export class GraphEngine {
     for (const group of groups) {
       const own = new Set(group.members)
       const edges = [...(this.model?.edges.values() ?? [])].filter((e) => own.has(e.source) && own.has(e.target))
-      const found = await this.runner.run({
+      const { positions: found } = await this.runner.run({
         nodes: group.members.map((id) => ({ id, group: group.id })),
-        edges: edges.map(({ source, target }) => ({ source, target })),
+        edges: edges.map(linkOf),
       })
       const extent = bounds(Object.values(found).map(cardRect))
       const model = this.model
@@ -317,9 +317,9 @@ export class GraphEngine {
     if (!model) return
     const ticket = ++this.layoutTicket
     const level = this.level
-    const found = await this.runner.run({
+    const { positions: found, routes } = await this.runner.run({
       nodes: [...model.nodes.keys()].map((id) => ({ id, group: model.groupOf.get(id) ?? null })),
-      edges: [...model.edges.values()].map(({ source, target }) => ({ source, target })),
+      edges: [...model.edges.values()].map(linkOf),
     })
     if (ticket !== this.layoutTicket || level !== this.level) return
     const seenAt = this.now()
@@ -329,7 +329,8 @@ export class GraphEngine {
     if (move || !this.touched) this.fitted = false
     if (this.model) this.insertNewcomers(this.model)
     this.picture.set({ ...this.picture.get(), added: 0 })
-    this.redraw(true)
+    // Routed with the layout, unless somebody came or left meanwhile.
+    this.redraw(true, this.model?.structure === model.structure ? routes : undefined)
     this.saveSoon()
   }
 
@@ -430,7 +431,7 @@ export class GraphEngine {
   }
 
   /** Makes the next picture whole before anyone sees it: one change, one render. */
-  private redraw(moved: boolean): void {
+  private redraw(moved: boolean, routed?: Picture['routes']): void {
     const model = this.model
     if (!model) return
     let next = this.picture.get()
@@ -438,7 +439,7 @@ export class GraphEngine {
       const positions = new Map(
         [...model.nodes.keys()].flatMap((id) => (this.kept.has(id) ? [[id, this.kept.get(id)!.at] as const] : [])),
       )
-      const routes = routeEdges(model.edges.values(), positions)
+      const routes = routed ?? routeEdges([...model.edges.values()].map(linkOf), positions)
       next = { ...next, positions, routes, boxes: boxesOf(model, positions), forks: forksOf(model.edges.values(), routes), ready: positions.size > 0 }
       this.fitOnce(next)
     }

@@ -4,7 +4,7 @@ import { edge, node, view } from './fixtures/view'
 import { card, type Rect } from './geometry'
 import { buildModel } from './model'
 import type { Palette } from './palette'
-import { routeEdges } from './route'
+import { linkOf, routeEdges } from './route'
 import { buildScene } from './scene'
 
 const hostile = `"/></text><script>alert(1)</script>'\u0007\u202e`
@@ -14,7 +14,7 @@ const palette = new Proxy({}, { get: () => ({ css: '#123456', rgba: [1, 0.5, 0, 
 function drawn(): string {
   const positions = new Map([...model.nodes.keys()].map((id, i) => [id, { x: i * 300, y: 0 }]))
   const boxes = new Map<string, Rect>([['namespace:a', { x: -10, y: -40, w: 500, h: 120 }]])
-  const routes = routeEdges(model.edges.values(), positions)
+  const routes = routeEdges([...model.edges.values()].map(linkOf), positions)
   const scene = buildScene(model, positions, routes, boxes, card, noMarks)
   return toSVG({ model, scene, positions, boxes, labels: [{ id: 'e', x: 200, y: 10, lines: ['3 rps', '50 %'], tone: 'fail', hit: false, split: false }] }, palette)
 }

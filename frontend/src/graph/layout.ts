@@ -1,5 +1,6 @@
 import { Graph, layout as dagre } from '@dagrejs/dagre'
-import { bounds, boxPadding, card, cardRect, outsideGroup, type Point, type Rect } from './geometry'
+import { bounds, boxPadding, card, cardRect, outsideGroup, type Point, type Polyline, type Rect } from './geometry'
+import { type Link, routeEdges } from './route'
 
 /**
  * Lays a whole graph out from left to right: dagre inside each box, the boxes
@@ -10,18 +11,25 @@ import { bounds, boxPadding, card, cardRect, outsideGroup, type Point, type Rect
 
 export type LayoutInput = {
   nodes: { id: string; group: string | null }[]
-  edges: { source: string; target: string }[]
+  edges: Link[]
 }
 export type Positions = Record<string, Point>
+/** Where everybody stands, and the edges between them. */
+export type Layout = { positions: Positions; routes: Map<string, Polyline> }
 
 const columnGap = 78
 const rowGap = 34
 const boxGap = { x: 56, y: 26 }
 const dagreMost = 150
 
-export function layoutGraph(given: LayoutInput): Positions {
+export function laidOut(input: LayoutInput): Layout {
+  const positions = layoutGraph(input)
+  return { positions, routes: routeEdges(input.edges, new Map(Object.entries(positions))) }
+}
+
+export function layoutGraph(given: { nodes: LayoutInput['nodes']; edges: { source: string; target: string }[] }): Positions {
   // The order in which elements came must not show.
-  const input: LayoutInput = {
+  const input = {
     nodes: given.nodes.toSorted((a, b) => a.id.localeCompare(b.id)),
     edges: given.edges.toSorted((a, b) => a.source.localeCompare(b.source) || a.target.localeCompare(b.target)),
   }

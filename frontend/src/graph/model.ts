@@ -138,7 +138,7 @@ function groupsOf(
     for (const edge of outgoing.get(node.id) ?? []) if (groupOf.get(edge.target) !== id) group.rpsOut += edge.rps
     groups.set(id, group)
   }
-  return [...groups.values()].sort((a, b) => Number(a.outside) - Number(b.outside) || a.name.localeCompare(b.name))
+  return [...groups.values()].sort((a, b) => Number(a.outside) - Number(b.outside) || (a.name < b.name ? -1 : 1))
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

@@ -6,8 +6,21 @@ import { card, cardRect, cubic, inflate, overlaps, type Point, type Polyline, po
  * and reach, and around cards that stand in their way.
  */
 
+/** What a route depends on of an edge: little enough to be sent to the layout's worker. */
+export type Link = {
+  id: string
+  source: string
+  target: string
+  /** The host whose traffic its caller splits by weight; such edges of one caller leave by one trunk. */
+  split: string | null
+}
+
+export function linkOf(edge: GraphEdge): Link {
+  return { id: edge.id, source: edge.source, target: edge.target, split: splits(edge) ? (edge.service?.host ?? '') : null }
+}
+
 type Side = 'left' | 'right' | 'top' | 'bottom'
-type Ends = { edge: GraphEdge; from: Side; to: Side }
+type Ends = { edge: Link; from: Side; to: Side }
 
 const normals: Record<Side, Point> = {
   left: { x: -1, y: 0 },
@@ -16,7 +29,7 @@ const normals: Record<Side, Point> = {
   bottom: { x: 0, y: 1 },
 }
 
-export function routeEdges(edges: Iterable<GraphEdge>, positions: ReadonlyMap<string, Point>): Map<string, Polyline> {
+export function routeEdges(edges: Iterable<Link>, positions: ReadonlyMap<string, Point>): Map<string, Polyline> {
   const ends: Ends[] = []
   for (const edge of edges) {
     const a = positions.get(edge.source)
@@ -59,7 +72,7 @@ export function forksOf(edges: Iterable<GraphEdge>, routes: ReadonlyMap<string, 
 function splitEnds(ends: Ends[]): Map<string, Ends> {
   const all = new Map<string, Ends[]>()
   for (const end of ends) {
-    if (!splits(end.edge)) continue
+    if (end.edge.split === null) continue
     const key = splitKey(end)
     all.set(key, [...(all.get(key) ?? []), end])
   }
@@ -67,7 +80,7 @@ function splitEnds(ends: Ends[]): Map<string, Ends> {
 }
 
 function splitKey({ edge, from }: Ends): string {
-  return `${edge.source} ${edge.service?.host ?? ''} ${from}`
+  return `${edge.source} ${edge.split} ${from}`
 }
 
 const plainFrom = 2000
@@ -91,7 +104,7 @@ function trace(ends: Ends[], positions: ReadonlyMap<string, Point>, obstacles: O
   for (const end of ends) {
     const start = port(positions.get(end.edge.source)!, end.from, offsets.get(`${end.edge.id} from`) ?? 0)
     const stop = port(positions.get(end.edge.target)!, end.to, offsets.get(`${end.edge.id} to`) ?? 0)
-    const first = splits(end.edge) ? forked.get(splitKey(end)) : undefined
+    const first = end.edge.split !== null ? forked.get(splitKey(end)) : undefined
     if (!first) {
       traced.set(end.edge.id, around(start, stop, end, obstacles, lanes))
       continue
@@ -246,7 +259,7 @@ class Obstacles {
   }
 
   /** The cards that a path runs through, but for those at its ends; no more are looked for past `most`. */
-  hitBy(path: Point[], edge: GraphEdge, most = Infinity): Rect[] {
+  hitBy(path: Point[], edge: Link, most = Infinity): Rect[] {
     const found = new Map<string, Rect>()
     let at = NaN
     let here: readonly Item[] | undefined

@@ -182,34 +182,32 @@ function strips(scene: Scene): Float32Array {
   const points = scene.edges.reduce((sum, e) => sum + e.line.xs.length + 1, 0)
   const out = new Float32Array(points * 2 * edgeFloats)
   let at = 0
-  const put = (x: number, y: number, nx: number, ny: number, length: number, side: number, edge: number) => {
-    out[at++] = x
-    out[at++] = y
-    out[at++] = nx
-    out[at++] = ny
-    out[at++] = length
-    out[at++] = side
-    out[at++] = edge
+  const repeat = () => {
+    out.copyWithin(at, at - edgeFloats, at)
+    at += edgeFloats
   }
-  scene.edges.forEach(({ line }, edge) => {
-    const last = line.xs.length - 1
+  scene.edges.forEach(({ line: { xs, ys, lengths } }, edge) => {
+    const last = xs.length - 1
     for (let i = 0; i <= last; i++) {
-      const x = line.xs[i]!
-      const y = line.ys[i]!
       const before = Math.max(0, i - 1)
       const after = Math.min(last, i + 1)
-      const dx = line.xs[after]! - line.xs[before]!
-      const dy = line.ys[after]! - line.ys[before]!
-      const size = Math.hypot(dx, dy) || 1
-      const nx = -dy / size
-      const ny = dx / size
-      if (i === 0) put(x, y, nx, ny, 0, 1, edge)
-      put(x, y, nx, ny, line.lengths[i]!, 1, edge)
-      put(x, y, nx, ny, line.lengths[i]!, -1, edge)
-      if (i === last) put(x, y, nx, ny, line.lengths[i]!, -1, edge)
+      const dx = xs[after]! - xs[before]!
+      const dy = ys[after]! - ys[before]!
+      const size = Math.sqrt(dx * dx + dy * dy) || 1
+      for (let side = 1; side >= -1; side -= 2) {
+        out[at++] = xs[i]!
+        out[at++] = ys[i]!
+        out[at++] = -dy / size
+        out[at++] = dx / size
+        out[at++] = lengths[i]!
+        out[at++] = side
+        out[at++] = edge
+        if (i === 0 && side === 1) repeat()
+      }
+      if (i === last) repeat()
     }
   })
-  return out.subarray(0, at)
+  return out
 }
 
 function heads(scene: Scene): Float32Array {

@@ -4,7 +4,7 @@ import type { Picture } from '@/graph/engine'
 import { cinema } from '@/graph/fixtures/view'
 import { layoutGraph } from '@/graph/layout'
 import { buildModel } from '@/graph/model'
-import { routeEdges } from '@/graph/route'
+import { linkOf, routeEdges } from '@/graph/route'
 import { Mirror } from './Mirror'
 
 const model = buildModel(cinema())
@@ -13,7 +13,7 @@ const positions = new Map(
 )
 const picture: Picture = {
   positions,
-  routes: routeEdges(model.edges.values(), positions),
+  routes: routeEdges([...model.edges.values()].map(linkOf), positions),
   boxes: new Map(),
   forks: new Map(),
   labels: [],
@@ -22,7 +22,7 @@ const picture: Picture = {
   added: 0,
   ready: true,
 }
-const focused = () => document.activeElement?.textContent ?? ''
+const focused = () => document.activeElement?.getAttribute('aria-label') ?? ''
 
 function show(selected: string | null = null) {
   const onOpen = vi.fn()
