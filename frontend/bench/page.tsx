@@ -6,25 +6,25 @@ import { buildModel } from '@/graph/model'
 import '@/styles/tokens.css'
 import '@/styles/base.css'
 import { later, mesh } from './mesh'
-import { drawPatternFly } from './patternfly'
+import { standPatternFly } from './patternfly'
 
 /**
- * The page that bench-ui drives: each function draws the same mesh with one
- * library, into the same place, and resolves once it is on screen. Who calls
- * it reads what the main thread spent meanwhile.
+ * The page that bench-ui drives. A library first stands, as a page does before
+ * its data come: empty, on screen. Then it draws the mesh, and resolves once
+ * that is on screen; who calls it reads what the main thread spent meanwhile.
  */
 
 const host = document.getElementById('root')!
 let root: Root | null = null
 let view: GraphView | null = null
+let draw: () => Promise<void> = () => Promise.reject(new Error('stand first'))
 
 const open = { fold: new Set<string>() }
 const nothing = () => undefined
 
-function show(next: GraphView): void {
-  view = next
+function show(next: GraphView, level = `bench ${next.nodes.length}`): void {
   root ??= createRoot(host)
-  root.render(<GraphCanvas model={buildModel(next, open)} level={`bench ${next.nodes.length}`} noun="workload" metric="rate" selected={null} onSelect={nothing} onFold={nothing} live />)
+  root.render(<GraphCanvas model={buildModel(next, open)} level={level} noun="workload" metric="rate" selected={null} onSelect={nothing} onFold={nothing} live />)
 }
 
 const frame = () => new Promise((done) => requestAnimationFrame(done))
@@ -52,15 +52,52 @@ async function drawn(): Promise<void> {
   await painted()
 }
 
+const libraries = {
+  sidelight: (given: GraphView) => {
+    show({ ...given, nodes: [], edges: [] }, `bench ${given.nodes.length}`)
+    return async () => {
+      show(given)
+      await drawn()
+    }
+  },
+  cytoscape: (given: GraphView) => {
+    const cy = cytoscape({
+      container: host,
+      style: [
+        { selector: 'node', style: { shape: 'round-rectangle', width: 146, height: 56, label: 'data(label)', 'background-color': '#223', color: '#fff', 'text-valign': 'center' } },
+        { selector: 'edge', style: { 'curve-style': 'bezier', 'target-arrow-shape': 'triangle', width: 2, 'line-color': '#486' } },
+      ],
+    })
+    return async () => {
+      // Positions are given, so that drawing is measured and not their layout.
+      const columns = Math.ceil(Math.sqrt(given.nodes.length))
+      cy.add([
+        ...given.nodes.map((n, i) => ({ data: { id: n.id, label: n.name }, position: { x: (i % columns) * 224, y: Math.floor(i / columns) * 90 } })),
+        ...given.edges.map((e) => ({ data: { id: e.id, source: e.source, target: e.target } })),
+      ])
+      cy.fit()
+      await painted()
+    }
+  },
+  patternfly: (given: GraphView) => {
+    root = createRoot(host)
+    const give = standPatternFly(root)
+    return async () => {
+      give(given)
+      while (host.querySelectorAll('[data-kind=node]').length < given.nodes.length) await new Promise((done) => setTimeout(done, 20))
+      await painted()
+    }
+  },
+}
+export type Library = keyof typeof libraries
+
 const bench = {
-  prepare: (nodes: number, edges: number) => {
+  stand: async (library: Library, nodes: number, edges: number) => {
     view = mesh(nodes, edges)
+    draw = libraries[library](view)
+    await painted()
   },
-  sidelight: async () => {
-    if (!view) throw new Error('prepare first')
-    show(view)
-    await drawn()
-  },
+  draw: () => draw(),
   /** Positions are kept a moment after they are drawn. */
   kept: async () => {
     const nodes = view?.nodes.length ?? 0
@@ -68,9 +105,10 @@ const bench = {
   },
   /** A tick: five per cent of the figures, or of the workloads as well. How many of those who stayed have moved comes back. */
   update: async (replaced: boolean) => {
-    if (!view) throw new Error('prepare first')
+    if (!view) throw new Error('stand first')
     const before = places(view.nodes.length)
-    show(later(view, 0.05, replaced))
+    view = later(view, 0.05, replaced)
+    show(view)
     await painted()
     await new Promise((done) => setTimeout(done, 600)) // positions are kept after a moment
     const after = places(view.nodes.length)
@@ -91,32 +129,6 @@ const bench = {
     root = null
     host.replaceChildren()
     localStorage.clear()
-  },
-  cytoscape: async () => {
-    if (!view) throw new Error('prepare first')
-    // Positions are given, so that drawing is measured and not their layout.
-    const columns = Math.ceil(Math.sqrt(view.nodes.length))
-    const cy = cytoscape({
-      container: host,
-      elements: [
-        ...view.nodes.map((n, i) => ({ data: { id: n.id, label: n.name }, position: { x: (i % columns) * 224, y: Math.floor(i / columns) * 90 } })),
-        ...view.edges.map((e) => ({ data: { id: e.id, source: e.source, target: e.target } })),
-      ],
-      layout: { name: 'preset', fit: true },
-      style: [
-        { selector: 'node', style: { shape: 'round-rectangle', width: 146, height: 56, label: 'data(label)', 'background-color': '#223', color: '#fff', 'text-valign': 'center' } },
-        { selector: 'edge', style: { 'curve-style': 'bezier', 'target-arrow-shape': 'triangle', width: 2, 'line-color': '#486' } },
-      ],
-    })
-    await new Promise((done) => cy.ready(done))
-    await painted()
-  },
-  patternfly: async () => {
-    if (!view) throw new Error('prepare first')
-    root = createRoot(host)
-    drawPatternFly(root, view)
-    while (host.querySelectorAll('[data-kind=node]').length < view.nodes.length) await new Promise((done) => setTimeout(done, 20))
-    await painted()
   },
 }
 

@@ -83,9 +83,9 @@ async function draw(browser, url, nodes, edges, library) {
   page.setDefaultTimeout(240_000)
   await page.goto(url)
   await page.waitForFunction(() => window.bench !== undefined)
-  await page.evaluate(([n, e]) => window.bench.prepare(n, e), [nodes, edges])
+  await page.evaluate(([name, n, e]) => window.bench.stand(name, n, e), [library, nodes, edges])
   try {
-    const { task } = await spent(page, () => page.evaluate((name) => window.bench[name](), library))
+    const { task } = await spent(page, () => page.evaluate(() => window.bench.draw()))
     return { page, task }
   } catch (e) {
     await context.close()

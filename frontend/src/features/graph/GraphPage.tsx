@@ -23,6 +23,9 @@ import { GraphTools } from './GraphTools'
 import { foldingOf, graphSearch, graphWindowSeconds, toggled } from './url'
 import { useGraphKeys } from './useGraphKeys'
 
+/** What is drawn before the first data: the canvas stands, its context and shaders are ready. */
+const blank = buildModel({ nodes: [], edges: [] })
+
 const GraphTable = lazy(() => import('./GraphTable').then((m) => ({ default: m.GraphTable })))
 const SidePanel = lazy(() => import('./panel/SidePanel').then((m) => ({ default: m.SidePanel })))
 
@@ -107,25 +110,27 @@ export function GraphPage() {
           {notice === '' ? null : <p className={styles.past}>{notice}</p>}
           {graph.error && !badExpression && model ? <p className={styles.error}>{graph.error.message}</p> : null}
         </div>
-        {model === null ? <GraphWaiting error={graph.error} past={graph.isPast} onLive={() => setUrl({ at: '' })} /> : null}
+        {model === null ? (
+          <div className={styles.waiting}>
+            <GraphWaiting error={graph.error} past={graph.isPast} onLive={() => setUrl({ at: '' })} />
+          </div>
+        ) : null}
         {empty ? <GraphEmpty hidden={model.hidden.nodes} finding={url.q} namespaces={url.ns} past={graph.isPast} onReset={() => setUrl({ q: '', ns: '', focus: '' })} /> : null}
-        {model && !empty ? (
-          url.view === 'table' ? (
-            <Suspense fallback={<Skeleton rows={12} />}>
-              <GraphTable model={model} selected={selected} onSelect={select} />
-            </Suspense>
-          ) : (
-            <GraphCanvas
-              model={model}
-              level={url.focus === '' ? url.level : `${url.level} ${url.focus} ${url.hops}`}
-              noun={nounOf(url.level)}
-              metric={url.metric}
-              selected={selected}
-              onSelect={select}
-              onFold={toggleFold}
-              live={!graph.isPast && staleFor === null}
-            />
-          )
+        {empty ? null : url.view !== 'table' ? (
+          <GraphCanvas
+            model={model ?? blank}
+            level={url.focus === '' ? url.level : `${url.level} ${url.focus} ${url.hops}`}
+            noun={nounOf(url.level)}
+            metric={url.metric}
+            selected={selected}
+            onSelect={select}
+            onFold={toggleFold}
+            live={!graph.isPast && staleFor === null}
+          />
+        ) : model ? (
+          <Suspense fallback={<Skeleton rows={12} />}>
+            <GraphTable model={model} selected={selected} onSelect={select} />
+          </Suspense>
         ) : null}
       </div>
       {selected && model && graph.data ? (
