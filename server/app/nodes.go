@@ -126,6 +126,9 @@ func (p *nodePort) decide(conn net.Conn) {
 			to = &p.gRPCHalf
 		}
 		conn = &begun{conn, head}
+		if to == &p.gRPCHalf {
+			conn = &patient{Conn: conn}
+		}
 	}
 	_ = conn.SetDeadline(time.Time{})
 	to.take(conn)
@@ -195,7 +198,7 @@ func (handshaken) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo
 	if !ok {
 		return nil, nil, errors.New("not a connection of the TLS port")
 	}
-	return conn, credentials.TLSInfo{
+	return &patient{Conn: conn}, credentials.TLSInfo{
 		State:          secured.ConnectionState(),
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 	}, nil

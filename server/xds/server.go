@@ -157,14 +157,17 @@ func New(opts Options) (*Server, error) {
 
 // ServerOptions are the gRPC options that a server for sidecars needs. Sidecars
 // ping every 10 s or slower, also between streams; a silent one is pinged, and
-// dropped when it does not answer. Most of the time thousands of connections
-// have nothing to say, so their buffers are small.
+// dropped when it does not answer. Most of the time thousands of connections have
+// nothing to say, and then hold no buffer: what is read with is there while there
+// is something to read, of connections that let gRPC wait so (TCP does). It is
+// larger than a frame of HTTP/2: past a smaller one gRPC reads straight into the
+// frame, which it then keeps until it reads so again.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.ReadBufferSize(4 << 10),
+		grpc.ReadBufferSize(32 << 10),
 		grpc.WriteBufferSize(8 << 10),
 		grpc.MaxRecvMsgSize(16 << 20),
 		grpc.MaxConcurrentStreams(100),
