@@ -26,7 +26,7 @@ func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 	}
 	edges := slices.Clone(v.Edges)
 	// The worst edge stands first: that is the one somebody looks for.
-	slices.SortStableFunc(edges, func(a, b graph.Edge) int {
+	slices.SortStableFunc(edges, func(a, b *graph.Edge) int {
 		return cmp.Or(cmp.Compare(b.ErrorRatio, a.ErrorRatio), cmp.Compare(b.RPS, a.RPS))
 	})
 	head := []string{"FROM", "TO", "PROTO", "RPS>", "ERRORS>", "P50>", "P95>", "P99>", "TRIES>", "MTLS>", "WHY"}
@@ -55,7 +55,7 @@ func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {
 	return t.write(cmd.OutOrStdout())
 }
 
-func nodeName(n graph.Node, by graph.Group) string {
+func nodeName(n *graph.Node, by graph.Group) string {
 	name := ownName(n, by)
 	switch n.Kind {
 	case graph.KindUnknown, graph.KindExternal, graph.KindNamespace:
@@ -69,21 +69,21 @@ func nodeName(n graph.Node, by graph.Group) string {
 
 // ownName marks a service that stands among workloads: the requests to it
 // reached none of them, and it often has the name of one.
-func ownName(n graph.Node, by graph.Group) string {
+func ownName(n *graph.Node, by graph.Group) string {
 	if n.Kind == graph.KindService && by != graph.ByService {
 		return n.Name + " (service)"
 	}
 	return n.Name
 }
 
-func rateText(e graph.Edge) string {
+func rateText(e *graph.Edge) string {
 	if e.Protocol == mesh.TCP {
 		return fmt.Sprintf("%.0f conn", e.ActiveConnections)
 	}
 	return perSecond(e.RPS)
 }
 
-func triesText(e graph.Edge) string {
+func triesText(e *graph.Edge) string {
 	if e.AttemptsPerRequest == 0 {
 		return "-"
 	}
@@ -91,7 +91,7 @@ func triesText(e graph.Edge) string {
 }
 
 // why names the most frequent failing answer, its share of all, and who gave it.
-func why(e graph.Edge) string {
+func why(e *graph.Edge) string {
 	if len(e.Answers) == 0 {
 		return ""
 	}
@@ -129,7 +129,7 @@ func sideText(s *graph.Side) string {
 	return perSecond(s.RPS) + " rps " + percent(s.ErrorRatio)
 }
 
-func perConnection(e graph.Edge) string {
+func perConnection(e *graph.Edge) string {
 	if e.RequestsPerConnection == nil {
 		return "-"
 	}

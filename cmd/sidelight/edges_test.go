@@ -21,7 +21,7 @@ func TestNodeName(t *testing.T) {
 		{graph.Node{Kind: graph.KindUnknown, Name: "unknown"}, graph.ByWorkload, "unknown"},
 		{graph.Node{Kind: graph.KindNamespace, Name: "cinema"}, graph.ByNamespace, "cinema"},
 	} {
-		if got := nodeName(tc.node, tc.by); got != tc.want {
+		if got := nodeName(&tc.node, tc.by); got != tc.want {
 			t.Errorf("%s %s by %s: %q, want %q", tc.node.Kind, tc.node.Name, tc.by, got, tc.want)
 		}
 	}

@@ -78,7 +78,7 @@ func smallMesh() graph.View {
 	web, pay := "workload:cinema/web", "workload:cinema/payments"
 	return graph.View{
 		Group: graph.ByWorkload,
-		Nodes: []graph.Node{
+		Nodes: []*graph.Node{
 			{ID: "external:api.bank.example", Kind: graph.KindExternal, Name: "api.bank.example", Health: graph.Health{State: graph.OK}, In: graph.Traffic{RPS: 2.5, P50MS: ms(40), P95MS: ms(90), P99MS: ms(1500)}},
 			{ID: "workload:cinema/cron", Kind: graph.KindWorkload, Namespace: "cinema", Name: "cron", Health: graph.Health{State: graph.Idle}},
 			{
@@ -91,7 +91,7 @@ func smallMesh() graph.View {
 				Health: graph.Health{State: graph.OK}, In: graph.Traffic{RPS: 250, P50MS: ms(3), P95MS: ms(9), P99MS: ms(12)},
 			},
 		},
-		Edges: []graph.Edge{
+		Edges: []*graph.Edge{
 			{
 				ID: "1", Source: web, Target: pay, Protocol: mesh.HTTP, RPS: 12, ErrorRatio: 0.25, P50MS: ms(0.7), P95MS: ms(14.7), P99MS: ms(83), AttemptsPerRequest: 1.33, MTLSRatio: 1,
 				Answers:               []graph.Answer{{Code: 503, Flags: "UH", By: mesh.AnsweredByProxy, Object: "DestinationRule cinema/payments", RPS: 3}},

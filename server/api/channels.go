@@ -43,8 +43,8 @@ func graphState(v graph.View) (live.State, error) {
 		st.PutIf(v.Hidden != nil, "hidden", v.Hidden),
 		st.PutIf(v.Folded != graph.Folded{}, "folded", v.Folded),
 	)
-	live.AddWritten(&st, "nodes", "gone_nodes", v.Nodes, func(n *graph.Node) string { return n.ID }, (*graph.Node).JSON)
-	live.AddWritten(&st, "edges", "gone_edges", v.Edges, func(e *graph.Edge) string { return e.ID }, (*graph.Edge).JSON)
+	live.AddItems(&st, "nodes", "gone_nodes", v.Nodes)
+	live.AddItems(&st, "edges", "gone_edges", v.Edges)
 	return st, err
 }
 

@@ -52,23 +52,23 @@ func (p *parts) View(q graph.Query, at time.Time) graph.View {
 	p95 := 12.5
 	v := graph.View{
 		Epoch: "e", At: at, WindowS: q.Window.Seconds(), Group: q.Group,
-		Nodes: []graph.Node{
+		Nodes: []*graph.Node{
 			{ID: "workload:cinema/web", Kind: graph.KindWorkload, Namespace: "cinema", Name: "web", Health: graph.Health{State: graph.OK, Reasons: []graph.Reason{}}, RPSSeries: []float64{}},
 			{ID: "service:catalog.cinema.svc.cluster.local", Kind: graph.KindService, Namespace: "cinema", Name: "catalog", Health: graph.Health{State: graph.OK, Reasons: []graph.Reason{}}, In: graph.Traffic{RPS: 7}},
 		},
-		Edges: []graph.Edge{{ID: "a>b:http", Source: "a", Target: "b", Protocol: mesh.HTTP, RPS: p.rps}},
+		Edges: []*graph.Edge{{ID: "a>b:http", Source: "a", Target: "b", Protocol: mesh.HTTP, RPS: p.rps}},
 		Stale: []graph.Stale{}, Totals: graph.Totals{RPS: p.rps, P95MS: &p95},
 	}
 	if p.called {
 		v.Nodes = append(v.Nodes,
-			graph.Node{ID: "workload:cinema/catalog-v1", Kind: graph.KindWorkload, Namespace: "cinema", Name: "catalog-v1", Health: graph.Health{State: graph.OK, Reasons: []graph.Reason{}}, RPSSeries: []float64{}},
-			graph.Node{ID: "namespace:cinema", Kind: graph.KindNamespace, Namespace: "cinema", Name: "cinema", In: graph.Traffic{RPS: 9}})
+			&graph.Node{ID: "workload:cinema/catalog-v1", Kind: graph.KindWorkload, Namespace: "cinema", Name: "catalog-v1", Health: graph.Health{State: graph.OK, Reasons: []graph.Reason{}}, RPSSeries: []float64{}},
+			&graph.Node{ID: "namespace:cinema", Kind: graph.KindNamespace, Namespace: "cinema", Name: "cinema", In: graph.Traffic{RPS: 9}})
 		v.Edges = append(v.Edges,
 			calls("workload:cinema/web", "workload:cinema/catalog-v1", 3), calls("unknown", "workload:cinema/catalog-v1", 4),
 			calls("unknown", "service:catalog.cinema.svc.cluster.local", 4), calls("namespace:shop", "namespace:cinema", 1))
 	}
 	for i := range p.big {
-		v.Nodes = append(v.Nodes, graph.Node{ID: fmt.Sprint("n", i), Name: strings.Repeat("x", 64), RPSSeries: []float64{p.rps}})
+		v.Nodes = append(v.Nodes, &graph.Node{ID: fmt.Sprint("n", i), Name: strings.Repeat("x", 64), RPSSeries: []float64{p.rps}})
 	}
 	return v
 }
@@ -84,8 +84,8 @@ func (p *parts) Past(_ context.Context, q graph.Query, at time.Time) (graph.View
 	return v, nil
 }
 
-func calls(source, target string, rps float64) graph.Edge {
-	return graph.Edge{
+func calls(source, target string, rps float64) *graph.Edge {
+	return &graph.Edge{
 		ID: source + ">" + target + ":http", Source: source, Target: target, Protocol: mesh.HTTP, RPS: rps,
 		Service: &mesh.Service{Host: "catalog.cinema.svc.cluster.local"},
 	}

@@ -147,7 +147,7 @@ func (s *Server) getServices(c echo.Context) error {
 func (i *inventory) namespaces() []NamespaceItem {
 	workloads := i.view(graph.ByWorkload)
 	policies := i.server.opts.Mesh.Policies()
-	groups := map[string]graph.Node{}
+	groups := map[string]*graph.Node{}
 	for _, n := range i.view(graph.ByNamespace).Nodes {
 		if n.Kind == graph.KindNamespace {
 			groups[n.Namespace] = n
@@ -163,6 +163,9 @@ func (i *inventory) namespaces() []NamespaceItem {
 	items := []NamespaceItem{}
 	for _, sum := range graph.Namespaces(workloads) {
 		n := groups[sum.Name]
+		if n == nil { // no traffic yet
+			n = &graph.Node{}
+		}
 		items = append(items, NamespaceItem{
 			NamespaceSummary: sum, Services: services[sum.Name], In: n.In, Out: n.Out, RPSSeries: listOf(n.RPSSeries),
 			Coverage: graph.CoverageOf(workloads, policies, sum.Name), Cost: costs[sum.Name].per(n.In.RPS + n.Out.RPS),
@@ -195,13 +198,13 @@ func (i *inventory) workloads(namespace string) []WorkloadItem {
 		id := workloadOf(n).ID()
 		slices.Sort(nodes[id])
 		items = append(items, WorkloadItem{
-			n, max(instances[id], len(nodes[id])), listOf(nodes[id]), listOf(hosts[id]), costs[id].per(n.In.RPS + n.Out.RPS),
+			*n, max(instances[id], len(nodes[id])), listOf(nodes[id]), listOf(hosts[id]), costs[id].per(n.In.RPS + n.Out.RPS),
 		})
 	}
 	return items
 }
 
-func workloadOf(n graph.Node) mesh.Workload {
+func workloadOf(n *graph.Node) mesh.Workload {
 	return mesh.Workload{Cluster: n.Cluster, Namespace: n.Namespace, Name: n.Name}
 }
 
@@ -242,8 +245,8 @@ func (i *inventory) serviceItems(namespace string) []ServiceItem {
 }
 
 // serviceNodes gives the nodes of the service view by host.
-func (i *inventory) serviceNodes() map[string]graph.Node {
-	seen := map[string]graph.Node{}
+func (i *inventory) serviceNodes() map[string]*graph.Node {
+	seen := map[string]*graph.Node{}
 	for _, n := range i.view(graph.ByService).Nodes {
 		if n.Kind == graph.KindService || n.Kind == graph.KindExternal {
 			_, host, _ := strings.Cut(n.ID, ":")

@@ -21,8 +21,8 @@ type NamespaceDetail struct {
 	WindowS   float64        `json:"window_s"`
 	Workloads []WorkloadItem `json:"workload_items"`
 	Services  []ServiceItem  `json:"service_items"`
-	Inbound   []graph.Edge   `json:"inbound"`
-	Outbound  []graph.Edge   `json:"outbound"`
+	Inbound   []*graph.Edge  `json:"inbound"`
+	Outbound  []*graph.Edge  `json:"outbound"`
 }
 
 // WorkloadDetail is one workload with its neighbours in the workload view.
@@ -30,8 +30,8 @@ type WorkloadDetail struct {
 	WorkloadItem
 	At       time.Time       `json:"at"`
 	WindowS  float64         `json:"window_s"`
-	Inbound  []graph.Edge    `json:"inbound"`  // busiest first
-	Outbound []graph.Edge    `json:"outbound"` // busiest first
+	Inbound  []*graph.Edge   `json:"inbound"`  // busiest first
+	Outbound []*graph.Edge   `json:"outbound"` // busiest first
 	Proxies  []Proxy         `json:"proxies"`  // worst first
 	NotHeld  []graph.NotHeld `json:"not_held"` // policies that nobody carries out for it
 	Ejecting []Ejection      `json:"ejecting"` // what its own sidecars keep from clusters
@@ -43,8 +43,8 @@ type ServiceDetail struct {
 	ServiceItem
 	At          time.Time       `json:"at"`
 	WindowS     float64         `json:"window_s"`
-	Inbound     []graph.Edge    `json:"inbound"`  // busiest first
-	Outbound    []graph.Edge    `json:"outbound"` // of the workloads behind it, busiest first
+	Inbound     []*graph.Edge   `json:"inbound"`  // busiest first
+	Outbound    []*graph.Edge   `json:"outbound"` // of the workloads behind it, busiest first
 	Instances   []Endpoint      `json:"instances"`
 	Ejections   []Ejection      `json:"ejections"`
 	EjectionLog []EjectionEvent `json:"ejection_log"` // oldest first
@@ -142,7 +142,7 @@ func (s *Server) getWorkload(c echo.Context) error {
 	if !ok {
 		return notInInventory("workload", id, "workloads")
 	}
-	own := workloadOf(item.Node).ID()
+	own := workloadOf(&item.Node).ID()
 	d := WorkloadDetail{
 		WorkloadItem: item, At: i.at, WindowS: i.window.Seconds(),
 		Proxies: []Proxy{}, NotHeld: []graph.NotHeld{}, Ejecting: []Ejection{},
@@ -172,7 +172,7 @@ func (s *Server) getWorkload(c echo.Context) error {
 // rest names but one.
 func (i *inventory) workload(id string) (WorkloadItem, bool) {
 	items := i.workloads("")
-	at := slices.IndexFunc(items, func(w WorkloadItem) bool { return workloadOf(w.Node).ID() == id })
+	at := slices.IndexFunc(items, func(w WorkloadItem) bool { return workloadOf(&w.Node).ID() == id })
 	if at >= 0 {
 		return items[at], true
 	}
@@ -214,7 +214,7 @@ func (s *Server) getService(c echo.Context) error {
 // endpoints completes a service's endpoints by what is known of their
 // workloads and sidecars.
 func (i *inventory) endpoints(host string) []Endpoint {
-	workloads := map[string]graph.Node{}
+	workloads := map[string]*graph.Node{}
 	for _, n := range i.view(graph.ByWorkload).Nodes {
 		if n.Kind == graph.KindWorkload {
 			workloads[workloadOf(n).ID()] = n
@@ -266,8 +266,8 @@ func (i *inventory) sidecarOf(e *Endpoint) (skew.NodeStatus, bool) {
 
 // edgesOf gives the edges to and from a node of a view, busiest first. One
 // from a node to itself is in both.
-func edgesOf(v graph.View, node string) (in, out []graph.Edge) {
-	in, out = []graph.Edge{}, []graph.Edge{}
+func edgesOf(v graph.View, node string) (in, out []*graph.Edge) {
+	in, out = []*graph.Edge{}, []*graph.Edge{}
 	for _, e := range v.Edges {
 		if e.Target == node {
 			in = append(in, e)
@@ -276,7 +276,7 @@ func edgesOf(v graph.View, node string) (in, out []graph.Edge) {
 			out = append(out, e)
 		}
 	}
-	busiest := func(a, b graph.Edge) int {
+	busiest := func(a, b *graph.Edge) int {
 		switch {
 		case a.RPS > b.RPS:
 			return -1

@@ -22,7 +22,7 @@ type Overview struct {
 	Totals      graph.Totals             `json:"totals"`
 	Namespaces  []graph.NamespaceSummary `json:"namespaces"`
 	Services    []graph.ServiceSummary   `json:"services"`
-	ErrorEdges  []graph.Edge             `json:"error_edges"`
+	ErrorEdges  []*graph.Edge            `json:"error_edges"`
 	Objectives  []graph.Standing         `json:"objectives"`
 	Coverage    graph.Coverage           `json:"coverage"`
 	Convergence Convergence              `json:"convergence"`

@@ -16,17 +16,17 @@ const settleSeconds = 5
 // sidecar reports arrives a second time, from nobody. What the clients of a
 // target cannot account for stays: that is a caller without a sidecar.
 func (v *viewing) dropAccounted() {
-	any := false
-	for _, g := range v.all {
-		g.dropped = g.protocol == mesh.TCP && (g.source.kind == KindUnknown && v.accounted(g) || v.carries(g))
-		any = any || g.dropped
-	}
-	for _, n := range v.sorted {
-		n.in, n.out, n.gone = n.allIn, n.allOut, false
-		if any {
-			n.in, n.out = left(n.allIn), left(n.allOut)
-			n.gone = n.kind == KindUnknown && len(n.allIn)+len(n.allOut) > 0 && len(n.in)+len(n.out) == 0
+	var moved []*gatheredNode
+	for _, g := range v.tcp {
+		was := g.dropped
+		if g.dropped = g.source.kind == KindUnknown && v.accounted(g) || v.carries(g); g.dropped != was {
+			moved = append(moved, g.source, g.target)
 		}
+	}
+	for _, n := range moved {
+		n.in, n.out = left(n.allIn), left(n.allOut)
+		n.gone = n.kind == KindUnknown && len(n.allIn)+len(n.allOut) > 0 && len(n.in)+len(n.out) == 0
+		v.disturb(n)
 	}
 }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -9,53 +10,112 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
-// busy is a mesh of n workloads and three edges each, both sides reporting
-// every second for a minute and a half.
-func busy(n int) *Engine {
-	e := New(Options{})
+// herd is a mesh of n workloads and three edges each, both sides reporting.
+type herd struct {
+	engine  *Engine
+	every   int // seconds between scrapes
+	batches []mesh.EdgeBatch
+}
+
+func newHerd(n, every int) *herd {
+	h := &herd{engine: New(Options{}), every: every, batches: make([]mesh.EdgeBatch, n)}
 	w := func(i int) mesh.Workload {
 		return mesh.Workload{Namespace: fmt.Sprint("ns", i%50), Name: fmt.Sprint("app", i, "-v1"), App: fmt.Sprint("app", i), Version: "v1"}
 	}
+	seconds := float64(every)
 	delta := func(side mesh.Reporter, from, to int) mesh.EdgeDelta {
 		target := w(to)
-		d := mesh.EdgeDelta{Attempts: 12, NewConnections: 1, SentBytes: 1000, ReceivedBytes: 90000}
+		d := mesh.EdgeDelta{Attempts: 12 * seconds, NewConnections: seconds, SentBytes: 1000 * seconds, ReceivedBytes: 90000 * seconds}
 		d.Key = mesh.EdgeKey{
 			Reporter: side, Source: w(from), Target: target, Protocol: mesh.HTTP, Security: "mutual_tls",
 			Service: mesh.Service{Host: target.App + "." + target.Namespace + ".svc.cluster.local", Namespace: target.Namespace, Name: target.App},
 		}
-		d.Requests = map[mesh.Outcome]float64{{Code: 200, Flags: "-"}: 10}
-		d.Responses = map[mesh.Outcome]float64{{Code: 200, Flags: "-", AnsweredBy: "upstream"}: 10}
+		d.Requests = map[mesh.Outcome]float64{{Code: 200, Flags: "-"}: 10 * seconds}
+		d.Responses = map[mesh.Outcome]float64{{Code: 200, Flags: "-", AnsweredBy: "upstream"}: 10 * seconds}
 		if from%10 == 0 {
-			d.Requests[mesh.Outcome{Code: 503, Flags: "UF"}] = 1
-			d.Responses[mesh.Outcome{Code: 503, Flags: "UF", AnsweredBy: "proxy", Details: "upstream_connection_failure"}] = 1
+			d.Requests[mesh.Outcome{Code: 503, Flags: "UF"}] = seconds
+			d.Responses[mesh.Outcome{Code: 503, Flags: "UF", AnsweredBy: "proxy", Details: "upstream_connection_failure"}] = seconds
 		}
 		for i := range 8 {
 			low := 1.5 * float64(i+1+from%4)
-			d.Latency.Buckets = append(d.Latency.Buckets, mesh.Bucket{Lower: low, Upper: low * 1.09, Count: 1.25})
+			d.Latency.Buckets = append(d.Latency.Buckets, mesh.Bucket{Lower: low, Upper: low * 1.09, Count: 1.25 * seconds})
 		}
 		return d
 	}
-	batches := make([]mesh.EdgeBatch, n)
 	for i := range n {
-		batches[i] = mesh.EdgeBatch{Target: fmt.Sprint("t", i), Workload: w(i), Up: true, Interval: time.Second}
-		for j := range 3 {
-			batches[i].Deltas = append(batches[i].Deltas,
-				delta(mesh.FromSource, i, (i*7+j*13+1)%n))
-		}
+		h.batches[i] = mesh.EdgeBatch{Target: fmt.Sprint("t", i), Workload: w(i), Up: true, Interval: time.Duration(every) * time.Second}
 	}
 	for i := range n {
 		for j := range 3 {
 			to := (i*7 + j*13 + 1) % n
-			batches[to].Deltas = append(batches[to].Deltas, delta(mesh.FromDestination, i, to))
+			h.batches[i].Deltas = append(h.batches[i].Deltas, delta(mesh.FromSource, i, to))
+			h.batches[to].Deltas = append(h.batches[to].Deltas, delta(mesh.FromDestination, i, to))
 		}
 	}
+	return h
+}
+
+// scrape feeds what is due from one second to another, each target at its own moment.
+func (h *herd) scrape(from, to float64) {
+	every, n := float64(h.every), float64(len(h.batches))
+	for i := range h.batches {
+		at := float64(i) / n * every
+		for at += every * math.Ceil(max(from-at, 0)/every); at < to; at += every {
+			h.batches[i].At = after(at)
+			h.engine.Add(h.batches[i])
+		}
+	}
+}
+
+// busy is a herd that was scraped every second for a minute and a half.
+func busy(n int) *Engine {
+	h := newHerd(n, 1)
 	for second := range 95 {
-		for i := range batches {
-			batches[i].At = after(float64(second) + float64(i)/float64(n))
-			e.Add(batches[i])
+		h.scrape(float64(second), float64(second+1))
+	}
+	return h.engine
+}
+
+// BenchmarkDelta is what brings a view of 10,000 workloads up to date, by how
+// many of its 30,000 edges have changed: an edge does when either end was
+// scraped. Scrapes are not counted, the JSON of what changed is.
+func BenchmarkDelta(b *testing.B) {
+	for _, of := range []struct {
+		name  string
+		every int
+		step  float64
+	}{{"1%", 20, 0.1}, {"13%", 15, 1}, {"100%", 2, 1}} {
+		h := newHerd(10000, of.every)
+		now := 95.0
+		for second := range 95 {
+			h.scrape(float64(second), float64(second+1))
+		}
+		for _, q := range []struct {
+			name string
+			Query
+		}{{"whole", Query{}}, {"rolled_up", Query{Most: 400}}} {
+			b.Run(fmt.Sprintf("%s_of_%s", of.name, q.name), func(b *testing.B) {
+				b.ReportAllocs()
+				update := func() {
+					v := h.engine.View(q.Query, after(now))
+					for _, n := range v.Nodes {
+						n.JSON()
+					}
+					for _, e := range v.Edges {
+						e.JSON()
+					}
+				}
+				update()
+				for b.Loop() {
+					b.StopTimer()
+					h.scrape(now, now+of.step)
+					now += of.step
+					b.StartTimer()
+					update()
+				}
+			})
 		}
 	}
-	return e
 }
 
 func BenchmarkView(b *testing.B) {

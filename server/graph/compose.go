@@ -39,6 +39,7 @@ type viewing struct {
 	none   map[string]float64 // what edges without flags share
 	clock  clock
 	splits splits
+	duty   []*gatheredNode // nodes that are composed anew
 
 	// While the plan is made.
 	pairs   []*pair  // that the view is made of, see pairsNow
@@ -77,7 +78,9 @@ type gatheredNode struct {
 	behind        Folded
 	gone          bool   // with all its edges
 	seen          uint64 // the turn in which it was last part of what is shown
-	last          *composed
+	due           uint64 // the turn in which it was last composed
+	lasting       bool   // see lasts
+	node          *Node
 }
 
 // knownFacts are those of a workload of the node, with traffic or without.
@@ -100,16 +103,10 @@ func (e *Engine) View(q Query, at time.Time) View {
 	v := &viewing{engine: e, turn: e.turns, clock: e.clockAt(at), none: map[string]float64{}}
 	v.plan = e.plan(&q, v)
 	v.splits = newSplits(e.facts, v.group)
-	for _, g := range v.all {
-		if !v.holds(g) {
-			v.gather(g)
-		}
-	}
-	v.dropAccounted()
-	v.countFolded()
+	v.update()
 	out := View{
 		Epoch: e.opt.Epoch, Seq: e.seq, At: time.Unix(v.clock.end, 0).UTC(), WindowS: v.window, Group: q.Group,
-		Nodes: []Node{}, Edges: []Edge{}, Stale: e.stale(v.clock.at),
+		Nodes: []*Node{}, Edges: []*Edge{}, Stale: e.stale(v.clock.at),
 		Limits: Limits{Edges: len(e.edges.pairs), EdgesMax: e.opt.MaxEdges, Dropped: len(e.edges.refused)},
 	}
 	v.compose(&out, q.Namespaces)
@@ -169,11 +166,22 @@ func (v *viewing) join(source, target *gatheredNode, p *pair) *gathered {
 		g.id = source.id + ">" + target.id + ":" + string(p.protocol)
 		g.source, g.target, g.protocol = source, target, p.protocol
 		v.edges[of] = g
+		g.index = len(v.all)
 		v.all = append(v.all, g)
+		if p.protocol == mesh.TCP {
+			v.tcp = append(v.tcp, g)
+		}
 		source.allOut = append(source.allOut, g)
 		target.allIn = append(target.allIn, g)
 	}
 	g.pairs = append(g.pairs, p)
+	makes := v.of[p]
+	if makes[0] == nil {
+		makes[0] = g
+	} else {
+		makes[1] = g
+	}
+	v.of[p] = makes
 	g.mirrored = g.mirrored || v.engine.mirrored(p)
 	return g
 }
@@ -242,14 +250,53 @@ func (n *gatheredNode) knows(id string, f WorkloadFacts) {
 	n.facts = append(n.facts, knownFacts{id, f})
 }
 
-// compose puts the view together from what was gathered.
+// update brings the plan up to date: first all figures, then the edges and
+// nodes that show them.
+func (v *viewing) update() {
+	p := v.plan
+	due := v.due()
+	changed := make([]*gathered, 0, len(due))
+	restless := make([]*gathered, 0, len(p.restless))
+	for _, g := range due {
+		if !v.holds(g) {
+			v.gather(g)
+			changed = append(changed, g)
+			v.disturb(g.source)
+			v.disturb(g.target)
+		}
+		if g.restless() {
+			restless = append(restless, g)
+		}
+	}
+	// Shares of a split add up to the same in whatever order edges became due.
+	slices.SortFunc(restless, func(a, b *gathered) int { return cmp.Compare(a.index, b.index) })
+	p.restless = restless
+	v.dropAccounted()
+	v.countFolded()
+	for _, g := range changed {
+		g.edge = v.edge(g)
+	}
+	p.uneasy = p.uneasy[:0]
+	for _, n := range v.duty {
+		if n.gone {
+			n.lasting = true // until an edge is back
+			continue
+		}
+		n.node = v.composeNode(n)
+		if n.lasting = n.lasts(v); !n.lasting {
+			p.uneasy = append(p.uneasy, n)
+		}
+	}
+}
+
+// compose puts the view together from what is shown.
 func (v *viewing) compose(out *View, namespaces []string) {
 	asked := func(n *gatheredNode) bool {
 		return len(namespaces) == 0 || slices.Contains(namespaces, n.namespace)
 	}
 	var all tally
 	drawn := make([]*gathered, 0, len(v.byID))
-	out.Edges = slices.Grow(out.Edges, len(v.byID))
+	out.Edges = make([]*Edge, 0, len(v.byID))
 	for _, g := range v.byID {
 		if g.dropped || !asked(g.source) && !asked(g.target) {
 			continue
@@ -259,22 +306,14 @@ func (v *viewing) compose(out *View, namespaces []string) {
 			all.add(g.lead.tally)
 			drawn = append(drawn, g)
 		}
-		if !g.shown {
-			g.edge, g.shown = v.edge(g), true
-		}
-		out.Edges = append(out.Edges, g.edge)
+		out.Edges = append(out.Edges, &g.edge)
 	}
-	out.Nodes = slices.Grow(out.Nodes, len(v.sorted))
+	out.Nodes = make([]*Node, 0, len(v.sorted))
 	for _, n := range v.sorted {
 		if n.gone || n.seen != v.turn && !asked(n) {
 			continue
 		}
-		if n.holds(v) {
-			out.Nodes = append(out.Nodes, n.last.node)
-		} else {
-			out.Nodes = append(out.Nodes, v.composeNode(n))
-			n.keep(v, &out.Nodes[len(out.Nodes)-1])
-		}
+		out.Nodes = append(out.Nodes, n.node)
 		if v.folded && n.many() {
 			out.Folded.add(n.behind)
 			if n.kind == KindNamespace {
@@ -286,8 +325,8 @@ func (v *viewing) compose(out *View, namespaces []string) {
 }
 
 // composeNode makes a node of the view.
-func (v *viewing) composeNode(n *gatheredNode) Node {
-	out := Node{
+func (v *viewing) composeNode(n *gatheredNode) *Node {
+	out := &Node{
 		ID: n.id, Kind: n.kind, Cluster: n.cluster, Namespace: n.namespace, Name: n.name, App: n.app, Version: n.version,
 		In: v.traffic(n.in), Out: v.traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
 		written: &written{},

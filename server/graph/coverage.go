@@ -37,8 +37,7 @@ type Policy struct {
 func CoverageOf(workloads View, policies []Policy, namespace string) Coverage {
 	c := Coverage{Unmeshed: []string{}, NotHeld: []NotHeld{}}
 	bare := make(map[string]bool) // IDs of workloads without sidecar
-	for i := range workloads.Nodes {
-		n := &workloads.Nodes[i]
+	for _, n := range workloads.Nodes {
 		if n.Kind != KindWorkload || namespace != "" && n.Namespace != namespace {
 			continue
 		}
@@ -55,8 +54,7 @@ func CoverageOf(workloads View, policies []Policy, namespace string) Coverage {
 		bare[nowhere.id] = true
 	}
 	callers := make(map[string][]string) // of hosts, without sidecar
-	for i := range workloads.Edges {
-		e := &workloads.Edges[i]
+	for _, e := range workloads.Edges {
 		if id := workloadID(e.Source); e.Service != nil && bare[id] && !slices.Contains(callers[e.Service.Host], id) {
 			callers[e.Service.Host] = append(callers[e.Service.Host], id)
 		}

@@ -10,15 +10,15 @@ import (
 
 func TestCoverage(t *testing.T) {
 	host := "catalog.cinema.svc.cluster.local"
-	node := func(id string, meshed bool) Node {
-		return Node{ID: "workload:" + id, Kind: KindWorkload, Namespace: id[:4], Meshed: meshed}
+	node := func(id string, meshed bool) *Node {
+		return &Node{ID: "workload:" + id, Kind: KindWorkload, Namespace: id[:4], Meshed: meshed}
 	}
-	edge := func(from string) Edge {
-		return Edge{Source: from, Target: "workload:film/catalog", Service: &mesh.Service{Host: host}}
+	edge := func(from string) *Edge {
+		return &Edge{Source: from, Target: "workload:film/catalog", Service: &mesh.Service{Host: host}}
 	}
 	view := View{
-		Nodes: []Node{node("film/catalog", true), node("film/old", false), node("cron/report", false)},
-		Edges: []Edge{edge("workload:film/web"), edge("workload:cron/report"), edge("unknown"), edge("workload:cron/report")},
+		Nodes: []*Node{node("film/catalog", true), node("film/old", false), node("cron/report", false)},
+		Edges: []*Edge{edge("workload:film/web"), edge("workload:cron/report"), edge("unknown"), edge("workload:cron/report")},
 	}
 	policies := []Policy{
 		{Object: "AuthorizationPolicy film/all", Workloads: []string{"film/catalog", "film/old"}},

@@ -70,11 +70,10 @@ func DiffOf(before, after View, markers []Marker) Diff {
 		d.Markers = []Marker{}
 	}
 	nodes := make(map[string]*Node, len(before.Nodes))
-	for i := range before.Nodes {
-		nodes[before.Nodes[i].ID] = &before.Nodes[i]
+	for _, n := range before.Nodes {
+		nodes[n.ID] = n
 	}
-	for i := range after.Nodes {
-		n := &after.Nodes[i]
+	for _, n := range after.Nodes {
 		was := nodes[n.ID]
 		delete(nodes, n.ID)
 		if was == nil {
@@ -87,11 +86,10 @@ func DiffOf(before, after View, markers []Marker) Diff {
 		d.Nodes.Removed = append(d.Nodes.Removed, *nodes[id])
 	}
 	edges := make(map[string]*Edge, len(before.Edges))
-	for i := range before.Edges {
-		edges[before.Edges[i].ID] = &before.Edges[i]
+	for _, e := range before.Edges {
+		edges[e.ID] = e
 	}
-	for i := range after.Edges {
-		e := &after.Edges[i]
+	for _, e := range after.Edges {
 		was := edges[e.ID]
 		delete(edges, e.ID)
 		if was == nil {

@@ -51,7 +51,7 @@ traffic 200-300 a:1 source a/web > b/new new.b.svc.cluster.local http 200=2
 	}
 }
 
-func without(v View, id string) (nodes []Node, edges []Edge) {
+func without(v View, id string) (nodes []*Node, edges []*Edge) {
 	for _, n := range v.Nodes {
 		if n.ID != id {
 			nodes = append(nodes, n)

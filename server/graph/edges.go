@@ -72,6 +72,7 @@ type edges struct {
 	ordered   []*pair // by series number of their first, so that rings are read in order
 	workloads map[string]*workload
 	changed   uint64 // grows when a name that views use changed
+	touched   touched
 
 	refused map[uint64]struct{} // hashes of edges that found no room, bounded
 	seed    maphash.Seed
@@ -194,6 +195,9 @@ func (e *edges) forget(before int64) {
 		}
 		delete(e.pairs, pairKey{p.source.id, p.target.id, p.service.Host, p.protocol})
 		for _, s := range slices.Concat(p.client, p.server, p.waypoint) {
+			for _, in := range s.inputs {
+				in.from.pairs = slices.DeleteFunc(in.from.pairs, func(o *pair) bool { return o == p })
+			}
 			delete(e.bySeries, s.key)
 			e.numbers[s.id] = nil
 			e.free = append(e.free, s.id)
@@ -226,4 +230,34 @@ func (s *series) from(t *target, active float64) {
 		}
 	}
 	s.inputs = append(s.inputs, input{t, active})
+	t.pairs = append(t.pairs, s.pair)
+}
+
+// touched lists pairs that may read otherwise than before, in the order of what
+// happened to them, so that each plan can go on where it was the last time.
+type touched struct {
+	begin uint64 // how many were dropped
+	pairs []*pair
+}
+
+// maxTouched bounds the list. Who falls behind looks at everything.
+const maxTouched = 1 << 16
+
+func (t *touched) add(pairs []*pair) {
+	if len(t.pairs) >= maxTouched {
+		t.begin += uint64(len(t.pairs))
+		t.pairs = t.pairs[:0]
+	}
+	t.pairs = append(t.pairs, pairs...)
+}
+
+func (t *touched) end() uint64 { return t.begin + uint64(len(t.pairs)) }
+
+// since gives what was added after the list had an end; ok says whether it
+// still knows.
+func (t *touched) since(end uint64) (pairs []*pair, ok bool) {
+	if end < t.begin {
+		return nil, false
+	}
+	return t.pairs[end-t.begin:], true
 }

@@ -14,6 +14,9 @@ import (
 // nodes and edges write themselves. The structs' tags stay the contract: a
 // test holds the two against each other.
 
+// Key tells nodes of a view apart.
+func (n *Node) Key() string { return n.ID }
+
 // JSON gives the node as JSON, which is shared: it is not to be changed.
 func (n *Node) JSON() []byte {
 	if n.written == nil || n.Match {
@@ -64,6 +67,9 @@ func (n *Node) write(b []byte) []byte {
 	w.raw(`}`)
 	return w.b
 }
+
+// Key tells edges of a view apart.
+func (e *Edge) Key() string { return e.ID }
 
 // JSON gives the edge as JSON, which is shared: it is not to be changed.
 func (e *Edge) JSON() []byte {

@@ -30,7 +30,7 @@ func TestAppendJSON(t *testing.T) {
 		RPSSeries: []float64{-1.5}, Match: true,
 	}
 	view := View{
-		Epoch: "e", Seq: 9, At: since, WindowS: 30, Group: ByApp, Nodes: []Node{node, {}}, Edges: []Edge{full, {}, {Answers: []Answer{}, Codes: map[string]float64{}}},
+		Epoch: "e", Seq: 9, At: since, WindowS: 30, Group: ByApp, Nodes: []*Node{&node, {}}, Edges: []*Edge{&full, {}, {Answers: []Answer{}, Codes: map[string]float64{}}},
 		Stale: []Stale{{Source: "t", Since: since, Reason: "r"}}, Matched: &Matched{1, 2}, Hidden: &Matched{3, 4}, Folded: Folded{Workloads: 312}, Totals: Totals{RPS: 3, P95MS: &p}, Limits: Limits{Edges: 1, EdgesMax: 2},
 	}
 	for name, tc := range map[string]struct {

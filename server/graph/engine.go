@@ -48,7 +48,9 @@ type Engine struct {
 	placing   uint64          // grows when facts changed that say where things belong
 	ruled     uint64          // grows when facts changed that edges are judged by
 	shaped    uint64          // grows when something else changed that plans are made from
+	silences  uint64          // grows when a target falls silent or comes back, as live views see it
 	outlying  map[string]bool // hosts of outliers
+	outlined  uint64          // grows when those changed
 	plans     map[planKey]*plan
 	places    places
 	turns     uint64 // views so far
@@ -124,9 +126,13 @@ func (e *Engine) SetFacts(f Facts) {
 	if !maps.EqualFunc(e.facts.Workloads, f.Workloads, WorkloadFacts.equal) {
 		e.shaped++
 	}
-	e.outlying = make(map[string]bool, len(f.Outliers))
+	outlying := make(map[string]bool, len(f.Outliers))
 	for _, o := range f.Outliers {
-		e.outlying[o.Host] = true
+		outlying[o.Host] = true
+	}
+	if !maps.Equal(outlying, e.outlying) {
+		e.outlying = outlying
+		e.outlined++
 	}
 	e.facts = f
 	e.seq++
@@ -187,6 +193,7 @@ func (e *Engine) Add(b mesh.EdgeBatch) {
 	for i := range b.Deltas {
 		e.addDelta(t, &b.Deltas[i], covers)
 	}
+	e.edges.touched.add(t.pairs)
 	if now := int64(at); now-e.forgotten >= coarseSeconds {
 		e.forgotten = now
 		e.ring.reach(at)

@@ -195,7 +195,7 @@ func TestRatesAgreeWithTheLoad(t *testing.T) {
 				t.Errorf("got %v rps, want %v", got, want)
 			}
 			for i := range v.Edges {
-				e := &v.Edges[i]
+				e := v.Edges[i]
 				// The sides are scraped half an interval apart, and what a scrape
 				// counts is spread over its interval.
 				if e.ServerSide != nil && !near(e.ServerSide.RPS, e.ClientSide.RPS, 0.01+0.003*every) {

@@ -123,8 +123,8 @@ func ParseFind(src string) (*expr.Expr, error) { return expr.Parse(src, Schema()
 // nodes that went.
 func sift(v *View, hide, filter *expr.Expr) {
 	nodes := make(map[string]*Node, len(v.Nodes))
-	for i := range v.Nodes {
-		nodes[v.Nodes[i].ID] = &v.Nodes[i]
+	for _, n := range v.Nodes {
+		nodes[n.ID] = n
 	}
 	gone := func(e *expr.Expr, n *Node) bool {
 		return e != nil && e.Match(func(f int) expr.Value { return nodeField(n, f) })
@@ -136,8 +136,7 @@ func sift(v *View, hide, filter *expr.Expr) {
 		keep[id] = filter == nil || gone(filter, n)
 	}
 	edges := v.Edges[:0:0]
-	for i := range v.Edges {
-		e := &v.Edges[i]
+	for _, e := range v.Edges {
 		source, target := nodes[e.Source], nodes[e.Target]
 		matches := func(x *expr.Expr) bool {
 			return x != nil && x.Match(func(f int) expr.Value { return edgeField(e, source, target, f) })
@@ -146,33 +145,38 @@ func sift(v *View, hide, filter *expr.Expr) {
 			continue
 		}
 		keep[e.Source], keep[e.Target] = true, true
-		edges = append(edges, *e)
+		edges = append(edges, e)
 	}
 	v.Hidden = &Matched{Nodes: len(v.Nodes), Edges: len(v.Edges) - len(edges)}
 	v.Edges = slices.Clip(edges)
-	v.Nodes = slices.DeleteFunc(v.Nodes, func(n Node) bool { return hidden[n.ID] || !keep[n.ID] })
+	v.Nodes = slices.DeleteFunc(v.Nodes, func(n *Node) bool { return hidden[n.ID] || !keep[n.ID] })
 	v.Hidden.Nodes -= len(v.Nodes)
 	if v.Edges == nil {
-		v.Edges = []Edge{}
+		v.Edges = []*Edge{}
 	}
 }
 
-// mark sets Match on what an expression matches, and counts it.
+// mark sets Match on what an expression matches, and counts it. Elements are
+// shared with other views, so that copies are marked.
 func mark(v *View, find *expr.Expr) *Matched {
 	m := &Matched{}
 	nodes := make(map[string]*Node, len(v.Nodes))
-	for i := range v.Nodes {
-		n := &v.Nodes[i]
+	for i, n := range v.Nodes {
 		nodes[n.ID] = n
-		if n.Match = find.Match(func(f int) expr.Value { return nodeField(n, f) }); n.Match {
+		if find.Match(func(f int) expr.Value { return nodeField(n, f) }) {
 			m.Nodes++
+			matched := *n
+			matched.Match = true
+			v.Nodes[i] = &matched
 		}
 	}
-	for i := range v.Edges {
-		e := &v.Edges[i]
+	for i, e := range v.Edges {
 		source, target := nodes[e.Source], nodes[e.Target]
-		if e.Match = find.Match(func(f int) expr.Value { return edgeField(e, source, target, f) }); e.Match {
+		if find.Match(func(f int) expr.Value { return edgeField(e, source, target, f) }) {
 			m.Edges++
+			matched := *e
+			matched.Match = true
+			v.Edges[i] = &matched
 		}
 	}
 	return m

@@ -215,7 +215,7 @@ func (v *viewing) shown(at *place) *gatheredNode {
 
 // countFolded counts what stands behind nodes that are namespaces, or more.
 func (v *viewing) countFolded() {
-	for _, n := range v.sorted {
+	for _, n := range v.duty {
 		if !n.many() {
 			continue
 		}

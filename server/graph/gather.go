@@ -17,8 +17,10 @@ type gathered struct {
 	protocol       mesh.Protocol
 	pairs          []*pair
 	mirrored       bool
-	second         bool // from a service node to a workload
-	dropped        bool // from this view, see dropAccounted
+	second         bool   // from a service node to a workload
+	dropped        bool   // from this view, see dropAccounted
+	index          int    // in plan.all
+	due            uint64 // the turn in which it was last looked at
 	*counted
 }
 
@@ -40,7 +42,6 @@ type counted struct {
 	reads   []reading // of its pairs
 	ruled   uint64    // the facts that it was judged by
 	lasting bool      // see lasts
-	shown   bool      // edge is made
 	edge    Edge
 }
 

@@ -22,7 +22,7 @@ traffic 0-40 w:1 source a/w > a/x x.a.svc.cluster.local `+protocol+` `+answers)
 	if len(v.Edges) != 1 {
 		t.Fatalf("got %d edges", len(v.Edges))
 	}
-	return v, &v.Edges[0]
+	return v, v.Edges[0]
 }
 
 func TestHealthRules(t *testing.T) {
@@ -218,8 +218,8 @@ traffic 0-40 web:1 source a/web > - db.b.svc.cluster.local tcp opened=1 sent=200
 			continue
 		}
 		v := e.View(Query{Find: find}, after(40))
-		found := slices.ContainsFunc(v.Edges, func(e Edge) bool { return e.Match && strings.HasSuffix(targetName(&e), want) })
-		found = found || slices.ContainsFunc(v.Nodes, func(n Node) bool { return n.Match && n.Name+" node" == want })
+		found := slices.ContainsFunc(v.Edges, func(e *Edge) bool { return e.Match && strings.HasSuffix(targetName(e), want) })
+		found = found || slices.ContainsFunc(v.Nodes, func(n *Node) bool { return n.Match && n.Name+" node" == want })
 		if !found || v.Matched.Nodes+v.Matched.Edges == 0 {
 			t.Errorf("%q does not match %s: %+v", src, want, v.Matched)
 		}

@@ -47,7 +47,7 @@ traffic 0-3600 p:1 destination a/web > b/pay pay.b.svc.cluster.local http 200=98
 		o.Host, o.Object = host, "ServiceEntry b/pay"
 		s.facts.Objectives = map[string]Objective{host: o}
 		v := s.engine(3590).View(Query{}, after(3590))
-		at := slices.IndexFunc(v.Nodes, func(n Node) bool { return n.Name == "pay" })
+		at := slices.IndexFunc(v.Nodes, func(n *Node) bool { return n.Name == "pay" })
 		var texts []string
 		for _, r := range v.Nodes[at].Health.Reasons {
 			texts = append(texts, r.Code+": "+r.Text)

@@ -46,8 +46,7 @@ const maxReasons = 3
 func Namespaces(workloads View) []NamespaceSummary {
 	byName := make(map[string]*NamespaceSummary)
 	failed := make(map[string]float64)
-	for i := range workloads.Nodes {
-		n := &workloads.Nodes[i]
+	for _, n := range workloads.Nodes {
 		if n.Namespace == "" || n.Kind != KindWorkload && n.Kind != KindService {
 			continue
 		}
@@ -106,8 +105,7 @@ func (h *Health) take(n *Node) {
 // among them: failing first, then by traffic.
 func Services(services View) []ServiceSummary {
 	out := []ServiceSummary{}
-	for i := range services.Nodes {
-		n := &services.Nodes[i]
+	for _, n := range services.Nodes {
 		external := n.Kind == KindExternal && n.Namespace != ""
 		if n.Kind != KindService && !external {
 			continue
@@ -127,14 +125,14 @@ func Services(services View) []ServiceSummary {
 
 // ErrorEdges gives the n edges with most errors a second; those without any
 // are left out.
-func ErrorEdges(workloads View, n int) []Edge {
-	out := []Edge{}
-	for i := range workloads.Edges {
-		if workloads.Edges[i].ErrorRatio > 0 {
-			out = append(out, workloads.Edges[i])
+func ErrorEdges(workloads View, n int) []*Edge {
+	out := []*Edge{}
+	for _, e := range workloads.Edges {
+		if e.ErrorRatio > 0 {
+			out = append(out, e)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Edge) int { return cmp.Compare(errorRate(&b), errorRate(&a)) })
+	slices.SortStableFunc(out, func(a, b *Edge) int { return cmp.Compare(errorRate(b), errorRate(a)) })
 	return out[:min(n, len(out))]
 }
 
@@ -154,8 +152,7 @@ func Findings(workloads View) []Finding {
 	}
 	names := make(map[string]string, len(workloads.Nodes))
 	var found []ranked
-	for i := range workloads.Nodes {
-		n := &workloads.Nodes[i]
+	for _, n := range workloads.Nodes {
 		names[n.ID] = n.Name
 		for _, r := range n.Health.Reasons {
 			if r.Code == "no_data" {
@@ -163,8 +160,7 @@ func Findings(workloads View) []Finding {
 			}
 		}
 	}
-	for i := range workloads.Edges {
-		e := &workloads.Edges[i]
+	for _, e := range workloads.Edges {
 		if e.Health.State != Warn && e.Health.State != Fail {
 			continue
 		}

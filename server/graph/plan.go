@@ -14,7 +14,8 @@ import (
 // make which edge between which nodes, and what each of them came to the last
 // time. A plan holds as long as names, facts and the set of pairs do; an edge,
 // as long as the seconds that are read and the records in them do; a node, as
-// long as its edges do. So a live view costs what changed since the last one.
+// long as its edges do. What may have changed is found by what happened (see
+// touched), so that a live view costs what changed since the last one.
 type plan struct {
 	key   planKey
 	shape uint64    // of what it was made from
@@ -29,9 +30,25 @@ type plan struct {
 
 	nodes  map[string]*gatheredNode
 	edges  map[edgeOf]*gathered
-	all    []*gathered     // as the rings lie
-	byID   []*gathered     // the same
-	sorted []*gatheredNode // by ID
+	of     map[*pair][2]*gathered // the second one from a service node
+	all    []*gathered            // as the rings lie
+	byID   []*gathered            // the same
+	tcp    []*gathered            // of all
+	sorted []*gatheredNode        // by ID
+
+	last     *moment         // of the last view, nil before the first
+	restless []*gathered     // that are looked at each time, as the rings lie
+	uneasy   []*gatheredNode // the same for nodes
+}
+
+// moment is what readings depend on besides their targets.
+type moment struct {
+	touched  uint64 // where the list of what happened ended
+	silences uint64
+	ruled    uint64
+	outlined uint64
+	base     int64
+	newest   float64 // second of all edges, +Inf when each has its own
 }
 
 // planKey is what of a query decides about the plan.
@@ -59,7 +76,7 @@ func (e *Engine) shape() uint64 { return e.edges.changed + e.placing + e.shaped 
 func (e *Engine) plan(q *Query, v *viewing) *plan {
 	key := keyOf(q)
 	old := e.plans[key]
-	live := int64(v.clock.at) >= e.ring.head
+	live := e.live(v.clock.at)
 	if old != nil && live && old.shape == e.shape() && !v.clock.time.Before(old.at) && v.clock.at < old.until {
 		old.asked = e.turns
 		return old
@@ -104,6 +121,7 @@ func (v *viewing) makePlan(q *Query, key planKey) *plan {
 		key: key, group: q.Group.number(), window: q.Window.Seconds(),
 		services: q.ServiceNodes && q.Group != ByService && q.Group != ByNamespace,
 		until:    math.Inf(1), nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(v.engine.edges.pairs)),
+		of: make(map[*pair][2]*gathered, len(v.engine.edges.pairs)),
 	}
 	v.plan = p
 	if q.Focus != "" {
@@ -150,6 +168,66 @@ func (p *plan) inherit(old *plan) {
 	}
 }
 
+// due lists the edges that may come to something else than last time.
+func (v *viewing) due() []*gathered {
+	p, e := v.plan, v.engine
+	last := p.last
+	now := moment{touched: e.edges.touched.end(), silences: e.silences, ruled: e.ruled, outlined: e.outlined, base: e.ring.base, newest: v.clock.newest()}
+	if now.newest == v.clock.at {
+		now.newest = math.Inf(1)
+	}
+	p.last = &now
+	if last == nil || last.ruled != now.ruled {
+		v.duty = slices.Clone(p.sorted)
+	} else {
+		v.duty = slices.Clone(p.uneasy)
+		if last.silences != now.silences {
+			v.duty = append(v.duty, v.fallenSilent()...)
+		}
+	}
+	for _, n := range v.duty {
+		n.due = v.turn
+	}
+	if last == nil || last.ruled != now.ruled || last.outlined != now.outlined || last.base != now.base || last.newest != now.newest {
+		return p.all
+	}
+	touched, known := e.edges.touched.since(last.touched)
+	if !known {
+		return p.all
+	}
+	due := slices.Clone(p.restless)
+	for _, g := range due {
+		g.due = v.turn
+	}
+	for _, pair := range touched {
+		for _, g := range p.of[pair] {
+			if g != nil && g.due != v.turn {
+				g.due = v.turn
+				due = append(due, g)
+			}
+		}
+	}
+	return due
+}
+
+func (v *viewing) fallenSilent() []*gatheredNode {
+	var out []*gatheredNode
+	for _, n := range v.sorted {
+		if n.lasting && n.silent(v) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// disturb has a node composed anew.
+func (v *viewing) disturb(n *gatheredNode) {
+	if n.due != v.turn {
+		n.due = v.turn
+		v.duty = append(v.duty, n)
+	}
+}
+
 // holds reports whether an edge would come to what it came to last time, and
 // leaves the readings of its pairs in v.reads.
 func (v *viewing) holds(g *gathered) bool {
@@ -162,6 +240,12 @@ func (v *viewing) holds(g *gathered) bool {
 		same = same && r == c.reads[i] && !v.engine.outlying[p.service.Host]
 	}
 	return same
+}
+
+// restless reports whether an edge may change although nothing happens to it:
+// where no target gives data, it is read up to the time of the view.
+func (g *gathered) restless() bool {
+	return !g.lasting || slices.ContainsFunc(g.reads, func(r reading) bool { return r.inputs == 0 })
 }
 
 // lasts reports whether what an edge came to depends on nothing but its
@@ -178,34 +262,6 @@ func (v *viewing) lasts(g *gathered) bool {
 	return true
 }
 
-// composed is a node as it was shown, with what it was made of.
-type composed struct {
-	sides  []*counted // in, then out
-	in     int
-	behind Folded
-	ruled  uint64
-	node   Node
-}
-
-// holds reports whether a node would be composed the same again.
-func (n *gatheredNode) holds(v *viewing) bool {
-	l := n.last
-	if l == nil || l.ruled != v.engine.ruled || l.behind != n.behind || l.in != len(n.in) || len(l.sides) != len(n.in)+len(n.out) {
-		return false
-	}
-	for i, g := range n.in {
-		if l.sides[i] != g.counted {
-			return false
-		}
-	}
-	for i, g := range n.out {
-		if l.sides[l.in+i] != g.counted {
-			return false
-		}
-	}
-	return !n.silent(v)
-}
-
 // silent reports whether a source of the node gives no data.
 func (n *gatheredNode) silent(v *viewing) bool {
 	for _, w := range n.workloads {
@@ -218,9 +274,8 @@ func (n *gatheredNode) silent(v *viewing) bool {
 	return false
 }
 
-// keep remembers a node as long as nothing but its edges would change it.
-func (n *gatheredNode) keep(v *viewing, node *Node) {
-	n.last = nil
+// lasts reports whether nothing but its edges would change a node.
+func (n *gatheredNode) lasts(v *viewing) bool {
 	live := len(n.in)+len(n.out) == 0
 	for _, g := range n.in {
 		live = live || g.live
@@ -229,24 +284,14 @@ func (n *gatheredNode) keep(v *viewing, node *Node) {
 		}
 		for _, p := range g.pairs {
 			if _, held := v.engine.facts.Objectives[p.service.Host]; held {
-				return // its budget burns on while nothing else changes
+				return false // its budget burns on while nothing else changes
 			}
 		}
 	}
 	for _, g := range n.out {
 		live = live || g.live
 	}
-	if !live || n.silent(v) {
-		return
-	}
-	l := &composed{sides: make([]*counted, 0, len(n.in)+len(n.out)), in: len(n.in), behind: n.behind, ruled: v.engine.ruled, node: *node}
-	for _, g := range n.in {
-		l.sides = append(l.sides, g.counted)
-	}
-	for _, g := range n.out {
-		l.sides = append(l.sides, g.counted)
-	}
-	n.last = l
+	return live && !n.silent(v)
 }
 
 // written is the JSON of an element, made once for all views that show it.

@@ -3,52 +3,55 @@ package graph
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/expr"
 )
 
 // A view that is kept up to date is the view that would be made anew, whatever
-// happens meanwhile.
+// happens meanwhile and whatever is asked for.
 func TestKeptViewsAreTheViewsMadeAnew(t *testing.T) {
-	for seed := range uint64(2) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { compareKept(t, rand.New(rand.NewPCG(seed, 7))) })
+	for name, every := range map[string][]float64{
+		"often":  {1, 1, 5, 15},                                             // all edges end with the same second
+		"rarely": {6, 15, 15, 30},                                           // each with its own
+		"both":   append([]float64{1}, slices.Repeat([]float64{20}, 15)...), // as long as the one quick target is there
+	} {
+		for seed := range uint64(2) {
+			t.Run(fmt.Sprint(name, seed), func(t *testing.T) { compareKept(t, rand.New(rand.NewPCG(seed, 7)), every) })
+		}
 	}
 }
 
-func compareKept(t *testing.T, rng *rand.Rand) {
-	kept, anew := New(Options{}), New(Options{})
-	hide, err := ParseFind("rps < 3")
-	if err != nil {
-		t.Fatal(err)
-	}
+func compareKept(t *testing.T, rng *rand.Rand, every []float64) {
+	opt := Options{History: time.Duration(160+rng.IntN(100)) * time.Second}
+	kept, anew := New(opt), New(opt)
 	queries := []Query{
 		{},
-		{Group: ByApp, Namespaces: []string{"ns1"}},
-		{Group: ByService},
 		{Group: ByNamespace},
-		{ServiceNodes: true, Find: hide},
 		{Most: 12},
 		{Most: 30, Expand: []string{"namespace:ns2"}},
 		{Focus: "workload:ns1/w4", Hops: 2},
-		{Window: 5 * time.Minute},
-		{Hide: hide},
+		{Window: opt.History - time.Minute},
 	}
-	m := newShaky(rng)
+	for len(queries) < 18 {
+		queries = append(queries, anyQuery(t, rng))
+	}
+	m := newShaky(rng, every)
 	reused := 0
-	for tick := range 160 {
+	for tick := range 200 {
 		m.step(float64(tick), kept, anew)
-		at := after(float64(tick) + rng.Float64())
-		if tick == 130 { // a look back does no harm
-			back := after(90)
-			kept.View(Query{}, back)
-			anew.View(Query{}, back)
+		at := after(m.clock(float64(tick) + rng.Float64()))
+		if rng.IntN(30) == 0 { // a look back does no harm
+			kept.View(queries[rng.IntN(len(queries))], after(m.clock(float64(tick)*rng.Float64())))
 		}
 		for i, q := range queries {
-			if (tick+i)%5 > 0 && tick > 20 {
+			if rng.IntN(8) > 0 {
 				continue
 			}
 			before := kept.plans[keyOf(&Query{Group: ByWorkload, Window: 30 * time.Second})]
@@ -57,14 +60,57 @@ func compareKept(t *testing.T, rng *rand.Rand) {
 			if i == 0 && before != nil && kept.plans[before.key] == before {
 				reused++
 			}
-			if want, got := datedByTens(&want), datedByTens(&got); want != got {
-				t.Fatalf("second %d, query %d (-anew +kept):\n%s", tick, i, cmp.Diff(want, got))
+			if want, got := undated(&want), undated(&got); want != got {
+				t.Fatalf("second %d, query %+v (-anew +kept):\n%s", tick, q, cmp.Diff(want, got))
 			}
 		}
 	}
 	if reused < 5 {
 		t.Errorf("only %d views were made of what was kept: the test tells nothing", reused)
 	}
+}
+
+// anyQuery asks for anything that can be asked for.
+func anyQuery(t *testing.T, rng *rand.Rand) Query {
+	t.Helper()
+	maybe := func(list ...string) string {
+		if rng.IntN(2) == 0 {
+			return ""
+		}
+		return list[rng.IntN(len(list))]
+	}
+	find := func(text string) *expr.Expr {
+		if text == "" {
+			return nil
+		}
+		e, err := ParseFind(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	conditions := []string{"rps < 3", "errors > 1%", "p95 > 1.5ms and not idle", "namespace = ns1", "unknown or tcp"}
+	q := Query{
+		Group:        Groups()[rng.IntN(len(Groups()))],
+		Window:       time.Duration(rng.IntN(3)*rng.IntN(50)) * time.Second,
+		ServiceNodes: rng.IntN(3) == 0,
+		Most:         rng.IntN(2) * rng.IntN(60),
+		Focus:        maybe("workload:ns1/w1", "namespace:ns2", "app:ns0/a2", "service:w3.ns3"),
+		Hops:         rng.IntN(3),
+		Find:         find(maybe(conditions...)),
+	}
+	if id := maybe("namespace:ns1", "namespace:ns3", "unknown"); id != "" {
+		q.Expand = []string{id}
+	}
+	if ns := maybe("ns0", "ns1"); ns != "" {
+		q.Namespaces = []string{ns, "ns2"}
+	}
+	if rng.IntN(2) == 0 {
+		q.Hide = find(maybe(conditions...))
+	} else {
+		q.Filter = find(maybe(conditions...))
+	}
+	return q
 }
 
 // Where scrapes are rare, a second costs what was scraped in it: each edge is
@@ -116,36 +162,37 @@ func TestOnlyWhatWasScrapedIsMadeAnew(t *testing.T) {
 	}
 }
 
-// datedByTens is a view with the begin of what is wrong to ten seconds: what is
-// kept still knows the second, the rings have forgotten it.
-func datedByTens(v *View) string {
-	text := v.AppendJSON(nil)
-	for i := 1; i < len(text); i++ {
-		if text[i] == 'Z' && text[i-1] >= '0' && text[i-1] <= '9' {
-			text[i-1] = '0'
-		}
-	}
-	return string(text)
+// undated is a view without the begin of what is wrong: what is kept still
+// knows the second, the rings only ten of them, which may join two spells.
+func undated(v *View) string {
+	return since.ReplaceAllString(string(v.AppendJSON(nil)), `"since":""`)
 }
+
+var since = regexp.MustCompile(`"since":"[^"]*"`)
 
 // shaky is a mesh in which everything happens that may.
 type shaky struct {
 	rng     *rand.Rand
 	targets []*shakyTarget
 	facts   Facts
+	behind  float64 // by how much the collector's clock was set back
 }
+
+func (m *shaky) clock(now float64) float64 { return now - m.behind }
 
 type shakyTarget struct {
 	workload      int
 	every, offset float64
 	down          float64 // until when
 	last          float64
+	setBack       bool
 }
 
-func newShaky(rng *rand.Rand) *shaky {
+// newShaky makes one whose targets are scraped every so many seconds.
+func newShaky(rng *rand.Rand, every []float64) *shaky {
 	m := &shaky{rng: rng}
 	for i := range 16 {
-		m.targets = append(m.targets, &shakyTarget{workload: i % 14, every: []float64{1, 1, 5, 15}[i%4], offset: rng.Float64()})
+		m.targets = append(m.targets, &shakyTarget{workload: i % 14, every: every[i%len(every)], offset: rng.Float64()})
 	}
 	m.changeFacts()
 	return m
@@ -186,6 +233,12 @@ func (m *shaky) step(now float64, engines ...*Engine) {
 	for _, e := range engines {
 		e.SetFacts(m.facts)
 	}
+	if m.rng.IntN(150) == 0 {
+		m.behind += 15
+		for _, t := range m.targets {
+			t.setBack = true
+		}
+	}
 	for i, t := range m.targets {
 		at := now + t.offset
 		if at-t.last < t.every && t.last > 0 {
@@ -200,7 +253,14 @@ func (m *shaky) step(now float64, engines ...*Engine) {
 				e.ForgetTarget(address)
 			}
 		}
-		b := mesh.EdgeBatch{Target: address, Workload: m.workload(t.workload), At: after(at), Up: at >= t.down, Error: "refused"}
+		if m.rng.IntN(300) == 0 {
+			t.workload = m.rng.IntN(16) // another takes its address
+		}
+		b := mesh.EdgeBatch{Target: address, Workload: m.workload(t.workload), At: after(m.clock(at)), Up: at >= t.down, Error: "refused", SetBack: t.setBack}
+		t.setBack = false
+		if m.rng.IntN(100) == 0 && b.Up {
+			b.At = b.At.Add(-time.Duration(m.rng.IntN(150)) * time.Second) // late, or again
+		}
 		if b.Up {
 			if t.last > 0 {
 				b.Interval = time.Duration((at - t.last) * float64(time.Second))

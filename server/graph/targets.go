@@ -23,6 +23,27 @@ type target struct {
 	failure  string
 
 	gone bool
+
+	pairs []*pair // that it counts; one may stand here twice
+	noted noted
+}
+
+// noted is how a target was when a live view was last made.
+type noted struct {
+	silent bool
+	ahead  bool // of the view: its newest scrape was later
+}
+
+// note touches the pairs of a target when time alone makes them read otherwise.
+func (e *Engine) note(t *target, silent bool, at float64) {
+	now := noted{silent: silent, ahead: t.lastUp > at}
+	if now.silent != t.noted.silent {
+		e.silences++
+	}
+	if now != t.noted || now.ahead {
+		e.edges.touched.add(t.pairs)
+	}
+	t.noted = now
 }
 
 // frozen is how long the last known figures of a silent target stay in views,
@@ -67,9 +88,14 @@ type clock struct {
 
 func (e *Engine) clockAt(at time.Time) clock {
 	c := clock{time: at, at: seconds(at), intervals: e.opt.StaleAfter, quick: math.Inf(1)}
+	live := e.live(c.at)
 	for _, t := range e.targets {
-		if !t.silent(c.at, c.intervals) {
+		silent := t.silent(c.at, c.intervals)
+		if !silent {
 			c.quick = min(c.quick, 2*max(t.interval.Seconds(), 1))
+		}
+		if live {
+			e.note(t, silent, c.at)
 		}
 	}
 	oldest := c.at
@@ -81,6 +107,9 @@ func (e *Engine) clockAt(at time.Time) clock {
 	c.end = int64(math.Floor(oldest))
 	return c
 }
+
+// live reports whether a view at a time is of the present.
+func (e *Engine) live(at float64) bool { return int64(at) >= e.ring.head }
 
 // inStep is how often targets must be scraped at least, in seconds, for all
 // edges to end with the same second. Where that would hold everybody back by a

@@ -42,8 +42,8 @@ type View struct {
 	At      time.Time `json:"at"` // the end of what is shown: the newest second that is complete
 	WindowS float64   `json:"window_s"`
 	Group   Group     `json:"group"`
-	Nodes   []Node    `json:"nodes"` // by ID
-	Edges   []Edge    `json:"edges"` // by ID
+	Nodes   []*Node   `json:"nodes"` // by ID; what views share is not to be changed
+	Edges   []*Edge   `json:"edges"` // the same
 	Stale   []Stale   `json:"stale"`
 	Folded  Folded    `json:"folded,omitzero"`   // with folding only
 	Matched *Matched  `json:"matched,omitempty"` // with a find expression only

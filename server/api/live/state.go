@@ -36,11 +36,21 @@ type List struct {
 	Item []Item
 }
 
-// Item is one element of a list. IDs are distinct within a list.
-type Item struct {
-	ID   string
-	JSON json.RawMessage
+// Item is one element of a list. Keys are distinct within a list. An item that
+// is the very same as before is taken to say the same: it is not looked into.
+type Item interface {
+	Key() string
+	JSON() []byte // shared: it is not to be changed
 }
+
+// encoded is an item of a value.
+type encoded struct {
+	key  string
+	text []byte
+}
+
+func (e *encoded) Key() string  { return e.key }
+func (e *encoded) JSON() []byte { return e.text }
 
 // Put adds a field that stands in every frame.
 func (s *State) Put(name string, value any) error {
@@ -70,17 +80,17 @@ func AddList[T any](s *State, name, gone string, values []T, id func(*T) string)
 		if err != nil {
 			return fmt.Errorf("encode %s of %s: %w", id(&values[i]), name, err)
 		}
-		l.Item[i] = Item{id(&values[i]), raw}
+		l.Item[i] = &encoded{id(&values[i]), raw}
 	}
 	s.Lists = append(s.Lists, l)
 	return nil
 }
 
-// AddWritten adds a list of values that write themselves as JSON.
-func AddWritten[T any](s *State, name, gone string, values []T, id func(*T) string, text func(*T) []byte) {
+// AddItems adds a list of values that are items themselves.
+func AddItems[T Item](s *State, name, gone string, values []T) {
 	l := List{Name: name, Gone: gone, Item: make([]Item, len(values))}
-	for i := range values {
-		l.Item[i] = Item{id(&values[i]), text(&values[i])}
+	for i, v := range values {
+		l.Item[i] = v
 	}
 	s.Lists = append(s.Lists, l)
 }
@@ -103,7 +113,7 @@ func (s *State) snapshot(epoch string, seq uint64) []byte {
 	for _, l := range s.Lists {
 		o.open(l.Name)
 		for _, it := range l.Item {
-			o.item(it.JSON)
+			o.item(it.JSON())
 		}
 		o.close()
 	}
@@ -132,27 +142,34 @@ func (s *State) delta(old *State, room int) []byte {
 func (o *object) changed(l List, before []Item) {
 	same := 0
 	o.open(l.Name)
-	for same < len(l.Item) && same < len(before) && l.Item[same].ID == before[same].ID {
-		if it := l.Item[same]; !bytes.Equal(before[same].JSON, it.JSON) {
-			o.item(it.JSON)
+	for ; same < len(l.Item) && same < len(before); same++ {
+		it, was := l.Item[same], before[same]
+		if it == was {
+			continue
 		}
-		same++
+		if it.Key() != was.Key() {
+			break
+		}
+		if !bytes.Equal(was.JSON(), it.JSON()) {
+			o.item(it.JSON())
+		}
 	}
-	was := make(map[string]json.RawMessage, len(before)-same)
+	was := make(map[string]Item, len(before)-same)
 	for _, it := range before[same:] {
-		was[it.ID] = it.JSON
+		was[it.Key()] = it
 	}
 	for _, it := range l.Item[same:] {
-		if prev, ok := was[it.ID]; !ok || !bytes.Equal(prev, it.JSON) {
-			o.item(it.JSON)
+		key := it.Key()
+		if prev, ok := was[key]; !ok || prev != it && !bytes.Equal(prev.JSON(), it.JSON()) {
+			o.item(it.JSON())
 		}
-		delete(was, it.ID)
+		delete(was, key)
 	}
 	o.close()
 	o.open(l.Gone)
 	for _, it := range before[same:] { // in their order, not the map's
-		if _, gone := was[it.ID]; gone {
-			id, _ := json.Marshal(it.ID)
+		if _, gone := was[it.Key()]; gone {
+			id, _ := json.Marshal(it.Key())
 			o.item(id)
 		}
 	}
