@@ -161,3 +161,17 @@ func TestMapOfPackages(t *testing.T) {
 		}
 	}
 }
+
+// Every page can be found from the front page.
+func TestPagesAreLinked(t *testing.T) {
+	front := textOf(t, "README.md")
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(front, "("+filepath.ToSlash(page)+")") {
+			t.Errorf("README.md does not lead to %s", page)
+		}
+	}
+}

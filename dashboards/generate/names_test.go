@@ -24,6 +24,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/proxy/telemetry"
 	"github.com/sidelight-mesh/sidelight/proxy/xds"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
+	"github.com/sidelight-mesh/sidelight/server/grafana"
 )
 
 // exported collects what is registered, so that it can be asked which metrics
@@ -98,6 +99,7 @@ func ours(t *testing.T) *exported {
 	t.Cleanup(func() { _ = c.Close() })
 	s, err := serverapp.New(serverapp.Options{
 		ConfigDir: t.TempDir(), API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0", Secure: "127.0.0.1:0", Registerer: both, Gatherer: both,
+		Alerts: &serverapp.Alerts{Engine: c.Metrics().Rules}, Grafana: grafana.Options{URL: "http://127.0.0.1:1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +159,7 @@ func registerSidecar(t *testing.T, reg *exported) {
 		Name: "guarded", Limits: cluster.Limits{MaxRequests: 1, MaxPending: 1},
 		Outlier: &cluster.Outlier{Consecutive5xx: 1},
 	}}}))
-	must(telemetry.RegisterClusters(reg, engine))
+	must(telemetry.RegisterClusters(reg, lookedUp{engine}))
 	_, err = tap.New(tap.Options{Logger: slog.New(slog.DiscardHandler), Registerer: reg})
 	must(err)
 	_, err = xds.New(xds.Options{Node: mesh.Node{ID: "a", Workload: me}, Servers: []string{"127.0.0.1:1"}, Runtime: noRuntime{}, Registerer: reg})
@@ -165,6 +167,11 @@ func registerSidecar(t *testing.T, reg *exported) {
 }
 
 type noRuntime struct{ xds.Runtime }
+
+// lookedUp is an engine that has looked names up.
+type lookedUp struct{ *forward.Engine }
+
+func (lookedUp) Lookups() (all, failed uint64) { return 2, 1 }
 
 // recorded adds what the recording rules make: each has the labels that its
 // expression groups by.
@@ -294,5 +301,84 @@ func TestMetricsExist(t *testing.T) {
 				check(file+": "+p.Title, q.Expr, shown...)
 			}
 		}
+	}
+}
+
+var (
+	metricName = regexp.MustCompile(`\b(sidelight|pilot|istio|envoy_server|traces_service_graph)(_[a-z0-9]+)+\b(_?\*)?`)
+	// A name that goes on from the one before it: `…_active`.
+	metricEnd = regexp.MustCompile("`…?(_[a-z0-9_]+)`")
+)
+
+// The pages tell of every metric of ours, and of no other.
+func TestMetricsInPages(t *testing.T) {
+	e := ours(t)
+	e.metrics["sidelight_certificates_requested_total"] = []string{"result"} // there when the server runs
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	told := map[string]bool{}
+	for _, page := range pages {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			var names []string
+			for _, name := range metricName.FindAllString(line, -1) {
+				if strings.HasSuffix(name, "*") || strings.Contains(line, ":"+name) { // a family; a recorded series
+					continue
+				}
+				if names = append(names, name); e.metrics[name] == nil {
+					t.Errorf("%s: nobody exports %s", page, name)
+				}
+			}
+			for _, end := range metricEnd.FindAllStringSubmatch(line, -1) {
+				for _, name := range names {
+					for i, r := range name {
+						if r == '_' && e.metrics[name[:i]+end[1]] != nil {
+							names = append(names, name[:i]+end[1])
+						}
+					}
+				}
+			}
+			for _, name := range names {
+				told[name] = true
+			}
+		}
+	}
+	for name := range e.metrics {
+		part := false // of a histogram
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			part = part || strings.HasSuffix(name, suffix)
+		}
+		if metricName.MatchString(name) && !part && !told[name] {
+			t.Errorf("no page tells of %s", name)
+		}
+	}
+}
+
+// Whoever is called by an alert finds it in docs/troubleshooting.md.
+func TestAlertsInPages(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := regexp.MustCompile("`(Sidelight[A-Z]\\w+)`").FindAllStringSubmatch(string(page), -1)
+	alerts := map[string]bool{}
+	for at := range recorded(t, &exported{metrics: map[string][]string{}}) {
+		if _, name, _ := strings.Cut(at, ": "); strings.HasPrefix(name, "Sidelight") {
+			alerts[name] = true
+		}
+	}
+	for _, m := range told {
+		if !alerts[m[1]] {
+			t.Errorf("there is no alert %s", m[1])
+		}
+		delete(alerts, m[1])
+	}
+	for name := range alerts {
+		t.Errorf("the page does not tell of %s", name)
 	}
 }

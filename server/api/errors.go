@@ -16,7 +16,7 @@ import (
 
 // Error is what every failed request is answered with, under "error".
 type Error struct {
-	Code    string `json:"code"` // invalid | not_found | unavailable | conflict | exhausted | internal
+	Code    string `json:"code"` // invalid | forbidden | not_found | unavailable | conflict | exhausted | internal
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // what to do next
 }

@@ -53,7 +53,7 @@ func (s *Server) getGrafanaStatus(c echo.Context) error {
 // getOperators answers for the paths of the admin listener. They must not get
 // the start page: a probe that asks here would be told 200 for ever.
 func (s *Server) getOperators(c echo.Context) error {
-	return hint("Ask the listener that --admin names.", fmt.Errorf("%s is not on this listener: %w", c.Request().URL.Path, mesh.ErrNotFound))
+	return hint("Ask the listener that --admin names.", fmt.Errorf("%s on this listener: %w", c.Request().URL.Path, mesh.ErrNotFound))
 }
 
 // getUI serves the UI's files. Its pages are addresses of their own, that the
