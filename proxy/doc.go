@@ -17,7 +17,7 @@
 //	    Envoy's rules. No route is 404 NR. What the route says of browsers' other
 //	    origins (CORS), of rates and of faults is done first, in this order; a
 //	    redirect or direct response then ends the walk here.
-//	  - proxy/cluster draws an endpoint, at random or by the request's hash; none
+//	  - proxy/cluster draws an endpoint, by load, turn, chance or hash; none
 //	    is 503 UH, an unknown cluster 503 NC, a full circuit breaker 503 UO. An
 //	    endpoint that fails too often is ejected, and asked again after a while.
 //	  - Mirrors get their copies once the client has sent everything; nobody waits

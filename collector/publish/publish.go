@@ -2,8 +2,9 @@
 // graph: a function call inside one process, a gRPC stream to a server in
 // another. It comes after package scrape and knows nothing of scraping.
 //
-// Publishing never blocks the scrape that it follows: a batch that cannot go
-// on is dropped, oldest first, and counted.
+// Publishing never blocks the scrape that it follows: for a server that is away
+// batches wait, in memory and then on disk (package spool); when there is no
+// room, the oldest goes and is counted.
 package publish
 
 import "github.com/sidelight-mesh/sidelight/mesh"

@@ -1,6 +1,6 @@
 // Package target says what the collector scrapes. A Source is where targets
 // come from: files and HTTP endpoints in Prometheus' service discovery
-// formats, a fixed list, or another part of the process. Package scrape runs
+// formats, names in DNS, a fixed list, or another part of the process. Package scrape runs
 // the sources and merges what they tell.
 //
 // The package knows nothing of scraping itself, nor of Prometheus' code: only

@@ -8,7 +8,7 @@
 //
 //	or   = and { "or" and }
 //	and  = not { ["and"] not }              // juxtaposition means and
-//	not  = ["not" | "!"] primary
+//	not  = ("not" | "!") not | primary
 //	primary = "(" or ")" | field op value | field | word
 //	field = name | name "[" key "]"         // of many values by name, one: header[user-agent]
 //	op   = "=" "!=" "<" "<=" ">" ">=" "^=" (prefix) "$=" (suffix) "*=" (contains) "~" (regular expression)

@@ -55,7 +55,8 @@ func Command(build string) *cobra.Command {
 		Use:   "proxy",
 		Short: "Run a sidecar beside a workload",
 		Long: `Run a sidecar: it forwards what its workload sends and receives, takes its
-configuration from a Sidelight server (delta xDS), and reports metrics, traces
+configuration from a Sidelight server (or another control plane that speaks
+Envoy's xDS v3), and reports metrics, traces
 and tapped requests.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,

@@ -13,6 +13,10 @@
 // request meets half a change. Only then are they reported as applied. The
 // last snapshot applied is kept on disk, for a start without control plane.
 //
+// A control plane that has no delta form is followed in state of the world
+// (world.go), and one that is to be asked by REST is asked (pull.go); both end in
+// the same response.
+//
 // The package owns the two streams to the server, the state file and the
 // account of what runs. It never touches a request, and it knows the protocol
 // buffers so that no other part of the proxy has to.

@@ -4,8 +4,8 @@
 //
 // It stands between the listener and the handlers of server/api, which asks it
 // before each request, and again for what stays open when the rules change. It
-// never looks at what is asked for, only at who asks and for which right; which sidecars a tap may ask is carried out by
-// server/tap.
+// never looks at what is asked for, only at who asks and for which right; which
+// sidecars a tap may ask is carried out by server/tap.
 package auth
 
 import (

@@ -1,6 +1,6 @@
-// Package config holds the desired configuration: Istio networking objects
-// from a watched directory of YAML, decoded strictly, and the numbered
-// revisions that accepted changes make.
+// Package config holds the desired configuration: objects of Istio, the Gateway
+// API and SMI from a watched directory of YAML, decoded strictly, and the
+// numbered revisions that accepted changes make.
 //
 // It is the first stage of the configuration path:
 //

@@ -1,5 +1,6 @@
 // Package registry knows what can be called and where it is: services, their
-// ports and their endpoints, from ServiceEntry and WorkloadEntry objects.
+// ports and their endpoints, from ServiceEntry and WorkloadEntry objects. It
+// makes VirtualServices of HTTPRoutes, GRPCRoutes and TrafficSplits.
 //
 // It stands between server/config and server/xds, is pure (objects in, facts
 // out: no I/O, no clock, no logging) and holds the one rule by which a host

@@ -7,6 +7,7 @@
 // the promise of this package: every event that a sidecar matched is either
 // delivered or counted under the one place that lost it. It stands between
 // server/xds, whose agent streams it uses through the Agents port, and
-// server/api, which gives viewers a socket. It never decides what matches
-// (the sidecars do, see mesh/expr) and never stores an event.
+// server/api, which gives viewers a socket. It decides
+// what matches for Envoys only, which cannot (sidecars do it themselves, see
+// mesh/expr), and never stores an event.
 package tap

@@ -1,6 +1,8 @@
 // Package xds turns the desired configuration into Envoy v3 resources, one view
-// per node, and delivers them over delta ADS; it also serves the agent stream
-// on which sidecars report what they really run.
+// per node, and delivers them: over streams, incremental or state of the
+// world, and to those who ask by REST. It also serves the agent stream on which
+// sidecars report what they really run, client status (CSDS) for who wants to
+// read that, and Envoys' access log service.
 //
 //	config.Snapshot -> registry -> compile (per namespace, per node) -> view -> ADS, delta or whole
 //	agent stream    -> Applied -> tracker; tap batches -> server/tap
