@@ -57,7 +57,7 @@ was matched, shown and lost.`,
 	flags.StringVarP(&opts.where, "where", "w", "", "filter expression; all traffic without it")
 	flags.IntVar(&opts.limit, "limit", 50, "requests a second at most, over all sidecars")
 	flags.BoolVar(&opts.headers, "headers", false, "show headers, redacted (with -o json)")
-	flags.DurationVar(&opts.duration, "duration", 0, "end after this time; 0 = at Ctrl-C")
+	flags.DurationVar(&opts.duration, "duration", 0, "end after this time, at most an hour; 0 = at Ctrl-C")
 	flags.IntVarP(&opts.count, "count", "n", 0, "end after so many requests; 0 = no limit")
 	cmd.AddCommand(tapSessionsCommand(), tapStopCommand())
 	return cmd
@@ -70,8 +70,8 @@ func (o *tapOptions) check(args []string) error {
 		return usageError{fmt.Errorf("--count %d: want a number of requests, or 0 for no limit", o.count)}
 	case o.limit < 1:
 		return usageError{fmt.Errorf("--limit %d: want at least 1 request a second", o.limit)}
-	case o.duration < 0:
-		return usageError{fmt.Errorf("--duration %s: want a time from now on, or 0 to end at Ctrl-C", o.duration)}
+	case o.duration < 0 || o.duration > longestTap:
+		return usageError{fmt.Errorf("--duration %s: want a time of at most %s, or 0 to end at Ctrl-C", o.duration, longestTap)}
 	}
 	if len(args) == 1 {
 		namespace, name, ok := strings.Cut(args[0], "/")
@@ -133,6 +133,15 @@ func runTap(cmd *cobra.Command, c *client, out output, opts tapOptions) error {
 	return err
 }
 
+// longestTap is how long a session may live; then the server ends it.
+const longestTap = time.Hour
+
+// session is what the server is asked for. It ends with the connection, so it
+// may live for as long as there may be one.
+func (o *tapOptions) session() map[string]any {
+	return map[string]any{"filter": o.where, "limit_per_s": o.limit, "headers": o.headers, "ttl_s": longestTap.Seconds()}
+}
+
 // followTap opens a session and gives what comes to take, until it is done, the
 // time is over, or the stream ends.
 func followTap(cmd *cobra.Command, c *client, opts tapOptions, take func(*tapFrame) (done bool, err error)) error {
@@ -149,9 +158,7 @@ func followTap(cmd *cobra.Command, c *client, opts tapOptions, take func(*tapFra
 	defer conn.Close()
 	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer hangUp()
-	err = conn.WriteJSON(map[string]any{"op": "subscribe", "id": "tap", "channel": "tap", "params": map[string]any{
-		"filter": opts.where, "limit_per_s": opts.limit, "headers": opts.headers,
-	}})
+	err = conn.WriteJSON(map[string]any{"op": "subscribe", "id": "tap", "channel": "tap", "params": opts.session()})
 	if err != nil {
 		return fmt.Errorf("start the tap: %w", err)
 	}

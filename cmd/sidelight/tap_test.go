@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -37,6 +38,15 @@ func TestTapPrinter(t *testing.T) {
 	}
 	if strings.ContainsRune(text, '\x1b') || strings.Count(text, "TIME ") != 2 {
 		t.Errorf("printed:\n%q", text)
+	}
+}
+
+// A session ends by itself after ten minutes, unless it is asked to live longer:
+// one of the command line ends when its reader goes.
+func TestTapLivesAsLongAsItsReader(t *testing.T) {
+	o := tapOptions{where: "status >= 500", limit: 50, duration: 30 * time.Minute}
+	if got := o.session()["ttl_s"]; got != 3600.0 {
+		t.Errorf("ttl_s is %v, want 3600", got)
 	}
 }
 

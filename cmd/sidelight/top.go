@@ -53,7 +53,7 @@ first, weigh more than they should. sidelight edges has exact rates.`,
 	flags.StringVar(&opts.sort, "sort", "rate", "what stands first: rate, errors or time")
 	flags.IntVar(&opts.limit, "limit", 1000, "requests a second that are looked at, at most")
 	flags.DurationVar(&opts.every, "every", time.Second, "how often the table is made anew")
-	flags.DurationVar(&opts.duration, "duration", 0, "end after this time; 0 = at Ctrl-C")
+	flags.DurationVar(&opts.duration, "duration", 0, "end after this time, at most an hour; 0 = at Ctrl-C")
 	flags.IntVarP(&opts.rounds, "rounds", "n", 0, "end after so many tables; 0 = no limit")
 	flags.IntVar(&opts.rows, "rows", 20, "rows of a table, at most")
 	return cmd
