@@ -75,9 +75,10 @@ func TestRegistration(t *testing.T) {
 	if o.Source != "sidecars:cinema/late-v1-10.9.0.7-8080" || we.Address != "10.9.0.7" || we.ServiceAccount != "late" || we.Locality != "eu/eu-1" || we.Labels["version"] != "v1" || we.Labels[tlsModeLabel] != "istio" {
 		t.Errorf("%s: %v", o.Source, we)
 	}
-	if s, ok := a.registry.Load().Lookup("late", "cinema"); !ok || len(s.Endpoints) != 1 || s.Endpoints[0].Workload.Name != "late-v1" {
-		t.Errorf("the service has %+v", s)
-	}
+	eventually(t, "the service has the instance", func() bool { // the registry hears of it after the store has it
+		s, ok := a.registry.Load().Lookup("late", "cinema")
+		return ok && len(s.Endpoints) == 1 && s.Endpoints[0].Workload.Name == "late-v1"
+	})
 
 	// Gone for less than the grace it stays; then it goes.
 	leave()

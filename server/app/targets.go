@@ -2,25 +2,35 @@ package app
 
 import (
 	"context"
-
-	"github.com/sidelight-mesh/sidelight/server/xds"
+	"time"
 )
 
-// WatchTargets calls update with all targets now and after each change, until
+// betweenTargets is the least time from one list of targets to the next: when a
+// fleet connects, each node makes a list of all.
+const betweenTargets = 100 * time.Millisecond
+
+// WatchTargets calls update with all targets now and when they changed, until
 // ctx ends. It never calls update concurrently.
 func (a *App) WatchTargets(ctx context.Context, update func([]Target)) error {
 	changed := make(chan struct{}, 1)
-	cancel := a.xds.OnTargets(func([]xds.Target) {
+	cancel := a.xds.OnTargets(func() {
 		select {
 		case changed <- struct{}{}:
 		default: // the one that waits will see this change too
 		}
 	})
 	defer cancel()
+	pause := time.NewTicker(betweenTargets)
+	defer pause.Stop()
 	for {
 		select {
 		case <-changed: // at once for the first time
 			update(a.scrapeTargets())
+		case <-ctx.Done():
+			return nil
+		}
+		select {
+		case <-pause.C:
 		case <-ctx.Done():
 			return nil
 		}

@@ -250,3 +250,24 @@ func TestComingTakesNoRecords(t *testing.T) {
 		t.Errorf("lacks %d, keeps %d proofs; want 0 and 1", n.lacking, len(n.proofs))
 	}
 }
+
+// Nor does one that a server knows from before its restart, which remembers no
+// revision but the newest.
+func TestComingBackTakesNoRecords(t *testing.T) {
+	start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	tr := New(Options{})
+	tr.Accepted(mesh.Revision{Number: 7, At: start.Add(-time.Hour)})
+	list := []Resource{{Type: "cluster", Name: "a", Version: "v", Revision: 3}, {Type: "cluster", Name: "b", Version: "v", Revision: 7}}
+	for i, id := range []string{"a", "b"} {
+		tr.Expected(mesh.Node{ID: id}, start)
+		at := start.Add(time.Duration(1+i) * time.Second)
+		tr.Desired(id, 7, [][]Resource{list}, at)
+		tr.Connected(mesh.Node{ID: id}, "conn-"+id, "", at)
+		if n := tr.nodes[id]; len(n.resources)+n.most > 0 || n.lacking != len(list) {
+			t.Errorf("%s has %d records, lacks %d without; want 0 and %d", id, len(n.resources), n.lacking, len(list))
+		}
+		if d, _ := tr.Node(id, at); d.State != InFlight || d.Behind != 2 {
+			t.Errorf("%s is %s, %d behind: %s", id, d.State, d.Behind, d.Reason)
+		}
+	}
+}

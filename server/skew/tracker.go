@@ -129,10 +129,12 @@ func (t *Tracker) Accepted(rev mesh.Revision) {
 	}
 }
 
-// acceptedAt gives the time of a revision, or otherwise when it is not known.
+// acceptedAt gives the time of a revision, or otherwise when it is not known. One
+// from before those that are remembered, as most are after a restart, counts as the
+// first of them: it is at least as old, and so it is as old for every node.
 func (t *Tracker) acceptedAt(revision uint64, otherwise time.Time) time.Time {
 	i := sort.Search(len(t.accepted), func(i int) bool { return t.accepted[i].revision >= revision })
-	if i < len(t.accepted) && t.accepted[i].revision == revision {
+	if i < len(t.accepted) && (i == 0 || t.accepted[i].revision == revision) {
 		return t.accepted[i].at
 	}
 	return otherwise

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	agentQueue   = 256              // messages to one sidecar
+	agentQueue   = 64               // messages to one sidecar
 	helloTimeout = 10 * time.Second // to the first message
 	stopTimeout  = time.Second
 )
@@ -42,8 +42,8 @@ type Agents struct {
 	tap     func(nodeID string, batch *meshv1.TapBatch)
 	ejected func(mesh.Node, *meshv1.Ejection)
 
-	targets   []*targetWatch
-	notifying sync.Mutex // keeps target lists in order
+	watching sync.Mutex
+	watches  map[*func()]struct{} // guarded by watching
 }
 
 // agent is one stream after its Hello.
@@ -53,8 +53,6 @@ type agent struct {
 	replaced chan struct{} // closed when a newer stream has its place
 }
 
-type targetWatch struct{ fn func([]Target) }
-
 // Target is where a connected node's metrics are scraped.
 type Target struct {
 	Address string // host:port
@@ -63,7 +61,7 @@ type Target struct {
 
 func newAgents(opts Options, m *metrics) *Agents {
 	return &Agents{
-		opts: opts, metrics: m, done: make(chan struct{}), streams: map[string]*agent{},
+		opts: opts, metrics: m, done: make(chan struct{}), streams: map[string]*agent{}, watches: map[*func()]struct{}{},
 		hello: func(mesh.Node) {}, gone: func(string) {}, tap: func(string, *meshv1.TapBatch) {}, ejected: func(mesh.Node, *meshv1.Ejection) {},
 	}
 }
@@ -138,19 +136,19 @@ func (a *Agents) Nodes() []mesh.Node {
 // Targets lists the metrics addresses of connected sidecars, by node ID.
 func (s *Server) Targets() []Target { return s.agents.list() }
 
-// OnTargets calls fn with the list now, and with each later one, in order and
-// one at a time.
-func (s *Server) OnTargets(fn func([]Target)) (cancel func()) {
+// OnTargets calls fn now and after each change of the list. It is called on the
+// way of whoever connects: it must not block. Many may come at once, so who wants
+// the list takes it when it has time for it.
+func (s *Server) OnTargets(fn func()) (cancel func()) {
 	a := s.agents
-	w := &targetWatch{fn}
-	a.notifying.Lock()
-	defer a.notifying.Unlock()
-	a.targets = append(a.targets, w)
-	fn(a.list())
+	a.watching.Lock()
+	defer a.watching.Unlock()
+	a.watches[&fn] = struct{}{}
+	fn()
 	return func() {
-		a.notifying.Lock()
-		defer a.notifying.Unlock()
-		a.targets = slices.DeleteFunc(a.targets, func(other *targetWatch) bool { return other == w })
+		a.watching.Lock()
+		defer a.watching.Unlock()
+		delete(a.watches, &fn)
 	}
 }
 
@@ -165,11 +163,10 @@ func (a *Agents) list() []Target {
 }
 
 func (a *Agents) changed() {
-	a.notifying.Lock()
-	defer a.notifying.Unlock()
-	list := a.list()
-	for _, w := range a.targets {
-		w.fn(slices.Clone(list))
+	a.watching.Lock()
+	defer a.watching.Unlock()
+	for fn := range a.watches {
+		(*fn)()
 	}
 }
 

@@ -62,7 +62,7 @@ func TestAgentStream(t *testing.T) {
 	agents.OnGone(func(id string) { note("gone %s", id) })
 	agents.OnTap(func(id string, b *meshv1.TapBatch) { note("tap %s %s", id, b.GetSession()) })
 	targets := make(chan []Target, 10)
-	defer p.server.OnTargets(func(list []Target) { targets <- list })()
+	defer p.server.OnTargets(func() { targets <- p.server.Targets() })()
 	if first := <-targets; len(first) != 0 {
 		t.Errorf("targets before any sidecar = %v", first)
 	}

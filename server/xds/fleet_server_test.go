@@ -195,7 +195,7 @@ func (f *fleetServing) serveSidelight(g *grpc.Server, states [2]config.Snapshot)
 	s.Register(g)
 	f.change = func(n int) error {
 		next := states[n%2]
-		next.Revision = mesh.Revision{Number: uint64(n + 1), At: time.Now()}
+		next.Revision = mesh.Revision{Number: states[1].Revision.Number + uint64(n), At: time.Now()} // of what has come after the states
 		source.fn(next)
 		return nil
 	}
