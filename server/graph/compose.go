@@ -40,6 +40,7 @@ type viewing struct {
 	clock  clock
 	splits splits
 	duty   []*gatheredNode // nodes that are composed anew
+	whole  bool            // all pairs are read again
 
 	// While the plan is made.
 	pairs   []*pair  // that the view is made of, see pairsNow
@@ -175,13 +176,13 @@ func (v *viewing) join(source, target *gatheredNode, p *pair) *gathered {
 		target.allIn = append(target.allIn, g)
 	}
 	g.pairs = append(g.pairs, p)
-	makes := v.of[p]
-	if makes[0] == nil {
-		makes[0] = g
+	spots, here := v.of[p], spot{g, len(g.pairs) - 1}
+	if spots[0].edge == nil {
+		spots[0] = here
 	} else {
-		makes[1] = g
+		spots[1] = here
 	}
-	v.of[p] = makes
+	v.of[p] = spots
 	g.mirrored = g.mirrored || v.engine.mirrored(p)
 	return g
 }
@@ -254,6 +255,7 @@ func (n *gatheredNode) knows(id string, f WorkloadFacts) {
 // nodes that show them.
 func (v *viewing) update() {
 	p := v.plan
+	first := p.last == nil
 	due := v.due()
 	changed := make([]*gathered, 0, len(due))
 	restless := make([]*gathered, 0, len(p.restless))
@@ -275,6 +277,14 @@ func (v *viewing) update() {
 	v.countFolded()
 	for _, g := range changed {
 		g.edge = v.edge(g)
+		p.total.follow(g)
+	}
+	rest := p.tcp // which may have been dropped, or be back
+	if first {
+		rest = p.all
+	}
+	for _, g := range rest {
+		p.total.follow(g)
 	}
 	p.uneasy = p.uneasy[:0]
 	for _, n := range v.duty {
@@ -291,20 +301,22 @@ func (v *viewing) update() {
 
 // compose puts the view together from what is shown.
 func (v *viewing) compose(out *View, namespaces []string) {
-	asked := func(n *gatheredNode) bool {
-		return len(namespaces) == 0 || slices.Contains(namespaces, n.namespace)
-	}
-	var all tally
-	drawn := make([]*gathered, 0, len(v.byID))
+	all := len(namespaces) == 0
+	asked := func(n *gatheredNode) bool { return all || slices.Contains(namespaces, n.namespace) }
+	var part total
 	out.Edges = make([]*Edge, 0, len(v.byID))
 	for _, g := range v.byID {
-		if g.dropped || !asked(g.source) && !asked(g.target) {
+		if g.dropped {
 			continue
 		}
-		g.source.seen, g.target.seen = v.turn, v.turn
-		if !g.second { // counted on the way to its service
-			all.add(g.lead.tally)
-			drawn = append(drawn, g)
+		if !all {
+			if !asked(g.source) && !asked(g.target) {
+				continue
+			}
+			g.source.seen, g.target.seen = v.turn, v.turn
+			if !g.second { // counted on the way to its service
+				part.add(1, g.lead)
+			}
 		}
 		out.Edges = append(out.Edges, &g.edge)
 	}
@@ -321,7 +333,11 @@ func (v *viewing) compose(out *View, namespaces []string) {
 			}
 		}
 	}
-	out.Totals = Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: v.quantilesOfAll(drawn).p95}
+	if all {
+		out.Totals = v.totals(&v.total)
+	} else {
+		out.Totals = v.totals(&part)
+	}
 }
 
 // composeNode makes a node of the view.
@@ -378,7 +394,7 @@ func (v *viewing) traffic(edges []*gathered) Traffic {
 	var out Traffic
 	for _, g := range edges {
 		f := g.lead
-		all.add(f.tally)
+		all.add(&f.tally)
 		out.SentBytesPerS += f.plain[sumSent]
 		out.ReceivedBytesPerS += f.plain[sumReceived]
 		out.ActiveConnections += f.active

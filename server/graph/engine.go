@@ -70,7 +70,7 @@ func New(opt Options) *Engine {
 	e.edges = newEdges(e.opt.MaxEdges)
 	k := newKeys(e.outcomes.room(), e.opt.MaxBuckets)
 	e.ring = newRing(int64(e.opt.History/time.Second), k, func(b uint32) uint32 { return e.buckets.wide[b] })
-	e.scratch = scratch{client: newSums(k), server: newSums(k), lead: newSums(k)}
+	e.scratch = scratch{client: newSums(k), server: newSums(k), lead: newSums(k), one: newSums(k), other: newSums(k)}
 	return e
 }
 

@@ -219,7 +219,7 @@ func (v *viewing) countFolded() {
 		if !n.many() {
 			continue
 		}
-		n.members = v.together(n.in)
+		n.members = v.together(n.members, n.in)
 		n.behind = Folded{Workloads: len(n.workloads) + n.quiet, Failing: v.failing(n.members)}
 		if n.kind == KindRest {
 			names := make(map[string]bool)

@@ -16,11 +16,14 @@ type gathered struct {
 	source, target *gatheredNode
 	protocol       mesh.Protocol
 	pairs          []*pair
+	strands        []strand // of the pairs, see bundle; nil without
+	stirred        []int    // the pairs that are to be read again
 	mirrored       bool
-	second         bool   // from a service node to a workload
-	dropped        bool   // from this view, see dropAccounted
-	index          int    // in plan.all
-	due            uint64 // the turn in which it was last looked at
+	second         bool     // from a service node to a workload
+	dropped        bool     // from this view, see dropAccounted
+	index          int      // in plan.all
+	due            uint64   // the turn in which it was last looked at
+	totalled       *figures // what the totals of the plan have of it
 	*counted
 }
 
@@ -69,7 +72,7 @@ type tally struct {
 	opened        float64 // TCP connections
 }
 
-func (t *tally) add(o tally) {
+func (t *tally) add(o *tally) {
 	t.total += o.total
 	t.failed += o.failed
 	for i := range t.by {
@@ -106,28 +109,29 @@ func (v *viewing) gather(g *gathered) {
 			g.end = r.to
 		}
 		g.note(p, r)
-		leads := r.client || !r.server && len(p.client) > 0
-		if g.namesake(p) {
-			v.side(p.server, r, sc.server, g, true)
-			activeServer += v.active(p.server)
+		var c part
+		if g.strands == nil {
+			c = v.part(g, p, r, sc.client, sc.server, g.rps, g.failed)
+		} else {
+			c = v.strand(g, i, r).addTo(g, sc)
+		}
+		g.secured, g.securable = g.secured+c.secured, g.securable+c.securable
+		activeClient, activeServer = activeClient+c.activeClient, activeServer+c.activeServer
+		if c.namesake {
 			continue
 		}
+		leads := r.clientLeads(p)
 		if !first && leads != leadClient {
 			mixed = true
 		}
 		leadClient, first = leads, false
-		clientRate := v.side(p.client, r, sc.client, g, false)
-		serverRate := v.side(p.server, r, sc.server, g, true)
-		ac, as := v.active(p.client), v.active(p.server)
-		activeClient, activeServer = activeClient+ac, activeServer+as
-		rate := serverRate
+		rate := c.serverRate
 		if leads {
-			rate = clientRate
-			activeLead += ac
+			rate = c.clientRate
+			activeLead += c.activeClient
 		} else {
-			activeLead += as
+			activeLead += c.activeServer
 		}
-		v.follow(p, leads, r.to, g)
 		if !g.second {
 			v.splits.count(p, rate)
 		}
@@ -162,6 +166,28 @@ func (v *viewing) gather(g *gathered) {
 	g.lasting = v.lasts(g)
 }
 
+// part is what a pair adds to its edge, besides sums and series.
+type part struct {
+	namesake                   bool
+	clientRate, serverRate     float64
+	activeClient, activeServer float64
+	secured, securable         float64
+}
+
+// part counts a pair.
+func (v *viewing) part(g *gathered, p *pair, r reading, client, server *sums, rps, failed []float64) part {
+	c := part{namesake: g.namesake(p)}
+	c.serverRate = v.side(p.server, r, server, &c, true)
+	c.activeServer = v.active(p.server)
+	if c.namesake {
+		return c
+	}
+	c.clientRate = v.side(p.client, r, client, &c, false)
+	c.activeClient = v.active(p.client)
+	v.follow(p, r, rps, failed)
+	return c
+}
+
 // namesake reports whether a pair is the other end of what a caller counts
 // under the name that it called: some proxies do not know on arrival what was
 // called. It is the server's side then, and nothing more.
@@ -188,20 +214,27 @@ func (v *viewing) mix(g *gathered) *figures {
 	into := v.engine.scratch.lead
 	defer into.reset()
 	for i, p := range g.pairs {
-		if g.namesake(p) {
-			continue
-		}
 		r := g.reads[i]
-		for _, s := range p.leading(r) {
-			v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
+		switch {
+		case g.strands != nil:
+			g.strands[i].addLead(into, r.clientLeads(p))
+		case !g.namesake(p):
+			for _, s := range p.leading(r) {
+				v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
+			}
 		}
 	}
 	return v.figuresOf(into, g.protocol)
 }
 
+// clientLeads reports whether the main figures come from the client's side.
+func (r *reading) clientLeads(p *pair) bool {
+	return r.client || !r.server && len(p.client) > 0
+}
+
 // leading gives the side that the main figures come from.
 func (p *pair) leading(r reading) []*series {
-	if r.client || !r.server && len(p.client) > 0 {
+	if r.clientLeads(p) {
 		return p.client
 	}
 	return p.server
@@ -209,7 +242,7 @@ func (p *pair) leading(r reading) []*series {
 
 // side adds one side of a pair. It gives the side's request rate. The server's
 // word on security counts, the client's only where the server does not report.
-func (v *viewing) side(side []*series, r reading, into *sums, g *gathered, server bool) float64 {
+func (v *viewing) side(side []*series, r reading, into *sums, c *part, server bool) float64 {
 	ring := &v.engine.ring
 	opened := ring.keys.plain + sumOpened
 	total := 0.0
@@ -218,9 +251,9 @@ func (v *viewing) side(side []*series, r reading, into *sums, g *gathered, serve
 		weight := ring.add(into, s.id, r.from, r.to, r.scale)
 		weight += into.v[opened] - before
 		if server == r.server {
-			g.securable += weight
+			c.securable += weight
 			if s.key.Security == "mutual_tls" {
-				g.secured += weight
+				c.secured += weight
 			}
 		}
 		total += weight
@@ -242,34 +275,30 @@ func (v *viewing) active(side []*series) float64 {
 }
 
 // follow adds a pair's requests and errors second by second.
-func (v *viewing) follow(p *pair, client bool, end int64, g *gathered) {
-	side := p.server
-	if client {
-		side = p.client
-	}
+func (v *viewing) follow(p *pair, r reading, rps, failed []float64) {
 	if p.protocol == mesh.TCP {
 		return
 	}
 	ring := &v.engine.ring
 	list := v.engine.outcomes.list
-	from := end - seriesSeconds
-	for _, s := range side {
-		ring.follow(s.id, from, g.rps, g.failed)
+	end, from := r.to, r.to-seriesSeconds
+	for _, s := range p.leading(r) {
+		ring.follow(s.id, from, rps, failed)
 		if from >= ring.base {
 			continue
 		}
 		ring.eachCoarse(s.id, floor10(from), min(end, ring.base), func(second int64, entries []entry, requests int) {
-			var all, failed float64
+			var all, wrong float64
 			for _, e := range entries[:requests] {
 				all += float64(e.n)
 				if list[e.key].failed {
-					failed += float64(e.n)
+					wrong += float64(e.n)
 				}
 			}
 			// Old seconds are kept by tens.
 			for at := max(second, from); at < min(second+coarseSeconds, end); at++ {
-				g.rps[at-from] += all / coarseSeconds
-				g.failed[at-from] += failed / coarseSeconds
+				rps[at-from] += all / coarseSeconds
+				failed[at-from] += wrong / coarseSeconds
 			}
 		})
 	}

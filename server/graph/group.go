@@ -190,6 +190,9 @@ func servicesByWorkload(f Facts) map[string]mesh.Service {
 // scratch is what views reuse.
 type scratch struct {
 	client, server, lead *sums
+	one, other           *sums // the sides of a pair
+	rps, failed          [seriesSeconds]float64
+	members              []member
 
 	byWorkload map[string]mesh.Service
 	placing    uint64

@@ -142,7 +142,9 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 	}
 	h := Health{OK, []Reason{}}
 	if g.target.many() {
-		v.judgeMembers(v.together([]*gathered{g}), func(m *member) *tally { return &m.leading }, []*gathered{g}, leading, &h)
+		one := []*gathered{g}
+		v.engine.scratch.members = v.together(v.engine.scratch.members, one)
+		v.judgeMembers(v.engine.scratch.members, func(m *member) *tally { return &m.leading }, one, leading, &h)
 		v.judgeOutliers(g, &h)
 		return h
 	}
@@ -261,7 +263,7 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 			continue
 		}
 		live = true
-		all.add(own(g).tally)
+		all.add(&own(g).tally)
 		if !g.lead.idle() {
 			h.State = OK
 		}

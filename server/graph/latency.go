@@ -71,6 +71,64 @@ func (v *viewing) quantilesOfAll(edges []*gathered) quantiles {
 	return v.quantilesOf(v.merged)
 }
 
+// total is what all edges of a view come to. It follows them one by one.
+type total struct {
+	all, failed float64   // requests
+	tcp, broken float64   // connections
+	latency     []float64 // by bucket
+}
+
+// quantum is what the parts of a total are whole multiples of: one in half a
+// year. Up to half a thousand million a second such sums have no rest, so that
+// what was added is taken away again, in whatever order.
+const quantum = 1.0 / (1 << 24)
+
+func (t *total) add(times float64, f *figures) {
+	quanta := func(n float64) float64 { return math.Round(n/quantum) * quantum * times }
+	t.all += quanta(f.tally.total)
+	t.failed += quanta(f.tally.failed)
+	t.tcp += quanta(f.tally.opened)
+	t.broken += quanta(f.tally.by[classTCP])
+	for _, c := range f.latency {
+		if n := int(c.id) + 1; n > len(t.latency) {
+			t.latency = append(t.latency, make([]float64, n-len(t.latency))...)
+		}
+		t.latency[c.id] += quanta(c.n)
+	}
+}
+
+// follow makes the total have of an edge what it comes to now: nothing when it
+// is dropped, and when it was counted on the way to its service.
+func (t *total) follow(g *gathered) {
+	now := g.lead
+	if g.dropped || g.second {
+		now = nil
+	}
+	if now == g.totalled {
+		return
+	}
+	if g.totalled != nil {
+		t.add(-1, g.totalled)
+	}
+	if now != nil {
+		t.add(1, now)
+	}
+	g.totalled = now
+}
+
+// totals reads it out.
+func (v *viewing) totals(t *total) Totals {
+	v.merged = v.merged[:0]
+	for id, n := range t.latency {
+		if n > 0 {
+			v.merged = append(v.merged, bucketCount{uint32(id), n})
+		}
+	}
+	all := tally{total: t.all, failed: t.failed, opened: t.tcp}
+	all.by[classTCP] = t.broken
+	return Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: v.quantilesOf(v.merged).p95}
+}
+
 // slab hands out slices of large arrays: a view has some thousand small ones.
 type slab[T any] struct{ free []T }
 

@@ -38,27 +38,45 @@ func (m *member) host() string {
 	return m.service.Host
 }
 
-// membersOf counts what an edge's pairs ask for.
+// membersOf counts what an edge's pairs ask for. A bundle has it in its strands.
 func (v *viewing) membersOf(g *gathered) []member {
+	if g.strands != nil {
+		return nil
+	}
 	out := make([]member, 0, len(g.pairs))
 	for i, p := range g.pairs {
-		r := g.reads[i]
-		if g.namesake(p) || !r.client && !r.server {
-			continue
+		if r := g.reads[i]; (r.client || r.server) && !g.namesake(p) {
+			out = append(out, v.member(p, r))
 		}
-		m := member{service: p.service}
-		if p.target.id != "" {
-			m.of = p.target
-		}
-		v.engine.tally(&m.leading, p.leading(r), r, p.protocol)
-		m.own = m.leading
-		if r.server && r.client {
-			m.own = tally{}
-			v.engine.tally(&m.own, p.server, r, p.protocol)
-		}
-		out = append(out, m)
 	}
 	return out
+}
+
+// eachMember calls f with what each pair of an edge asks for.
+func (g *gathered) eachMember(f func(m *member)) {
+	for i := range g.members {
+		f(&g.members[i])
+	}
+	for i := range g.strands {
+		if s := &g.strands[i]; !s.part.namesake && (s.of.client || s.of.server) {
+			f(&s.member)
+		}
+	}
+}
+
+// member counts what a pair asks for.
+func (v *viewing) member(p *pair, r reading) member {
+	m := member{service: p.service}
+	if p.target.id != "" {
+		m.of = p.target
+	}
+	v.engine.tally(&m.leading, p.leading(r), r, p.protocol)
+	m.own = m.leading
+	if r.server && r.client {
+		m.own = tally{}
+		v.engine.tally(&m.own, p.server, r, p.protocol)
+	}
+	return m
 }
 
 // tally counts the answers of some series, a second.
@@ -105,35 +123,36 @@ func (e *Engine) tally(into *tally, side []*series, r reading, protocol mesh.Pro
 	}
 }
 
-// together merges what edges know of the same members.
-func (v *viewing) together(edges []*gathered) []member {
+// together merges what edges know of the same members, into a list that is
+// used again.
+func (v *viewing) together(into []member, edges []*gathered) []member {
 	e := v.engine
 	e.merges++
-	var out []member
+	out := into[:0]
 	services := map[string]int{}
-	for _, g := range edges {
-		for i := range g.members {
-			m := &g.members[i]
-			at, known := len(out), false
-			if m.of == nil {
-				at, known = services[m.service.Host]
-			} else if m.of.merge == e.merges {
-				at, known = m.of.merged, true
-			}
-			if known {
-				o := &out[at]
-				o.leading.add(m.leading)
-				o.own.add(m.own)
-				o.several = o.several || o.service.Host != m.service.Host
-				continue
-			}
-			if m.of == nil {
-				services[m.service.Host] = len(out)
-			} else {
-				m.of.merge, m.of.merged = e.merges, len(out)
-			}
-			out = append(out, *m)
+	merge := func(m *member) {
+		at, known := len(out), false
+		if m.of == nil {
+			at, known = services[m.service.Host]
+		} else if m.of.merge == e.merges {
+			at, known = m.of.merged, true
 		}
+		if known {
+			o := &out[at]
+			o.leading.add(&m.leading)
+			o.own.add(&m.own)
+			o.several = o.several || o.service.Host != m.service.Host
+			return
+		}
+		if m.of == nil {
+			services[m.service.Host] = len(out)
+		} else {
+			m.of.merge, m.of.merged = e.merges, len(out)
+		}
+		out = append(out, *m)
+	}
+	for _, g := range edges {
+		g.eachMember(merge)
 	}
 	return out
 }

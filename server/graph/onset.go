@@ -16,25 +16,21 @@ const maxOnset = 64
 // onset dates the begin of the present spell of a class of errors: it walks
 // back in time until there was none of them for a while.
 func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figures) time.Time {
-	bad := make([]*gathered, 0, len(edges))
-	for _, g := range edges {
-		if g.live && whose(g).tally.by[c] > 0 {
-			bad = append(bad, g)
-		}
-	}
-	slices.SortFunc(bad, func(a, b *gathered) int {
-		return cmp.Compare(whose(b).tally.by[c], whose(a).tally.by[c])
-	})
-	var ids []uint32
+	var found []suspect
 	end := int64(0)
-	for _, g := range bad {
+	for _, g := range edges {
+		f := whose(g)
+		if !g.live || f.tally.by[c] == 0 {
+			continue
+		}
 		end = max(end, g.end)
-		for _, p := range g.pairs {
-			side := p.client
-			if whose(g) == g.server || len(side) == 0 {
-				side = p.server
-			}
-			for _, s := range side {
+		found = v.engine.suspects(found, g, c, f == g.server)
+	}
+	slices.SortStableFunc(found, func(a, b suspect) int { return cmp.Compare(b.bad, a.bad) })
+	var ids []uint32
+	for _, s := range found {
+		for _, p := range s.pairs {
+			for _, s := range p.counted(s.server) {
 				ids = append(ids, s.id)
 			}
 		}
@@ -49,14 +45,60 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 	return time.Unix(begin, 0).UTC()
 }
 
+// suspect are pairs that some errors are of.
+type suspect struct {
+	pairs  []*pair
+	server bool // as the server's side counts
+	bad    float64
+}
+
+// suspects adds those of an edge: one by one where it is known which they are.
+func (e *Engine) suspects(found []suspect, g *gathered, c class, server bool) []suspect {
+	if g.strands == nil {
+		f := g.lead
+		if server {
+			f = g.server
+		}
+		return append(found, suspect{g.pairs, server, f.tally.by[c]})
+	}
+	for i := range g.strands {
+		s := &g.strands[i]
+		if !s.odd {
+			continue
+		}
+		side := s.client
+		if server || len(g.pairs[i].client) == 0 {
+			side = s.server
+		}
+		bad := 0.0
+		for _, n := range side {
+			if e.isClass(n.key, c) {
+				bad += n.n
+			}
+		}
+		if bad > 0 {
+			found = append(found, suspect{g.pairs[i : i+1], server, bad})
+		}
+	}
+	return found
+}
+
+// counted gives the side of a pair that errors are counted by.
+func (p *pair) counted(server bool) []*series {
+	if server || len(p.client) == 0 {
+		return p.server
+	}
+	return p.client
+}
+
 // spell gives the first second of the spell that holds at end, 0 for none. The
 // window that was judged may be longer than what counts as calm: the spell is
 // the one of the newest error.
 func (e *Engine) spell(ids []uint32, c class, end int64) int64 {
 	r := &e.ring
 	var bad [fineSlots]bool
-	mark := func(at span, entries []entry, requests int) {
-		if !e.anyClass(entries, requests, c) {
+	mark := func(at span, entries []entry, _ int) {
+		if !e.anyClass(entries, c) {
 			return
 		}
 		for s := max(int64(at.from), r.base); float64(s) < at.to && s-r.base < fineSlots; s++ {
@@ -93,8 +135,8 @@ func (e *Engine) spell(ids []uint32, c class, end int64) int64 {
 func (e *Engine) anyOf(ids []uint32, c class, start int64) bool {
 	found := false
 	for _, id := range ids {
-		e.ring.eachCoarse(id, start, start+1, func(_ int64, entries []entry, requests int) {
-			found = found || e.anyClass(entries, requests, c)
+		e.ring.eachCoarse(id, start, start+1, func(_ int64, entries []entry, _ int) {
+			found = found || e.anyClass(entries, c)
 		})
 		if found {
 			break
@@ -103,22 +145,26 @@ func (e *Engine) anyOf(ids []uint32, c class, start int64) bool {
 	return found
 }
 
-func (e *Engine) anyClass(entries []entry, requests int, c class) bool {
-	for i := range entries {
-		if e.isClass(&entries[i], i < requests, c) {
-			return true
-		}
-	}
-	return false
+func (e *Engine) anyClass(entries []entry, c class) bool {
+	return slices.ContainsFunc(entries, func(en entry) bool { return e.isClass(en.key, c) })
 }
 
 // isClass reports whether an entry counts answers of a class. TCP's are found
 // among responses too, since connections are not requests.
-func (e *Engine) isClass(en *entry, request bool, c class) bool {
+func (e *Engine) isClass(key uint32, c class) bool {
 	k := &e.ring.keys
 	if c == classTCP {
-		return en.key < k.responses && e.outcomes.list[en.key].tcpFail ||
-			en.key >= k.responses && en.key < k.buckets && e.outcomes.list[en.key-k.responses].tcpFail
+		return key < k.responses && e.outcomes.list[key].tcpFail ||
+			key >= k.responses && key < k.buckets && e.outcomes.list[key-k.responses].tcpFail
 	}
-	return request && e.outcomes.list[en.key].class == c
+	return key < k.responses && e.outcomes.list[key].class == c
+}
+
+// isOdd reports whether an entry counts answers that were not simply well.
+func (e *Engine) isOdd(key uint32) bool {
+	k := &e.ring.keys
+	if key >= k.responses {
+		key -= k.responses
+	}
+	return key < k.responses && (e.outcomes.list[key].class != classOK || e.outcomes.list[key].tcpFail)
 }

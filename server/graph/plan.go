@@ -30,15 +30,24 @@ type plan struct {
 
 	nodes  map[string]*gatheredNode
 	edges  map[edgeOf]*gathered
-	of     map[*pair][2]*gathered // the second one from a service node
-	all    []*gathered            // as the rings lie
-	byID   []*gathered            // the same
-	tcp    []*gathered            // of all
-	sorted []*gatheredNode        // by ID
+	of     map[*pair][2]spot // where each is; the second is from a service node
+	all    []*gathered       // as the rings lie
+	byID   []*gathered       // the same
+	tcp    []*gathered       // of all
+	sorted []*gatheredNode   // by ID
+
+	bundled int // pairs of edges that keep what each of them adds
+	total   total
 
 	last     *moment         // of the last view, nil before the first
 	restless []*gathered     // that are looked at each time, as the rings lie
 	uneasy   []*gatheredNode // the same for nodes
+}
+
+// spot is the place of a pair in an edge.
+type spot struct {
+	edge *gathered
+	at   int
 }
 
 // moment is what readings depend on besides their targets.
@@ -94,7 +103,8 @@ func (e *Engine) plan(q *Query, v *viewing) *plan {
 	return p
 }
 
-func (p *plan) elements() int { return len(p.all) + len(p.sorted) }
+// elements is the size of a plan. A strand takes a quarter of an edge's memory.
+func (p *plan) elements() int { return len(p.all) + len(p.sorted) + p.bundled/4 }
 
 // unasked is after how many views, of any kind, a plan is dropped that none of
 // them needed.
@@ -121,7 +131,7 @@ func (v *viewing) makePlan(q *Query, key planKey) *plan {
 		key: key, group: q.Group.number(), window: q.Window.Seconds(),
 		services: q.ServiceNodes && q.Group != ByService && q.Group != ByNamespace,
 		until:    math.Inf(1), nodes: make(map[string]*gatheredNode), edges: make(map[edgeOf]*gathered, len(v.engine.edges.pairs)),
-		of: make(map[*pair][2]*gathered, len(v.engine.edges.pairs)),
+		of: make(map[*pair][2]spot, len(v.engine.edges.pairs)),
 	}
 	v.plan = p
 	if q.Focus != "" {
@@ -134,6 +144,12 @@ func (v *viewing) makePlan(q *Query, key planKey) *plan {
 	v.place()
 	p.byID = slices.Clone(p.all)
 	slices.SortFunc(p.byID, func(a, b *gathered) int { return strings.Compare(a.id, b.id) })
+	for _, g := range p.all {
+		if len(g.pairs) >= bundle {
+			g.strands = make([]strand, len(g.pairs))
+			p.bundled += len(g.pairs)
+		}
+	}
 	p.sorted = make([]*gatheredNode, 0, len(p.nodes))
 	for _, n := range p.nodes {
 		n.settle(v.engine)
@@ -163,7 +179,7 @@ func (p *plan) inherit(old *plan) {
 			i++
 		}
 		if i < len(old.byID) && old.byID[i].id == g.id && slices.Equal(old.byID[i].pairs, g.pairs) {
-			g.counted = old.byID[i].counted
+			g.counted, g.strands = old.byID[i].counted, old.byID[i].strands
 		}
 	}
 }
@@ -189,10 +205,12 @@ func (v *viewing) due() []*gathered {
 		n.due = v.turn
 	}
 	if last == nil || last.ruled != now.ruled || last.outlined != now.outlined || last.base != now.base || last.newest != now.newest {
+		v.whole = true
 		return p.all
 	}
 	touched, known := e.edges.touched.since(last.touched)
 	if !known {
+		v.whole = true
 		return p.all
 	}
 	due := slices.Clone(p.restless)
@@ -200,8 +218,13 @@ func (v *viewing) due() []*gathered {
 		g.due = v.turn
 	}
 	for _, pair := range touched {
-		for _, g := range p.of[pair] {
-			if g != nil && g.due != v.turn {
+		for _, s := range p.of[pair] {
+			g := s.edge
+			if g == nil {
+				continue
+			}
+			g.stirred = append(g.stirred, s.at)
+			if g.due != v.turn {
 				g.due = v.turn
 				due = append(due, g)
 			}
@@ -233,11 +256,29 @@ func (v *viewing) disturb(n *gatheredNode) {
 func (v *viewing) holds(g *gathered) bool {
 	c := g.counted
 	same := c != nil && c.lasting && c.ruled == v.engine.ruled
-	v.reads = v.reads[:0]
+	read := func(i int) {
+		r := v.clock.read(g.pairs[i], v.window, v.engine.ring.base)
+		same = same && r == c.reads[i]
+		v.reads[i] = r
+	}
+	stirred := g.stirred
+	g.stirred = g.stirred[:0]
+	if c != nil && !v.whole {
+		v.reads = append(v.reads[:0], c.reads...)
+		for _, i := range stirred {
+			read(i)
+		}
+		for i := range c.reads {
+			if c.reads[i].inputs == 0 {
+				read(i)
+			}
+		}
+		return same
+	}
+	v.reads = slices.Grow(v.reads[:0], len(g.pairs))[:len(g.pairs)]
 	for i, p := range g.pairs {
-		r := v.clock.read(p, v.window, v.engine.ring.base)
-		v.reads = append(v.reads, r)
-		same = same && r == c.reads[i] && !v.engine.outlying[p.service.Host]
+		read(i)
+		same = same && !v.engine.outlying[p.service.Host]
 	}
 	return same
 }

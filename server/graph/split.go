@@ -37,6 +37,9 @@ func newSplits(f Facts, group int) splits {
 
 // share finds the split of a pair and which of its shares the pair is of.
 func (s *splits) share(p *pair) (*splitCount, int) {
+	if s.byHost == nil {
+		return nil, -1
+	}
 	c := s.byHost[p.service.Host]
 	if c == nil || len(c.Sources) > 0 && !slices.Contains(c.Sources, p.source.id) {
 		return nil, -1
