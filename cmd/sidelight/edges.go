@@ -13,10 +13,21 @@ import (
 )
 
 func edgesCommand() *cobra.Command {
-	return graphCommand("edges", "Show who talks to whom, how it goes and who answered", writeEdges,
+	cmd := graphCommand("edges", "Show who talks to whom, how it goes and who answered", writeEdges,
 		func(namespace, name string) string {
 			return fmt.Sprintf("from = %[1]q or to = %[1]q", namespace+"/"+name)
 		})
+	cmd.Long = `Edges shows who talks to whom, the worst first, as the caller's sidecar counted
+it, else the target's; -o wide has both.
+
+  sidelight edges -w 'errors > 1% or p95 > 250ms'
+  sidelight edges booking/payments
+
+TRIES is how often a request was tried: over 1.00 the success may hide failures.
+MTLS is the share of traffic under mutual TLS. WHY says what failed most, its
+share, who answered, and the configuration object behind it; what to do about it
+is in docs/troubleshooting.md.`
+	return cmd
 }
 
 func writeEdges(cmd *cobra.Command, v graph.View, flags viewFlags) error {

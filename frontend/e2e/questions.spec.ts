@@ -3,7 +3,7 @@ import { expect, type Page, test } from '@playwright/test'
 /**
  * What Sidelight is for, as questions that people bring; each is answered on
  * the real demo (scenario skew) by what a reader sees. Numbers are those of
- * the list of questions in docs/guide.md's first part; the four journeys
+ * the list of questions in README.md; the four journeys
  * (journeys.spec.ts) answer 1, 2, 5 and 14 at length, stories.spec.ts those of
  * other stories.
  */

@@ -2,7 +2,7 @@ import { expect, type Page, test } from '@playwright/test'
 import { play } from './demo'
 
 /**
- * Questions of docs/guide.md that other stories of the demo answer. Stories that
+ * Questions of README.md that other stories of the demo answer. Stories that
  * change nothing in common are played at the same time: a demo is for several
  * questions, and ends with them.
  */
