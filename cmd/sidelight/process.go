@@ -47,6 +47,9 @@ func (p *process) run(cmd *cobra.Command, serve func(context.Context) error) err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	if os.Getenv("GOGC") == "" {
+		go paceHeap(ctx)
+	}
 	if p.parent != 0 {
 		go endWithParent(ctx, p.parent, cancel)
 	}

@@ -23,24 +23,30 @@ type appendable struct {
 // AppenderV2 gives the transaction of one scrape. The context says which
 // target's it is.
 func (a *appendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
-	store := a.store.AppenderV2(ctx)
 	t, ok := scrape.TargetFromContext(ctx)
 	if !ok {
-		return store
+		return a.store.AppenderV2(ctx)
 	}
 	w, ok := a.scraper.watches.get(t.GetValue(identityLabel))
 	if !ok {
 		// Gone from the list: what is left to write are end marks.
-		return store
+		return a.store.AppenderV2(ctx)
 	}
-	return &appender{AppenderV2: store, scraper: a.scraper, watch: w, lastError: t.LastError, staged: a.scraper.lists.Get().(*[]staged)}
+	return &appender{
+		begin:   func() storage.AppenderV2 { return a.store.AppenderV2(ctx) },
+		scraper: a.scraper, watch: w, lastError: t.LastError, staged: a.scraper.lists.Get().(*[]staged),
+	}
 }
 
 // appender is one scrape's transaction. What it sees goes to the store at
 // once, and to the edges when the scrape is complete: a response that turns
 // out to be broken in its last line must count for nothing.
 type appender struct {
-	storage.AppenderV2
+	// The store's part begins with the first sample: the manager asks for a
+	// transaction before it asks the target, and a hundred targets that are slow
+	// to answer must not hold the store's buffers meanwhile.
+	begin func() storage.AppenderV2
+	store storage.AppenderV2
 
 	scraper   *Scraper
 	watch     *watch
@@ -75,7 +81,10 @@ func (a *appender) giveBack() {
 func (a *appender) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64,
 	h *histogram.Histogram, fh *histogram.FloatHistogram, opts storage.AOptions,
 ) (storage.SeriesRef, error) {
-	got, err := a.AppenderV2.Append(ref, ls, st, t, v, h, fh, opts)
+	if a.store == nil {
+		a.store = a.begin()
+	}
+	got, err := a.store.Append(ref, ls, st, t, v, h, fh, opts)
 	number := h == nil && fh == nil
 	if isReport(opts) {
 		if number && !value.IsStaleNaN(v) && ls.Get(model.MetricNameLabel) == "up" {
@@ -132,11 +141,21 @@ func (a *appender) Commit() error {
 		}
 	}
 	a.giveBack()
-	a.scraper.stored(a.AppenderV2.Commit())
+	if a.store != nil {
+		a.scraper.stored(commitAside(a.store))
+	}
 	if publish {
 		a.scraper.opts.Publish(batch)
 	}
 	return nil
+}
+
+// commitAside commits on a goroutine of its own. Packing the log takes 32 KB of
+// stack, which the goroutine of each target would keep until its next scrape.
+func commitAside(tx storage.AppenderV2) error {
+	done := make(chan error, 1)
+	go func() { done <- tx.Commit() }()
+	return <-done
 }
 
 // Rollback implements storage.AppenderV2.
@@ -145,7 +164,10 @@ func (a *appender) Rollback() error {
 		a.finished = true
 		a.giveBack()
 	}
-	return a.AppenderV2.Rollback()
+	if a.store == nil {
+		return nil
+	}
+	return a.store.Rollback()
 }
 
 // scrapeError is a failed scrape's reason in one bounded line.

@@ -28,6 +28,7 @@ import (
 type fakeStore struct {
 	refs      map[string]storage.SeriesRef
 	next      storage.SeriesRef
+	begun     int   // transactions
 	appendErr error // given for each sample
 	commitErr error
 }
@@ -38,7 +39,10 @@ func newFakeStore() *fakeStore { return &fakeStore{refs: make(map[string]storage
 // that it dropped from memory.
 func (f *fakeStore) recreate() { clear(f.refs) }
 
-func (f *fakeStore) AppenderV2(context.Context) storage.AppenderV2 { return &fakeAppender{f} }
+func (f *fakeStore) AppenderV2(context.Context) storage.AppenderV2 {
+	f.begun++
+	return &fakeAppender{f}
+}
 
 type fakeAppender struct{ store *fakeStore }
 

@@ -191,6 +191,20 @@ func TestStoreRefuses(t *testing.T) {
 	}
 }
 
+// TestWaitsWithoutStore holds that a target that has not answered takes nothing
+// of the store.
+func TestWaitsWithoutStore(t *testing.T) {
+	r := newRig(t, Limits{})
+	through := &appendable{scraper: r.scraper, store: r.store}
+	if err := through.AppenderV2(r.ctx).Rollback(); err != nil || r.store.begun != 0 {
+		t.Errorf("%d transactions for no sample, %v", r.store.begun, err)
+	}
+	r.scrape(epoch(), "text/plain", []byte("ready 1\n"))
+	if r.store.begun != 1 {
+		t.Errorf("%d transactions for one scrape", r.store.begun)
+	}
+}
+
 // TestStopsAtOnce stops in the middle of a scrape that would go on for long,
 // and tells of no failure: the target did not fail.
 func TestStopsAtOnce(t *testing.T) {

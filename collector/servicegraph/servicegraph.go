@@ -152,7 +152,9 @@ func (g *Graph) Collect(ch chan<- prometheus.Metric) {
 	for e, c := range g.edges {
 		labels := prometheus.MakeLabelPairs(requests, []string{e.client, e.server, ""})
 		ch <- metric{requests, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(c.requests)}}}
-		ch <- metric{failed, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(c.failed)}}}
+		if c.failed > 0 { // as Tempo: most pairs never have one
+			ch <- metric{failed, &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(c.failed)}}}
+		}
 		ch <- metric{client, &dto.Metric{Label: labels, Histogram: c.client.dto()}}
 		ch <- metric{server, &dto.Metric{Label: labels, Histogram: c.server.dto()}}
 	}

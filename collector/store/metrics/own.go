@@ -62,9 +62,10 @@ func (o Own) Run(ctx context.Context) {
 // written is what was stored last: the next time tells what is new and what is
 // gone.
 type written struct {
-	at     time.Time
-	seed   maphash.Seed // of the keys
-	series map[ownKey]*ownSeries
+	at      time.Time
+	seed    maphash.Seed // of the keys
+	builder labels.ScratchBuilder
+	series  map[ownKey]*ownSeries
 }
 
 // ownKey tells the series of this process apart without making their labels:
@@ -87,12 +88,11 @@ type ownSeries struct {
 // fails does not keep the others' metrics out.
 func (o Own) write(ctx context.Context, at time.Time, before *written) (*written, error) {
 	families, gatherErr := o.Gatherer.Gather()
-	w := &ownWriter{Own: o, app: o.Store.AppenderV2(ctx), before: before, now: &written{at: at, seed: maphash.MakeSeed()}}
-	if before != nil {
-		w.now.seed = before.seed
-		w.now.series = make(map[ownKey]*ownSeries, len(before.series))
+	w := &ownWriter{Own: o, app: o.Store.AppenderV2(ctx), before: before}
+	if before == nil {
+		w.now = &written{at: at, seed: maphash.MakeSeed(), builder: labels.NewScratchBuilder(16), series: map[ownKey]*ownSeries{}}
 	} else {
-		w.now.series = map[ownKey]*ownSeries{}
+		w.now = &written{at: at, seed: before.seed, builder: before.builder, series: make(map[ownKey]*ownSeries, len(before.series))}
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
@@ -150,7 +150,8 @@ func (w *ownWriter) key(s sample) ownKey {
 }
 
 // metric adds one metric. A histogram that has a native form is stored in that
-// form, with its sum and count: it is one series then, where buckets are a dozen.
+// form: it is one series then, where buckets are a dozen. Its sum is stored
+// beside it, because Grafana's map of services asks for that.
 func (w *ownWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
 	s := sample{family: f.GetName(), labels: m.GetLabel()}
 	key := w.key(s)
@@ -175,11 +176,11 @@ func (w *ownWriter) metric(f *dto.MetricFamily, m *dto.Metric) {
 	case m.Histogram != nil:
 		h := m.Histogram
 		add("_sum", 0, h.GetSampleSum(), true)
-		add("_count", 0, float64(h.GetSampleCount()), true)
 		if s.h = nativeOf(h); s.h != nil {
 			add("", 0, 0, true)
 			return
 		}
+		add("_count", 0, float64(h.GetSampleCount()), true)
 		for _, b := range h.GetBucket() {
 			if !math.IsInf(b.GetUpperBound(), 1) {
 				add("_bucket", b.GetUpperBound(), float64(b.GetCumulativeCount()), true)
@@ -252,7 +253,8 @@ func (w *ownWriter) end() {
 // labels makes the labels under which a sample is stored. Job and instance are
 // ours to give.
 func (w *ownWriter) labels(s sample) labels.Labels {
-	b := labels.NewScratchBuilder(len(s.labels) + 4)
+	b := &w.now.builder
+	b.Reset()
 	name := s.family
 	switch s.part {
 	case model.QuantileLabel:
