@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ConfigLineage, ConfigObject, Problem } from '@/api/types'
 import { finding } from './ObjectDetail'
-import { objectRows } from './rows'
+import { finding as pageFinding, objectRows } from './rows'
 import { firstLine, tokens } from './Yaml'
 
 const object = (kind: string, name: string, source = 'a.yaml'): ConfigObject => ({
@@ -34,6 +34,21 @@ describe('rows', () => {
   it('let an error speak before a warning', () => {
     const rows = objectRows([object('VirtualService', 'a')], [], [problem('warning', 'VirtualService cinema/a', 'w'), problem('error', 'VirtualService cinema/a', 'e')])
     expect(rows[0]).toMatchObject({ state: 'fail', inEffect: true, problem: { message: 'e' } })
+  })
+})
+
+describe('the page', () => {
+  const lack = (refusing: number) => ({ object: 'VirtualService cinema/web', nodes: 2, refusing })
+  it.each([
+    [[], [], 'ok All that is written is in effect'],
+    [[problem('warning', undefined)], [], 'warn All is in effect, with 1 warning'],
+    [[], [lack(0)], 'warn 1 object is not yet on all nodes'],
+    [[problem('warning', undefined)], [lack(0), lack(1)], 'fail Nodes refuse 1 object, 1 warning'],
+    [[problem('error', undefined)], [lack(1)], 'fail 1 error keeps objects out of effect'],
+    [undefined, [], 'unknown Configuration'],
+  ])('says the worst first: %#', (problems, lacking, want) => {
+    const { state, title } = pageFinding(problems, lacking)
+    expect(`${state} ${title}`).toBe(want)
   })
 })
 

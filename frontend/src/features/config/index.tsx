@@ -1,8 +1,8 @@
 import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { everyMs, useProblems, useRevisions } from '@/api/config'
+import { everyMs, useConfigObjects, useProblems, useRevisions } from '@/api/config'
 import { useNow } from '@/api/live-context'
 import { useLateness } from '@/api/resource'
-import { plural, span } from '@/lib/format'
+import { span } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
 import { HealthGlyph } from '@/ui/Health'
 import { Stale } from '@/ui/Stale'
@@ -11,6 +11,7 @@ import styles from './index.module.css'
 import { ObjectDetail } from './ObjectDetail'
 import { ObjectList } from './ObjectList'
 import { Revisions } from './Revisions'
+import { finding } from './rows'
 
 const tabs = [
   { path: '', name: 'Objects' },
@@ -38,14 +39,14 @@ export function ConfigPage() {
 function Head() {
   const search = useSearch({ strict: false }) as Record<string, string>
   const problems = useProblems().data
+  const lacking = useConfigObjects().data?.lacking
   const newest = useRevisions().data?.[0]
   const now = useNow(1000)
-  const errors = problems?.filter((p) => p.severity === 'error').length ?? 0
-  const warnings = (problems?.length ?? 0) - errors
+  const { state, title } = finding(problems, lacking)
   return (
     <header className={styles.head}>
-      <HealthGlyph state={problems === undefined ? 'unknown' : errors > 0 ? 'fail' : warnings > 0 ? 'warn' : 'ok'} size={18} decorative />
-      <h1>{finding(problems === undefined, errors, warnings)}</h1>
+      <HealthGlyph state={state} size={18} decorative />
+      <h1>{title}</h1>
       {newest ? (
         <p className="t2">
           Revision {newest.number}, {span(secondsSince(newest.at, now))} ago by {newest.by}: {newest.summary}
@@ -66,11 +67,4 @@ function Head() {
       </nav>
     </header>
   )
-}
-
-function finding(waiting: boolean, errors: number, warnings: number): string {
-  if (waiting) return 'Configuration'
-  if (errors > 0) return `${plural(errors, 'error')} keep${errors === 1 ? 's' : ''} objects out of effect${warnings > 0 ? `, ${plural(warnings, 'warning')}` : ''}`
-  if (warnings > 0) return `All is in effect, with ${plural(warnings, 'warning')}`
-  return 'All that is written is in effect'
 }

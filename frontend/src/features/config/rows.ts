@@ -45,6 +45,20 @@ export function objectRows(objects: readonly ConfigObject[], lacking: readonly O
   return rows.sort((a, b) => RANK[a.state] - RANK[b.state] || compare(a.namespace, b.namespace) || compare(a.kind, b.kind) || compare(a.name, b.name))
 }
 
+/** What the page is about in one sentence: what is kept out of effect, else what has not come to every node. */
+export function finding(problems: readonly Problem[] | undefined, lacking: readonly ObjectLack[] | undefined): { state: HealthState; title: string } {
+  if (!problems || !lacking) return { state: 'unknown', title: 'Configuration' }
+  const errors = problems.filter((p) => p.severity === 'error').length
+  const warnings = problems.length - errors
+  const more = warnings > 0 ? `, ${plural(warnings, 'warning')}` : ''
+  if (errors > 0) return { state: 'fail', title: `${plural(errors, 'error')} keep${errors === 1 ? 's' : ''} objects out of effect${more}` }
+  const refused = lacking.filter((l) => l.refusing > 0).length
+  if (refused > 0) return { state: 'fail', title: `Nodes refuse ${plural(refused, 'object')}${more}` }
+  if (lacking.length > 0) return { state: 'warn', title: `${plural(lacking.length, 'object')} ${lacking.length === 1 ? 'is' : 'are'} not yet on all nodes${more}` }
+  if (warnings > 0) return { state: 'warn', title: `All is in effect, with ${plural(warnings, 'warning')}` }
+  return { state: 'ok', title: 'All that is written is in effect' }
+}
+
 function outOfEffect(key: string, problem: Problem): ObjectRow {
   const [kind = '', full = ''] = problem.object ? key.split(' ') : []
   const [namespace = '', name = ''] = full.split('/')
