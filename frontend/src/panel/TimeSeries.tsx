@@ -80,6 +80,9 @@ function unitOf(panel: PanelModel): string {
   return panel.fieldConfig?.defaults.unit ?? 'short'
 }
 
+/** So many series are shown without scrolling; of more their number is told. */
+const wholeMost = 4
+
 function Legend({
   panel,
   lines,
@@ -100,13 +103,11 @@ function Legend({
   return (
     // It scrolls, so it must be reached by keys, too.
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={styles.legend} tabIndex={0} role="region" aria-label={`${panel.title}, legend`}>
+    <div className={styles.legend} data-whole={lines.length <= wholeMost} tabIndex={0} role="region" aria-label={`${panel.title}, legend`}>
       <table>
         <thead>
           <tr>
-            <th scope="col">
-              <span className="sr-only">Series</span>
-            </th>
+            <th scope="col">{lines.length > wholeMost ? `${lines.length} series` : <span className="sr-only">Series</span>}</th>
             <th scope="col">{at === null ? 'Last' : clock(at * 1000)}</th>
             {calcs.includes('max') ? <th scope="col">Max</th> : null}
           </tr>

@@ -11,7 +11,8 @@ const instant = (...all: Series[]): Measured => ({ series: all, from: 130, to: 1
 
 describe('legendOf', () => {
   it('puts labels in and closes the gaps of missing ones', () => {
-    expect(legendOf('{{code}} {{ grpc }} {{flags}}', { code: '200', flags: '-' })).toBe('200 -')
+    expect(legendOf('{{code}} {{ grpc }} {{flags}}', { code: '503', flags: 'UF' })).toBe('503 UF')
+    expect(legendOf('{{code}} {{flags}}', { code: '200', flags: '-' })).toBe('200')
     expect(legendOf('', {})).toBe('value')
   })
 })

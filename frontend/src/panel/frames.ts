@@ -14,9 +14,9 @@ export type Line = {
 
 export type Lines = { times: number[]; lines: Line[] }
 
-/** The name of a series: the legend with its labels put in. */
+/** The name of a series: the legend with its labels put in. A label of "-" says that there is none, as Istio writes flags. */
 export function legendOf(format: string, labels: Labels): string {
-  const name = format.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, label: string) => labels[label] ?? '')
+  const name = format.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, label: string) => (labels[label] === '-' ? '' : (labels[label] ?? '')))
   return name.replaceAll(/\s+/g, ' ').trim() || 'value'
 }
 
