@@ -22,7 +22,7 @@ export function SortHead<K extends string>({
 }) {
   const on = sort.by === name
   return (
-    <th scope="col" data-num={num || undefined} aria-sort={on ? (sort.down ? 'descending' : 'ascending') : 'none'}>
+    <th scope="col" data-col={name} data-num={num || undefined} aria-sort={on ? (sort.down ? 'descending' : 'ascending') : 'none'}>
       <button
         type="button"
         className={styles.sort}

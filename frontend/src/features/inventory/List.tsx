@@ -94,7 +94,7 @@ export function List<T extends Row & { id?: string; host?: string }>({
               {shown.slice(0, drawn).map((row) => (
                 <tr key={row.id ?? row.host ?? row.name}>
                   {columns.map((c) => (
-                    <td key={c.name} className={c.tone?.(row)} data-wide={c.sort ? undefined : true} title={c.title?.(row)}>
+                    <td key={c.name} className={c.tone?.(row)} data-col={c.name} data-wide={c.sort ? undefined : true} title={c.title?.(row)}>
                       {c.cell(row)}
                     </td>
                   ))}
