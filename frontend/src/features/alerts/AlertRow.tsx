@@ -1,5 +1,6 @@
 import { useRouter } from '@tanstack/react-router'
 import type { MouseEvent } from 'react'
+import { alertWords, shortHosts } from '@/api/alertwords'
 import type { Alert } from '@/api/types'
 import { basePath } from '@/lib/base'
 import { figure } from '@/lib/format'
@@ -18,7 +19,7 @@ export function AlertRow({ alert, age, open, onToggle }: { alert: Alert; age: st
       <div className={styles.row}>
         <button type="button" className={styles.toggle} aria-expanded={open} onClick={onToggle}>
           <HealthGlyph state={health} size={14} decorative />
-          <span className={styles.summary}>{alert.summary}</span>
+          <span className={styles.summary}>{alertWords(alert.summary)}</span>
           <Chip kind={kind}>{alert.state === 'firing' ? alert.severity || 'firing' : alert.state}</Chip>
           <span className={styles.age} title={new Date(alert.active_at).toLocaleString()}>
             {age}
@@ -44,7 +45,7 @@ function About({ alert }: { alert: Alert }) {
   }
   return (
     <a className={styles.about} href={href} onClick={go} title={`${alert.about.kind} ${alert.about.id}`}>
-      <span>{alert.about.id}</span>
+      <span>{shortHosts(alert.about.id)}</span>
       <Icon name="right" size={12} />
     </a>
   )

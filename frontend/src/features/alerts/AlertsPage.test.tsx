@@ -1,5 +1,6 @@
 import { screen, within } from '@testing-library/react'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { alertWords } from '@/api/alertwords'
 import type { Live } from '@/api/resource'
 import type { Alert, AlertsView } from '@/api/types'
 import { renderAt } from '../../../test/render'
@@ -61,6 +62,10 @@ describe('AlertsPage', () => {
 })
 
 describe('finding', () => {
+  it('writes figures and hosts as the other pages do', () => {
+    expect(alertWords('5.161% of requests to web.front.svc.cluster.local fail')).toBe('5.2\u2009% of requests to web.front fail')
+    expect(alertWords('1.51 attempts per request to api.bank.example')).toBe('1.51 attempts per request to api.bank.example')
+  })
   it('links each kind of thing', () => {
     expect(linkTo({ kind: 'workload', id: 'cinema/web' })).toBe('/workloads/cinema/web')
     expect(linkTo({ kind: 'edge', id: 'a/x -> b/y' })).toBe('/workloads/b/y')

@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router'
 import { useAlerts } from '@/api/alerts'
+import { alertWords } from '@/api/alertwords'
 import { useNow } from '@/api/live-context'
 import type { GraphEdge, NamespaceSummary, NodeState, Overview } from '@/api/types'
 import { cx } from '@/lib/cx'
@@ -90,7 +91,7 @@ export function Alerts() {
             <li key={a.id}>
               <AppLink to="/alerts" className={styles.alert} title={a.description}>
                 <HealthGlyph state={a.severity === 'critical' ? 'fail' : 'warn'} size={12} />
-                <span className="cut">{a.summary || a.rule}</span>
+                <span className="cut">{alertWords(a.summary) || a.rule}</span>
                 <span className="t3">{a.fired_at ? span(secondsSince(a.fired_at, now)) : ''}</span>
               </AppLink>
             </li>
