@@ -12,7 +12,7 @@ describe('badges', () => {
   it('say in words what configuration and breakers do, the worst first', () => {
     const n = node('a/b', { config: { state: 'stale', revision: 127, behind: 2, nodes: 4 } })
     const model = buildModel(view([node('a/x'), n], [edge('a/x', 'a/b', { rps: 10, flags: { UO: 3 } })]))
-    expect(badgesOf(n, model).map((b) => b.text)).toEqual(['breaker open', '2 rev behind'])
+    expect(badgesOf(n, model).map((b) => b.text)).toEqual(['breaker open', '2 revs behind'])
   })
   it('are silent about a trickle and about synced nodes', () => {
     const n = node('a/b', { config: { state: 'synced', revision: 128, behind: 0, nodes: 4 } })

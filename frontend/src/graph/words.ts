@@ -1,5 +1,5 @@
 import type { GraphEdge, GraphNode, HealthState, Marker, Timeline } from '@/api/types'
-import { count, duration, figure, percent, plural, span, text } from '@/lib/format'
+import { duration, figure, percent, plural, span, text } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
 import type { DrawnNode } from './fold'
 import { stateWord } from './health'
@@ -36,7 +36,7 @@ function configBadge(node: GraphNode): Badge | null {
       return { text: 'NACK', tone: 'fail' }
     case 'stale':
     case 'slow':
-      return { text: config.behind > 0 ? `${count(config.behind)} rev behind` : `config ${config.state}`, tone: 'warn' }
+      return { text: config.behind > 0 ? `${plural(config.behind, 'rev')} behind` : `config ${config.state}`, tone: 'warn' }
     case 'drifted':
       return { text: 'config drifted', tone: 'warn' }
     case 'disconnected':
