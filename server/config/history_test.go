@@ -136,7 +136,7 @@ func TestRestartOverBrokenFile(t *testing.T) {
 	f.remove("three.yaml")
 	f = openFolder(t, opts, nil)
 	f.want(2, "a 1s@1, b 2s@2", "one.yaml:SL1012 one.yaml:SL1007")
-	if rev := must(f.store.Revision(2)); rev.Summary != "changed 1, removed 1 objects" {
+	if rev := must(f.store.Revision(2)); rev.Summary != "changed VirtualService cinema/b, removed VirtualService cinema/c" {
 		t.Errorf("revision 2: %s", rev.Summary)
 	}
 }

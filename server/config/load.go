@@ -264,26 +264,32 @@ func diff(before, after []*Object) []mesh.Change {
 	return changes
 }
 
+// namedMost is how many changed objects a revision's summary names; of more it
+// tells the number.
+const namedMost = 3
+
 func summarize(changes []mesh.Change) string {
-	if len(changes) == 1 {
-		c := changes[0]
-		return c.Op + " " + Key{c.Kind, c.Namespace, c.Name}.String()
-	}
-	counts := map[string]int{}
-	for _, c := range changes {
-		counts[c.Op]++
-	}
-	text := ""
+	parts := []string{}
 	for _, op := range []string{"added", "changed", "removed"} {
-		if counts[op] == 0 {
-			continue
+		names := []string{}
+		for _, c := range changes {
+			if c.Op == op {
+				names = append(names, Key{c.Kind, c.Namespace, c.Name}.String())
+			}
 		}
-		if text != "" {
-			text += ", "
+		switch {
+		case len(names) == 0:
+		case len(changes) <= namedMost:
+			parts = append(parts, op+" "+strings.Join(names, " and "))
+		default:
+			parts = append(parts, fmt.Sprintf("%s %d", op, len(names)))
 		}
-		text += fmt.Sprintf("%s %d", op, counts[op])
 	}
-	return text + " objects"
+	text := strings.Join(parts, ", ")
+	if len(changes) > namedMost {
+		text += " objects"
+	}
+	return text
 }
 
 // sourceOf names the file that a change came from, or how many there were.

@@ -120,7 +120,7 @@ func TestBadFilesLeaveGoodObjects(t *testing.T) {
 	f.remove("sub/two.yml")
 	f.reload()
 	f.want(4, "b 2s@3", "")
-	if got, want := f.store.Snapshot().Revision.Summary, "removed 2 objects"; got != want {
+	if got, want := f.store.Snapshot().Revision.Summary, "removed VirtualService cinema/a and VirtualService cinema/c"; got != want {
 		t.Errorf("summary = %q, want %q", got, want)
 	}
 
@@ -177,7 +177,7 @@ func TestRevisions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := mesh.Revision{
-		Number: 2, At: now, By: "directory", Source: "directory: 2 files", Summary: "added 1, changed 1 objects",
+		Number: 2, At: now, By: "directory", Source: "directory: 2 files", Summary: "added VirtualService cinema/b, changed VirtualService cinema/a",
 		Objects: []mesh.Change{
 			{Op: "changed", Kind: "VirtualService", Namespace: "cinema", Name: "a"},
 			{Op: "added", Kind: "VirtualService", Namespace: "cinema", Name: "b"},
