@@ -38,7 +38,7 @@ export function Fields({ difference: d }: { difference: NodeDifference }) {
                       {f.path}
                     </dt>
                     <dd>
-                      {f.before === '' ? null : <del>{f.before}</del>} {f.after === '' ? null : <ins>{f.after}</ins>}
+                      {f.before === '' ? null : <del title={f.before}>{onOneLine(f.before)}</del>} {f.after === '' ? null : <ins title={f.after}>{onOneLine(f.after)}</ins>}
                     </dd>
                   </div>
                 ))}
@@ -51,4 +51,9 @@ export function Fields({ difference: d }: { difference: NodeDifference }) {
       {d.resources.length > shown.length ? <p className="t3">and {plural(d.resources.length - shown.length, 'more resource')}: sidelight config diff --node {d.node}</p> : null}
     </section>
   )
+}
+
+/** A value that is a tree, as long as there is room; its title has all of it. */
+function onOneLine(value: string): string {
+  return value.replaceAll(/\s+/g, ' ').trim()
 }
