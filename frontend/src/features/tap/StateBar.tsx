@@ -65,7 +65,7 @@ export function StateBar({ tap, filter, limit, headers, side, onSide, onLimit, o
       <span className={styles.redacted}>
         <Chip title="Sidecars cut authorization, cookies and query values before anything leaves the node. Bodies are never captured.">
           <Icon name="lock" size={12} />
-          Secrets redacted
+          Redacted
         </Chip>
       </span>
       <span className={styles.right}>
@@ -145,7 +145,9 @@ function Now({ tap }: { tap: TapState }) {
       <span className={styles.now}>
         <b>Paused at {clockMs(snapshot.pausedAt)}</b>
         <span className="t2">
-          {snapshot.holdRoom > 0 ? `${count(held)} newer kept, room for ${count(snapshot.holdRoom)} more` : `${count(held)} newer kept, no more room: ${count(dropped)} dropped`}
+          {count(held)} newer kept
+          {/* Room is of interest once half of it is taken. */}
+          {snapshot.holdRoom === 0 ? `, no more room: ${count(dropped)} dropped` : snapshot.holdRoom < held ? `, room for ${count(snapshot.holdRoom)} more` : ''}
         </span>
         <Button small kind="primary" onClick={() => ring.resume()}>
           Resume <span className={styles.key}>Space</span>

@@ -41,7 +41,7 @@ describe('TapPage', () => {
     send([tapEvent({ seq: 1 })])
     fireEvent.keyDown(document.body, { key: ' ' })
     send([tapEvent({ seq: 2, path: '/later' })], { matched: 2, delivered: 2 })
-    expect(screen.getByText(/1 newer kept, room for 1.999 more/)).toBeTruthy()
+    expect(screen.getByText(/1 newer kept/)).toBeTruthy()
     expect(screen.queryByText('/later')).toBeNull()
     fireEvent.keyDown(document.body, { key: ' ' })
     expect(screen.getByText('/later')).toBeTruthy()
