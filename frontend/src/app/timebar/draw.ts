@@ -1,7 +1,7 @@
 import type { Marker, Timeline } from '@/api/types'
 import { figure, middle } from '@/lib/format'
 import { clockShort, tickStep } from '@/lib/time'
-import { clusterMarkers, type TrackScale } from './scale'
+import { clusterMarkers, markerWords, type TrackScale } from './scale'
 
 /** Paints the time bar's track: axis, errors, markers with words, the playhead. */
 
@@ -132,7 +132,7 @@ function markers(c: CanvasRenderingContext2D, { timeline, scale, size, ink }: Jo
   const taken: [number, number][] = []
   for (const { marker, x, more } of clusters.toReversed()) {
     mark(c, marker, x, base + 8.5, ink)
-    const words = more > 0 ? `${middle(marker.text, 30)} +${more}` : middle(marker.text, 34)
+    const words = more > 0 ? `${middle(markerWords(marker), 30)} +${more}` : middle(markerWords(marker), 34)
     const width = c.measureText(words).width
     for (const [from, to, align] of [
       [x + 8, x + 8 + width, 'left'],

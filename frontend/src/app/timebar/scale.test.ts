@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Timeline } from '@/api/types'
 import { frozenLink } from '../link'
-import { clusterMarkers, nearestMarker, scaleOf, windowFor } from './scale'
+import { clusterMarkers, markerWords, nearestMarker, scaleOf, windowFor } from './scale'
 
 const inset = { left: 10, right: 10 }
 const from = Date.parse('2026-11-21T12:00:00Z')
@@ -69,5 +69,16 @@ describe('frozenLink', () => {
     const now = new Date('2026-11-21T12:00:00.123Z')
     expect(frozenLink('http://h/graph?q=a', now)).toBe('http://h/graph?q=a&at=2026-11-21T12%3A00%3A00Z')
     expect(frozenLink('http://h/graph?at=2026-11-20T00%3A00%3A00Z', now)).toContain('11-20')
+  })
+})
+
+describe('markerWords', () => {
+  it.each([
+    ['changed VirtualService booking/tickets', 4, 'rev 4 tickets'],
+    ['rolled back to revision 3: added VirtualService a/x and VirtualService a/y, removed ServiceEntry b/z', 5, 'rev 5 x, y, z'],
+    ['changed 7 objects', 6, 'changed 7 objects'],
+    ['front/web started (web-1.front)', undefined, 'front/web started (web-1.front)'],
+  ])('%s', (text, revision, want) => {
+    expect(markerWords({ at: '', kind: 'config', text, revision })).toBe(want)
   })
 })

@@ -52,6 +52,12 @@ export function nearestMarker(markers: readonly Marker[], scale: TrackScale, x: 
   return best
 }
 
+/** What there is room for beside a mark: "rev 128 tickets, catalog" for what a revision changed. */
+export function markerWords({ text, revision }: Marker): string {
+  const names = [...text.matchAll(/ [^\s/]+\/([^\s,]+)/g)].map((m) => m[1])
+  return revision && names.length > 0 ? `rev ${revision} ${names.join(', ')}` : text
+}
+
 export type MarkerCluster = { marker: Marker; x: number; more: number }
 
 const order: Record<Marker['kind'], number> = { alert: 0, config: 1, breaker: 2, stop: 3, start: 4 }
