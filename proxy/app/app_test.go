@@ -498,6 +498,18 @@ func TestWithoutControlPlaneAndCollector(t *testing.T) {
 	}
 }
 
+// A token from the environment is not told by --help.
+func TestHelpKeepsTheToken(t *testing.T) {
+	t.Setenv("SIDELIGHT_JOIN_TOKEN", "sl1.secret")
+	cmd := app.Command("test")
+	if token := cmd.Flags().Lookup("join-token").Value.String(); token != "sl1.secret" {
+		t.Errorf("the token is %q", token)
+	}
+	if help := cmd.UsageString(); strings.Contains(help, "sl1.secret") {
+		t.Errorf("--help tells the token:\n%s", help)
+	}
+}
+
 func TestCommand(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"--bogus", "unknown flag: --bogus"},

@@ -90,6 +90,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	p.StringVar(&f.protocol, "xds-protocol", "delta", "how configuration comes: delta, or sotw (state of the world) where the control plane has nothing else, over a stream; or rest, by asking every --pull-interval")
 	p.DurationVar(&f.pullInterval, "pull-interval", 5*time.Second, "with --xds-protocol rest: how often the control plane is asked")
 	p.StringVar(&f.Identity.JoinToken, "join-token", os.Getenv("SIDELIGHT_JOIN_TOKEN"), "join token for the first certificate; better by SIDELIGHT_JOIN_TOKEN or a file")
+	p.Lookup("join-token").DefValue = "" // --help must not print the secret
 	p.StringVar(&f.Identity.JoinTokenFile, "join-token-file", "", "`file` with a join token; it may come later")
 	p.StringVar(&f.Identity.CertFile, "cert-file", "", "PEM `file` with a SPIFFE certificate that somebody else renews; with --key-file and --roots-file")
 	p.StringVar(&f.Identity.KeyFile, "key-file", "", "PEM `file` with its key")
