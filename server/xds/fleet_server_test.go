@@ -30,7 +30,8 @@ import (
 const (
 	fleetRole     = "SIDELIGHT_FLEET_ROLE"
 	fleetNodes    = "SIDELIGHT_FLEET_NODES"
-	roleSidelight = "sidelight"
+	roleSidelight = "Sidelight"
+	roleAgents    = "Sidelight, nodes with their agent streams"
 	roleSnapshots = "go-control-plane, a snapshot a node"
 )
 
@@ -94,10 +95,10 @@ func serveFleet(role string) error {
 	g := grpc.NewServer(ServerOptions()...)
 	defer g.Stop()
 	f := &fleetServing{nodes: nodes, all: make(chan struct{}, 1)}
-	if role == roleSidelight {
-		err = f.serveSidelight(g, states)
-	} else {
+	if role == roleSnapshots {
 		err = f.serveSnapshots(ctx, g, states)
+	} else {
+		err = f.serveSidelight(g, states)
 	}
 	if err != nil {
 		return err

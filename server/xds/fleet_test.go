@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 
 // The fleet: nodes that hold 1,000 clusters with their endpoints, of which one
@@ -48,6 +49,7 @@ func BenchmarkFleet(b *testing.B) {
 	few := playFleet(ctx, b, roleSidelight, nodes/10)
 	peer := playFleet(ctx, b, roleSnapshots, nodes/10)
 	fleet := playFleet(ctx, b, roleSidelight, nodes)
+	playFleet(ctx, b, roleAgents, nodes)
 	many := playFleet(ctx, b, roleSidelight, 2*nodes)
 	fmt.Println()
 	goal("xds-change-cpu-seconds", fleet.cpu.Seconds(), 1)
@@ -94,7 +96,7 @@ func tryFleet(ctx context.Context, b *testing.B, role string, nodes int) (res fl
 	if err != nil {
 		return res, "", err
 	}
-	f := &fleetClients{b: b, addr: ready.Addr, types: ready.Types}
+	f := &fleetClients{b: b, addr: ready.Addr, types: ready.Types, agents: role == roleAgents}
 	defer f.close()
 	// The first node of each namespace has its resources compiled, which the
 	// others share: it does not count.
@@ -189,6 +191,7 @@ type fleetClients struct {
 	ctx     context.Context // of the streams
 	cancel  context.CancelFunc
 	types   int                          // of resources that are asked for
+	agents  bool                         // each node has an agent stream, too, as sidecars have
 	held    [typeCount]map[string]string // by name the version
 	reading sync.WaitGroup
 
@@ -226,9 +229,14 @@ func (f *fleetClients) connect(ctx context.Context, from, to int) (err error) {
 
 // join opens one node's stream and has everything acknowledged from then on.
 func (f *fleetClients) join(ctx context.Context, i int) error {
-	str, err := f.open(ctx)
+	conn, str, err := f.open(ctx)
 	if err != nil {
 		return err
+	}
+	if f.agents {
+		if err := f.agent(ctx, conn, i); err != nil {
+			return err
+		}
 	}
 	for t := range f.types {
 		if err := str.Send(f.question(t, i)); err != nil {
@@ -249,16 +257,27 @@ func (f *fleetClients) join(ctx context.Context, i int) error {
 	return nil
 }
 
-func (f *fleetClients) open(ctx context.Context) (discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient, error) {
+// agent opens a node's agent stream.
+func (f *fleetClients) agent(ctx context.Context, conn *grpc.ClientConn, i int) error {
+	str, err := meshv1.NewAgentClient(conn).Connect(ctx)
+	if err != nil {
+		return err
+	}
+	f.reading.Go(func() { _, _ = str.Recv() })
+	return str.Send(&meshv1.AgentMessage{Message: &meshv1.AgentMessage_Hello{Hello: &meshv1.Hello{NodeId: fmt.Sprintf("node-%d", i)}}})
+}
+
+func (f *fleetClients) open(ctx context.Context) (*grpc.ClientConn, discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesClient, error) {
 	conn, err := grpc.NewClient("passthrough:///"+f.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithReadBufferSize(4<<10), grpc.WithWriteBufferSize(4<<10), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f.mu.Lock()
 	f.conns = append(f.conns, conn)
 	f.mu.Unlock()
-	return discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	str, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
+	return conn, str, err
 }
 
 // question is a node's first one for a type: all clusters and listeners, the
@@ -282,7 +301,7 @@ func (f *fleetClients) question(t, i int) *discoveryv3.DeltaDiscoveryRequest {
 func (f *fleetClients) download(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	str, err := f.open(ctx)
+	_, str, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
