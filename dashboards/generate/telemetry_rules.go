@@ -12,6 +12,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     "Sidecar {{ $labels.node }} does not answer scrapes",
 					Description: "Its figures are stale. If its node is disconnected too, the process is gone; see the Nodes page.",
+					Runbook:     "docs/troubleshooting.md#alerts",
 				},
 			},
 			{
@@ -20,6 +21,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     "{{ $labels.node }} adds {{ $value | humanizeDuration }} to one in a hundred requests",
 					Description: "The sidecar lacks CPU, or its memory is at the limit: see the Proxy dashboard.",
+					Runbook:     "docs/troubleshooting.md#alerts",
 				},
 			},
 			{
@@ -28,6 +30,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     `{{ $labels.node }} drops {{ $value | printf "%.1f" }} spans a second: {{ $labels.reason }}`,
 					Description: "Traces have holes. The collector is not reached, or not fast enough.",
+					Runbook:     "docs/troubleshooting.md#losses",
 				},
 			},
 			{
@@ -36,6 +39,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     `The collector turns away {{ $value | printf "%.1f" }} spans a second: {{ $labels.result }}`,
 					Description: "Senders are told to slow down, or sent spans that nobody can read: see the collector's log.",
+					Runbook:     "docs/troubleshooting.md#losses",
 				},
 			},
 			{
@@ -44,6 +48,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     `{{ $labels.where }} lost {{ $value | printf "%.0f" }}: {{ $labels.what }}`,
 					Description: "GET /api/v1/status has the ledger with what to do about each.",
+					Runbook:     "docs/troubleshooting.md#losses",
 				},
 			},
 			{
@@ -52,6 +57,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     `{{ $labels.where }} lost {{ $value | printf "%.0f" }}: {{ $labels.what }}`,
 					Description: "GET /api/v1/status has the ledger with what to do about each.",
+					Runbook:     "docs/troubleshooting.md#losses",
 				},
 			},
 			{
@@ -60,6 +66,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     "The API fails at {{ $labels.route }}",
 					Description: "See the server's log. A 503 names the store that does not answer.",
+					Runbook:     "docs/troubleshooting.md#alerts",
 				},
 			},
 			{
@@ -68,6 +75,7 @@ is lost here makes every other figure doubtful.`,
 				Annotations: &annotations{
 					Summary:     `The live graph holds {{ $value | printf "%.0f" }} of 50,000 edges`,
 					Description: "Beyond the limit new edges are not shown. Is there a label that never repeats among the workloads' names?",
+					Runbook:     "docs/troubleshooting.md#alerts",
 				},
 			},
 		}}},

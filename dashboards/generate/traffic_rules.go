@@ -78,6 +78,7 @@ func trafficAlerts() []rule {
 			Annotations: &annotations{
 				Summary:     "{{ $value | humanizePercentage }} of requests to {{ $labels.destination_service }} fail",
 				Description: "Its callers see them fail. Open the edge in the graph: it says which sidecar answered, why, and which configuration object is behind it.",
+				Runbook:     "docs/troubleshooting.md#an-error-on-an-edge",
 			},
 		},
 		{
@@ -88,6 +89,7 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 			Annotations: &annotations{
 				Summary:     "Callers of {{ $labels.destination_service }} see more errors than it makes",
 				Description: "{{ $value | humanizePercentage }} of requests fail before or after the service: routes, subsets, connections, limits. Look at the callers' sidecars.",
+				Runbook:     "docs/troubleshooting.md#an-error-on-an-edge",
 			},
 		},
 		{
@@ -96,6 +98,7 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 			Annotations: &annotations{
 				Summary:     `p95 of {{ $labels.destination_service }} is {{ $value | printf "%.0f" }} ms`,
 				Description: "Find the slow part in a trace of the service, or compare its workloads on the Service dashboard.",
+				Runbook:     "docs/troubleshooting.md#alerts",
 			},
 		},
 		{
@@ -105,6 +108,7 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 			Annotations: &annotations{
 				Summary:     `{{ $value | printf "%.2f" }} attempts per request to {{ $labels.destination_service }}`,
 				Description: "Retries hide that tries fail. The load on the service is higher by as much.",
+				Runbook:     "docs/troubleshooting.md#alerts",
 			},
 		},
 		{
@@ -113,6 +117,7 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 			Annotations: &annotations{
 				Summary:     "{{ $labels.node }} is at its limit of {{ $labels.breaker }} to {{ $labels.cluster }}",
 				Description: "Requests over the limit are refused with UO. Is the limit in the DestinationRule meant, or is the service too slow?",
+				Runbook:     "docs/troubleshooting.md#alerts",
 			},
 		},
 	}
