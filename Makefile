@@ -84,6 +84,7 @@ bench-footprint: build ## size of the binaries, memory of server and sidecars in
 
 bench-graph: ## reading the graph of synthetic fleets through the API, with goals
 	$(GO) test -run '^$$' -bench '^BenchmarkGraph$$' -benchtime 1x -timeout 8m ./server/app
+	$(GO) test -run '^$$' -bench '^BenchmarkDelta$$' -benchtime 20x ./server/graph
 
 bench-ingest: build tools ## taking samples beside Prometheus on the same targets, and 10,000 sidecars, with goals
 	@SIDELIGHT_BIN=$(CURDIR)/bin $(GO) test -run '^$$' -bench '^BenchmarkIngest$$' -benchtime 1x -timeout 8m ./deploy/benchingest

@@ -184,6 +184,7 @@ func (v *viewing) join(source, target *gatheredNode, p *pair) *gathered {
 	}
 	v.of[p] = spots
 	g.mirrored = g.mirrored || v.engine.mirrored(p)
+	g.nameless = g.nameless || p.service.Host == ""
 	return g
 }
 

@@ -19,6 +19,7 @@ type gathered struct {
 	strands        []strand // of the pairs, see bundle; nil without
 	stirred        []int    // the pairs that are to be read again
 	mirrored       bool
+	nameless       bool     // some pair tells no service
 	second         bool     // from a service node to a workload
 	dropped        bool     // from this view, see dropAccounted
 	index          int      // in plan.all
@@ -192,7 +193,7 @@ func (v *viewing) part(g *gathered, p *pair, r reading, client, server *sums, rp
 // under the name that it called: some proxies do not know on arrival what was
 // called. It is the server's side then, and nothing more.
 func (g *gathered) namesake(p *pair) bool {
-	if p.service.Host != "" || len(p.client) > 0 || len(g.pairs) == 1 {
+	if !g.nameless || p.service.Host != "" || len(p.client) > 0 || len(g.pairs) == 1 {
 		return false
 	}
 	return slices.ContainsFunc(g.pairs, func(o *pair) bool {
