@@ -1,4 +1,5 @@
 import { Link, useSearch } from '@tanstack/react-router'
+import { useEffect, useRef } from 'react'
 import { useAlerts } from '@/api/alerts'
 import { useNodes } from '@/api/nodes'
 import { cx } from '@/lib/cx'
@@ -17,13 +18,19 @@ export function Rail({ open, path }: { open: boolean; path: string }) {
   const nodes = useNodes().data
   const behind = nodes ? nodes.summary.nodes - nodes.summary.synced : 0
   const firing = useAlerts().data?.counts.firing ?? 0
+  const list = useRef<HTMLUListElement>(null)
+  // Where the pages scroll, the current one is in view.
+  useEffect(() => {
+    list.current?.querySelector('[aria-current]')?.scrollIntoView?.({ block: 'nearest', inline: 'center' })
+    // oxlint-disable-next-line react/exhaustive-deps
+  }, [path])
   return (
     <nav className={styles.rail} aria-label="Pages" data-open={open}>
       <div className={styles.brand}>
         <Mark />
         <span className={styles.name}>Sidelight</span>
       </div>
-      <ul className={styles.pages}>
+      <ul className={styles.pages} ref={list}>
         {pages.map((page) => (
           <li key={page.to}>
             <Link
