@@ -61,7 +61,7 @@ function curve(model: Spread, stage: Stage, x: Scale, x0: number, x1: number, y:
 }
 
 function TimeAxis({ model, x, end }: { model: Spread; x: Scale; end: number }) {
-  const ticks = decades(model.from / 1000, model.to / 1000).filter((s) => x(s * 1000) < end - 38)
+  const ticks = decades(model.from / 1000, model.to / 1000).filter((s) => x(s * 1000) < end - 46)
   return (
     <>
       {ticks.map((s) => (
