@@ -304,7 +304,7 @@ func (v *viewing) update() {
 func (v *viewing) compose(out *View, namespaces []string) {
 	all := len(namespaces) == 0
 	asked := func(n *gatheredNode) bool { return all || slices.Contains(namespaces, n.namespace) }
-	var part total
+	var some total
 	out.Edges = make([]*Edge, 0, len(v.byID))
 	for _, g := range v.byID {
 		if g.dropped {
@@ -316,7 +316,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 			}
 			g.source.seen, g.target.seen = v.turn, v.turn
 			if !g.second { // counted on the way to its service
-				part.add(1, g.lead)
+				some.add(1, g.lead)
 			}
 		}
 		out.Edges = append(out.Edges, &g.edge)
@@ -337,7 +337,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 	if all {
 		out.Totals = v.totals(&v.total)
 	} else {
-		out.Totals = v.totals(&part)
+		out.Totals = v.totals(&some)
 	}
 }
 

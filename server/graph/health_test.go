@@ -298,3 +298,33 @@ traffic 0-9000 new:1 source a/w > a/y y http 200=1`)
 		}
 	}
 }
+
+// However many pairs an edge stands for, the begin of what is wrong is that of
+// those that fail, not of those that go well beside them.
+func TestSpellOfManyPairsIsThatOfTheFailing(t *testing.T) {
+	const pairs, failing, from = 200, 90, 60
+	e := New(Options{})
+	w := func(ns string, i int) mesh.Workload { return mesh.Workload{Namespace: ns, Name: fmt.Sprint("w", i)} }
+	for second := range 95 {
+		for i := range pairs {
+			requests := map[mesh.Outcome]float64{{Code: 200, Flags: "-"}: 9}
+			if i >= pairs-failing && second >= from+i%3 {
+				requests[mesh.Outcome{Code: 500, Flags: "-"}] = 1
+			}
+			e.Add(mesh.EdgeBatch{
+				Target: fmt.Sprint("t", i), Workload: w("a", i), At: after(float64(second + 1)), Up: true, Interval: time.Second,
+				Deltas: []mesh.EdgeDelta{{
+					Key:      mesh.EdgeKey{Reporter: mesh.FromSource, Source: w("a", i), Target: w("b", i), Protocol: mesh.HTTP, Service: mesh.Service{Host: w("b", i).Name}},
+					Requests: requests,
+				}},
+			})
+		}
+	}
+	v := e.View(Query{Group: ByNamespace}, after(95))
+	if len(v.Edges) != 1 || len(v.Edges[0].Health.Reasons) != 1 {
+		t.Fatalf("got %d edges, %+v", len(v.Edges), v.Edges[0].Health)
+	}
+	if since := v.Edges[0].Health.Reasons[0].Since; !since.Equal(after(from)) {
+		t.Errorf("failing since %v, want %v", since, after(from))
+	}
+}
