@@ -95,7 +95,7 @@ func rolloutAction(name, short, method, path string, params func() url.Values) *
 			} else {
 				err = writeStages(cmd.OutOrStdout(), state)
 			}
-			if err == nil && name == "status" && state.Phase == rollout.Held {
+			if err == nil && name == "status" && state.Stopped() {
 				err = fmt.Errorf("the roll-out of revision %d is held", state.Target)
 			}
 			return err
@@ -117,6 +117,10 @@ func writeStages(w io.Writer, s rollout.State) error {
 	if s.Phase != rollout.Done {
 		base = "revision " + strconv.FormatUint(s.Base, 10)
 	}
+	paused := ""
+	if s.Paused {
+		paused = "by " + printable(s.By) + ": later revisions go no further than the canary, until `sidelight config rollout resume`"
+	}
 	return pairs(w,
 		[2]string{"phase", s.Phase + " since " + s.Since.Local().Format("15:04:05")},
 		[2]string{"revision", strconv.FormatUint(s.Target, 10)},
@@ -126,5 +130,6 @@ func writeStages(w io.Writer, s rollout.State) error {
 		[2]string{"errors now", ratio(s.Now)},
 		[2]string{"errors of the others", ratio(s.Others)},
 		[2]string{"why", printable(s.Reason)},
+		[2]string{"paused", paused},
 	)
 }

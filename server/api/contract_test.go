@@ -20,6 +20,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/graph"
 	"github.com/sidelight-mesh/sidelight/server/observe"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 	"github.com/sidelight-mesh/sidelight/server/trace"
 )
@@ -35,7 +36,7 @@ var contractTypes = map[string]any{
 	"Transition": skew.Transition{}, "Connection": skew.Connection{}, "NodeDetail": skew.NodeDetail{}, "ResourceStatus": skew.ResourceStatus{}, "NodeIdentity": mesh.Identity{}, "NodeLife": skew.Life{},
 	"ObservedNode": observe.Node{}, "ObservedSource": observe.Source{}, "ObservedList": observedList{},
 	"ConfigObjects": objectList{}, "ObjectLack": skew.Lack{}, "ConfigPlace": config.Place{}, "FieldDiff": config.FieldDiff{}, "ObjectDiff": config.ObjectDiff{},
-	"RevisionDiff": diffResult{}, "LineagePart": skew.LineagePart{}, "LineageNode": skew.LineageNode{}, "LineageResource": LineageResource{}, "ConfigLineage": Lineage{},
+	"RolloutState": rollout.State{}, "RevisionDiff": diffResult{}, "LineagePart": skew.LineagePart{}, "LineageNode": skew.LineageNode{}, "LineageResource": LineageResource{}, "ConfigLineage": Lineage{},
 	"ExplainFact": explain.Fact{}, "ExplainSkipped": explain.Skipped{}, "ExplainStep": explain.Step{}, "ExplainAccount": explain.Account{},
 	"ExplainedNode": ExplainedNode{}, "Explanation": Explanation{},
 	"ObjectChange": mesh.Change{}, "Revision": mesh.Revision{}, "ConfigObject": config.Object{}, "Problem": config.Problem{},

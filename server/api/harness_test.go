@@ -21,6 +21,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/config"
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 	"github.com/sidelight-mesh/sidelight/server/tap"
 )
@@ -274,6 +275,19 @@ func (p *parts) OnHello(f func(mesh.Node))                   { p.hello = f }
 func (p *parts) OnGone(func(string))                         {}
 func (p *parts) OnTap(f func(string, *meshv1.TapBatch))      { p.tapIn = f }
 
+// stages are a real roll-out that nothing moves.
+type stages struct{ machine *rollout.Machine }
+
+func newStages() stages {
+	return stages{rollout.New(rollout.Policy{}, nil, rollout.State{}, func(rollout.State) error { return nil })}
+}
+
+func (s stages) State() rollout.State { return s.machine.State() }
+func (s stages) Hold(by, why string) (rollout.State, error) {
+	return s.machine.Hold(by, why, time.Now())
+}
+func (s stages) Resume(by string) (rollout.State, error) { return s.machine.Resume(by, time.Now()) }
+
 // serve starts the API over p on a real port.
 func serve(t *testing.T, p *parts, change func(*Options)) (*Server, string) {
 	t.Helper()
@@ -281,7 +295,7 @@ func serve(t *testing.T, p *parts, change func(*Options)) (*Server, string) {
 	p.sent = make(chan *meshv1.ServerMessage, 100)
 	hub := tap.New(tap.Options{Agents: p, Logger: log})
 	opts := Options{
-		Graph: p, Nodes: nodes{}, Config: configs{p}, Mesh: p, Tap: hub, Traces: traceStore{p}, Logger: log,
+		Graph: p, Nodes: nodes{}, Stages: newStages(), Config: configs{p}, Mesh: p, Tap: hub, Traces: traceStore{p}, Logger: log,
 		UI:         http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "ui "+r.URL.Path) }),
 		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) }),
 	}

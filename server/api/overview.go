@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/sidelight-mesh/sidelight/server/graph"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
@@ -72,7 +74,7 @@ func (s *Server) overview(at time.Time) Overview {
 	nodes := s.opts.Nodes.View(at)
 	return Overview{
 		At:          at,
-		Findings:    findings(workloads, nodes),
+		Findings:    findings(workloads, nodes, s.opts.Stages.State()),
 		Totals:      workloads.Totals,
 		Namespaces:  listOf(graph.Namespaces(workloads)),
 		Services:    listOf(graph.Services(services)),
@@ -84,10 +86,16 @@ func (s *Server) overview(at time.Time) Overview {
 	}
 }
 
-// findings joins what traffic tells with what the nodes' state and the sources
-// of data tell.
-func findings(workloads graph.View, nodes skew.NodesView) []graph.Finding {
+// findings joins what traffic tells with what the nodes' state, the roll-out and
+// the sources of data tell.
+func findings(workloads graph.View, nodes skew.NodesView, stages rollout.State) []graph.Finding {
 	all := listOf(graph.Findings(workloads))
+	if stages.Stopped() {
+		all = append(all, graph.Finding{
+			Severity: graph.Warn, Link: "/nodes",
+			Text: fmt.Sprintf("revision %d goes no further, other nodes keep %d: %s", stages.Target, stages.Base, stages.Reason),
+		})
+	}
 	for _, st := range workloads.Stale {
 		if st.Node == "" {
 			all = append(all, graph.Finding{Severity: graph.Warn, Text: "No data from " + st.Source + ": " + st.Reason, Link: "/graph"})

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // Two of three nodes are connected, one of these has the object, the other
@@ -60,5 +63,39 @@ func TestRollout(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s %s %q = %s, want %s\n%s", method, tt.path, tt.body, got, tt.want, text)
 		}
+	}
+}
+
+// Whoever looks is told of a revision that goes no further, until somebody lets it.
+func TestHeldRollout(t *testing.T) {
+	held := newStages()
+	for n := range uint64(2) {
+		if _, err := held.machine.Begin(mesh.Revision{Number: n + 1}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, url := serve(t, &parts{}, func(o *Options) { o.Stages = held })
+	const finding = `revision 3 goes no further, other nodes keep 2: `
+	overview := func() string {
+		_, body := call(t, "GET", url+"/api/v1/overview", "")
+		return body
+	}
+	if _, body := call(t, "POST", url+"/api/v1/config/rollout/hold?reason=freeze", "", "X-Sidelight-User", "ann"); !strings.Contains(body, `"paused":true,`) {
+		t.Errorf("hold: %s", body)
+	}
+	if body := overview(); strings.Contains(body, "goes no further") {
+		t.Errorf("all nodes have the newest revision, and the overview says: %s", body)
+	}
+	if _, err := held.machine.Begin(mesh.Revision{Number: 3}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if body := overview(); !strings.Contains(body, finding) {
+		t.Errorf("no %q in the overview: %s", finding, body)
+	}
+	if _, body := call(t, "POST", url+"/api/v1/config/rollout/resume", ""); !strings.Contains(body, `"phase":"done"`) {
+		t.Errorf("resume: %s", body)
+	}
+	if body := overview(); strings.Contains(body, "goes no further") {
+		t.Errorf("resumed, and the overview says: %s", body)
 	}
 }

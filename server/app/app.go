@@ -235,8 +235,8 @@ func (a *App) Run(ctx context.Context) error {
 	part(&serving, fail, "API listener", func() error { return ignoreClosed(public.Serve(a.listeners.api)) })
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
 	a.setPhase(phaseReady)
-	if exposed(a.listeners.api.Addr()) {
-		a.opts.Logger.Warn("the API has no authentication and can be reached from other machines", "address", a.listeners.api.Addr())
+	if a.opts.AccessFile == "" && exposed(a.listeners.api.Addr()) {
+		a.opts.Logger.Warn("the API can be reached from other machines, and whoever reaches it may change the mesh: see --access", "address", a.listeners.api.Addr())
 	}
 
 	<-ctx.Done()

@@ -60,6 +60,9 @@ type State struct {
 	Named     []string  `json:"named_nodes,omitempty"` // of the policy
 }
 
+// Stopped tells whether the target goes no further by itself.
+func (s *State) Stopped() bool { return s.Phase == Held || s.Phase == Canary && s.Paused }
+
 // Traffic tells what nodes handled in a time.
 type Traffic interface {
 	Errors(nodes []string, from, to time.Time) (requests, failed float64)

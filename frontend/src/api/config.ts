@@ -1,6 +1,6 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { call, get, withQuery } from './client'
-import type { ConfigLineage, ConfigObjects, Explanation, Problem, Revision, RevisionDiff } from './types'
+import type { ConfigLineage, ConfigObjects, Explanation, Problem, Revision, RevisionDiff, RolloutState } from './types'
 
 /** The desired configuration: objects, what is wrong, revisions, what differs, what becomes of a request. */
 
@@ -77,5 +77,24 @@ export function useRollback() {
   return useMutation<unknown, Error, number>({
     mutationFn: (revision) => call('POST', `config/revisions/${revision}/rollback`),
     onSuccess: () => queries.invalidateQueries({ predicate: (q) => String(q.queryKey[0]).startsWith('config-') }),
+  })
+}
+
+/** How far the newest revision has gone, where not all nodes get it at once. */
+export function useRollout() {
+  return useQuery<RolloutState>({
+    queryKey: ['config-rollout'],
+    queryFn: ({ signal }) => get<RolloutState>('config/rollout', {}, signal),
+    refetchInterval: 2000,
+    placeholderData: keepPreviousData,
+  })
+}
+
+/** Holds the roll-out where it is, for a reason, or lets all nodes have the revision. */
+export function useRolloutAction(action: 'hold' | 'resume') {
+  const queries = useQueryClient()
+  return useMutation<unknown, Error, string>({
+    mutationFn: (reason) => call('POST', withQuery(`config/rollout/${action}`, reason === '' ? {} : { reason })),
+    onSuccess: () => queries.invalidateQueries({ queryKey: ['config-rollout'] }),
   })
 }

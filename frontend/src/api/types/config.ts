@@ -109,3 +109,26 @@ export type Explanation = {
   nodes: ExplainedNode[]
   notes: string[]
 }
+
+/** How the roll-out of the newest revision stands. */
+export type RolloutState = {
+  phase: '' | 'done' | 'canary' | 'held'
+  target: number
+  /** What nodes beyond the canary keep. */
+  base: number
+  canary: string[]
+  since: string
+  started_at: string
+  /** Since when the canary runs the target. */
+  well_since?: string
+  error_ratio_before: number | null
+  error_ratio_now: number | null
+  error_ratio_others: number | null
+  reason: string
+  by?: string
+  /** Held by a person: later revisions stay with the canary, too. */
+  paused: boolean
+  watch_s: number
+  percent?: number
+  named_nodes?: string[]
+}

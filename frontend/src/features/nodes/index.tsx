@@ -17,6 +17,7 @@ import type { Item } from './groups'
 import styles from './index.module.css'
 import { NodeTable } from './NodeTable'
 import { Observed } from './Observed'
+import { Rollout } from './Rollout'
 import { axisEnd, newestBuild, stripAxis } from './axis'
 import { nodesSearch } from './url'
 
@@ -103,6 +104,7 @@ function Nodes({ view }: { view: NodesView }) {
   }
   return (
     <>
+      <Rollout now={now} />
       <Band
         view={view}
         now={now}

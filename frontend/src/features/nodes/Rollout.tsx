@@ -1,0 +1,95 @@
+import { useState } from 'react'
+import { useRollout, useRolloutAction } from '@/api/config'
+import type { RolloutState } from '@/api/types'
+import { count, percent, plural, span, text } from '@/lib/format'
+import { secondsSince } from '@/lib/time'
+import { Button } from '@/ui/Button'
+import { Dialog } from '@/ui/Dialog'
+import { HealthGlyph } from '@/ui/Health'
+import styles from './Rollout.module.css'
+
+/** The roll-out of the newest revision, while not every node may have it. */
+export function Rollout({ now }: { now: number }) {
+  const { data } = useRollout()
+  const [asking, setAsking] = useState<'hold' | 'resume' | null>(null)
+  if (!data || !(data.paused || data.phase === 'canary' || data.phase === 'held')) return null
+  const stopped = data.paused || data.phase === 'held'
+  return (
+    <section className={styles.rollout} aria-label="Roll-out" data-stopped={stopped || undefined}>
+      <HealthGlyph state={stopped ? 'warn' : 'idle'} size={15} decorative />
+      <p className={styles.what}>
+        <b>{headline(data)}</b> <span className="t2">{data.reason}</span>
+      </p>
+      <p className={styles.figures}>{figures(data, now)}</p>
+      <span className={styles.buttons}>
+        {data.paused ? null : (
+          <Button small onClick={() => setAsking('hold')}>
+            Hold it here
+          </Button>
+        )}
+        <Button small onClick={() => setAsking('resume')}>
+          {data.phase === 'done' ? 'Let changes through' : `Let all nodes have ${count(data.target)}`}
+        </Button>
+      </span>
+      {asking ? <Ask action={asking} state={data} onClose={() => setAsking(null)} /> : null}
+    </section>
+  )
+}
+
+/** headline says how far the revision has gone and what the others keep. */
+export function headline(s: RolloutState): string {
+  if (s.phase === 'done') return 'Changes are held: the next revision goes no further than the canary.'
+  const canary = s.canary.length === 0 ? 'no node' : plural(s.canary.length, 'canary node')
+  const how = s.phase === 'held' || s.paused ? `Revision ${s.target} is held at ${canary}` : `Revision ${s.target} is tried on ${canary}`
+  return `${how}; the others keep ${s.base}.`
+}
+
+/** figures compares errors of the canary, and says how long it is watched yet. */
+export function figures(s: RolloutState, now: number): string {
+  if (s.phase === 'done') return ''
+  const ratios = [
+    ['canary', s.error_ratio_now],
+    ['before', s.error_ratio_before],
+    ['others', s.error_ratio_others],
+  ].flatMap(([who, of]) => (typeof of === 'number' ? [`${who} ${text(percent(of))}`] : []))
+  const errors = ratios.length === 0 ? 'too little traffic to compare errors' : `errors: ${ratios.join(', ')}`
+  if (s.phase !== 'canary' || s.paused || !s.well_since) return errors
+  return `${errors}; watched for ${span(secondsSince(s.well_since, now))} of ${span(s.watch_s)}`
+}
+
+function Ask({ action, state, onClose }: { action: 'hold' | 'resume'; state: RolloutState; onClose: () => void }) {
+  const act = useRolloutAction(action)
+  const [why, setWhy] = useState('')
+  const title = action === 'hold' ? `Hold revision ${state.target}?` : state.phase === 'done' ? 'Let changes through?' : `Let all nodes have revision ${state.target}?`
+  return (
+    <Dialog open onClose={onClose} label={title}>
+      <div className={styles.ask}>
+        <h2>{title}</h2>
+        {action === 'hold' ? (
+          <>
+            <p>Nodes beyond the canary keep revision {state.base}. Later revisions go no further than the canary, either, until somebody lets them through.</p>
+            <label>
+              Why, for those who look at it
+              <input value={why} maxLength={200} onChange={(e) => setWhy(e.target.value)} />
+            </label>
+          </>
+        ) : (
+          <p>
+            {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}, whatever the canary shows.`} It was held for this: {state.reason || 'no reason was given'}.
+          </p>
+        )}
+        {act.error ? (
+          <p className="fail-t" role="alert">
+            Nothing changed: {act.error.message} {'hint' in act.error ? String(act.error.hint) : ''}
+          </p>
+        ) : null}
+        <p className={styles.askButtons}>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="primary" disabled={act.isPending} onClick={() => act.mutate(why.trim(), { onSuccess: onClose })}>
+            {action === 'hold' ? 'Hold' : 'Let it go on'}
+          </Button>
+        </p>
+      </div>
+    </Dialog>
+  )
+}
