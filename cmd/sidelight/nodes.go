@@ -12,6 +12,7 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/observe"
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
@@ -60,8 +61,14 @@ func allNodes(cmd *cobra.Command, c *client, out output, check bool) error {
 		if err := out.writeJSON(cmd.OutOrStdout(), view); err != nil {
 			return err
 		}
-	} else if err := writeNodes(cmd.OutOrStdout(), view, out.wide()); err != nil {
-		return err
+	} else {
+		var stages rollout.State
+		if err := c.get(cmd.Context(), "/api/v1/config/rollout", nil, &stages); err != nil {
+			return err
+		}
+		if err := writeNodes(cmd.OutOrStdout(), view, stages, out.wide()); err != nil {
+			return err
+		}
 	}
 	if behind := view.Summary.Nodes - view.Summary.Synced; check && behind > 0 {
 		return fmt.Errorf("%d of %d nodes do not run the desired configuration", behind, view.Summary.Nodes)
@@ -113,11 +120,16 @@ func observedNodes(cmd *cobra.Command, c *client, out output, check bool) error 
 	return nil
 }
 
-func writeNodes(w io.Writer, view skew.NodesView, wide bool) error {
+func writeNodes(w io.Writer, view skew.NodesView, stages rollout.State, wide bool) error {
 	if view.Desired != nil {
 		fmt.Fprintf(w, "desired: revision %d, %s by %s: %s\n", view.Desired.Number, view.Desired.At.Local().Format("15:04:05"), view.Desired.By, view.Desired.Summary)
 	}
-	fmt.Fprintf(w, "%d of %d nodes run it\n", view.Summary.Synced, view.Summary.Nodes)
+	if stages.Phase == rollout.Canary || stages.Phase == rollout.Held {
+		fmt.Fprintf(w, "roll-out: %s, the others keep revision %d: %s\n", stages.Phase, stages.Base, printable(stages.Reason))
+		fmt.Fprintf(w, "%d of %d nodes run what they should\n", view.Summary.Synced, view.Summary.Nodes)
+	} else {
+		fmt.Fprintf(w, "%d of %d nodes run it\n", view.Summary.Synced, view.Summary.Nodes)
+	}
 	waiting := map[string]int{}
 	for _, n := range view.Nodes {
 		waiting[n.WaitsOn]++

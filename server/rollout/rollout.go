@@ -55,9 +55,18 @@ type State struct {
 	Reason    string    `json:"reason"`                // one sentence
 	By        string    `json:"by,omitempty"`          // who held or resumed
 	Paused    bool      `json:"paused"`                // held by a person: later revisions stay with the canary too
+	HeldFor   string    `json:"held_for,omitempty"`    // by whom, and why
 	WatchS    float64   `json:"watch_s"`               // of the policy
 	Percent   int       `json:"percent,omitempty"`     // of the policy
 	Named     []string  `json:"named_nodes,omitempty"` // of the policy
+}
+
+// because sets the reason, and behind it who keeps the roll-out from going on.
+func (s *State) because(format string, args ...any) {
+	s.Reason = fmt.Sprintf(format, args...)
+	if s.Paused {
+		s.Reason += "; " + s.HeldFor
+	}
 }
 
 // Stopped tells whether the target goes no further by itself.
@@ -128,7 +137,11 @@ func (m *Machine) Begin(rev mesh.Revision, at time.Time) (base uint64, err error
 	}
 	s.Target, s.Phase, s.Since, s.StartedAt = rev.Number, Canary, at, at
 	s.WellSince, s.Before, s.Now, s.Others = time.Time{}, nil, nil, nil
-	s.Reason = fmt.Sprintf("revision %d goes to the canary; the others keep revision %d", s.Target, s.Base)
+	if !m.policy.staged() { // held by hand: nobody goes first
+		s.Phase, s.Reason = Held, s.HeldFor
+		return s.Base, m.set(s)
+	}
+	s.because("revision %d goes to the canary; the others keep revision %d", s.Target, s.Base)
 	return s.Base, m.set(s)
 }
 
@@ -201,7 +214,7 @@ func (m *Machine) Step(nodes []skew.NodeStatus, at time.Time) (changed bool, err
 	}
 	if s.WellSince.IsZero() {
 		s.WellSince = at
-		s.Reason = fmt.Sprintf("the canary runs revision %d and is watched for %s", s.Target, m.policy.Watch)
+		s.because("the canary runs revision %d and is watched for %s", s.Target, m.policy.Watch)
 		return false, m.set(s)
 	}
 	return m.judge(s, nodes, at)
@@ -249,9 +262,6 @@ func (m *Machine) ratio(nodes []string, from, to time.Time) *float64 {
 // connected nodes whose IDs hash lowest, so that it is the same ones each time.
 func (m *Machine) choose(nodes []skew.NodeStatus, at time.Time) (State, bool) {
 	s := m.state
-	if !m.policy.staged() {
-		return s, false // held by hand: nobody goes first
-	}
 	var connected []string
 	for i := range nodes {
 		if nodes[i].Connected {
@@ -281,7 +291,7 @@ func (m *Machine) choose(nodes []skew.NodeStatus, at time.Time) (State, bool) {
 	}
 	s.Canary, s.WellSince = chosen, time.Time{}
 	s.Before = m.ratio(chosen, s.StartedAt.Add(-time.Minute), s.StartedAt)
-	s.Reason = fmt.Sprintf("revision %d goes to %d of %d connected nodes; the others keep revision %d", s.Target, len(chosen), len(connected), s.Base)
+	s.because("revision %d goes to %d of %d connected nodes; the others keep revision %d", s.Target, len(chosen), len(connected), s.Base)
 	s.Since = at
 	return s, true
 }
@@ -302,10 +312,11 @@ func (m *Machine) Hold(by, why string, at time.Time) (State, error) {
 	if s.Phase == Canary {
 		s.Phase, s.Since = Held, at
 	}
-	s.Reason = "held by " + by
+	s.HeldFor = "held by " + by
 	if why != "" {
-		s.Reason += ": " + why
+		s.HeldFor += ": " + why
 	}
+	s.Reason = s.HeldFor
 	return s, m.set(s)
 }
 
@@ -314,7 +325,7 @@ func (m *Machine) Resume(by string, at time.Time) (State, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.state
-	s.Paused, s.By = false, by
+	s.Paused, s.By, s.HeldFor = false, by, ""
 	err := m.done(s, s.Target, "resumed by "+by+": all nodes get it", at)
 	return m.state, err
 }

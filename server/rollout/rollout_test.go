@@ -191,9 +191,35 @@ func TestByHand(t *testing.T) {
 	if base := l.begin(43, "VirtualService"); base != 42 || l.deliver() != 20 {
 		t.Errorf("base %d after a hold", base)
 	}
-	l.want(Canary, "")
+	l.want(Held, "held by ada: release freeze")
 	if _, err := l.m.Resume("ada", l.now); err != nil || l.deliver() != 0 {
 		t.Error("not resumed")
+	}
+}
+
+// A hold between two revisions lets the next one go to the canary, and says so
+// until somebody resumes.
+func TestHeldByHandWithACanary(t *testing.T) {
+	l := newLab(t, Policy{Percent: 5, Watch: time.Second})
+	l.begin(42, "VirtualService")
+	for range 3 {
+		l.step(5 * time.Second)
+		l.deliver()
+	}
+	if s, err := l.m.Hold("ada", "", l.now); err != nil || s.Phase != Done || s.Stopped() {
+		t.Errorf("%+v, %v", s, err)
+	}
+	l.begin(43, "VirtualService")
+	for range 5 {
+		l.step(5 * time.Second)
+		l.deliver()
+	}
+	l.want(Canary, "the canary runs revision 43 and is watched for 1s; held by ada")
+	if s := l.m.State(); !s.Stopped() {
+		t.Errorf("%+v goes on by itself", s)
+	}
+	if s, err := l.m.Resume("eve", l.now); err != nil || s.Phase != Done || s.HeldFor != "" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
 

@@ -128,6 +128,8 @@ export type RolloutState = {
   by?: string
   /** Held by a person: later revisions stay with the canary, too. */
   paused: boolean
+  /** By whom, and why. */
+  held_for?: string
   watch_s: number
   percent?: number
   named_nodes?: string[]

@@ -63,7 +63,7 @@ describe('Rollout', () => {
 describe('words of a roll-out', () => {
   it('tell how far it is', () => {
     expect(headline({ ...held, phase: 'canary' })).toBe('Revision 42 is tried on 2 canary nodes; the others keep 41.')
-    expect(headline({ ...held, phase: 'canary', paused: true, canary: [] })).toBe('Revision 42 is held at no node; the others keep 41.')
+    expect(headline({ ...held, phase: 'canary', paused: true, canary: [] })).toBe('Revision 42 is held: nodes keep 41.')
     expect(headline({ ...held, phase: 'done', paused: true })).toBe('Changes are held: the next revision goes no further than the canary.')
   })
   it('compare errors, and say how long the canary is watched', () => {

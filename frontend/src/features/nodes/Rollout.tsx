@@ -39,14 +39,14 @@ export function Rollout({ now }: { now: number }) {
 /** headline says how far the revision has gone and what the others keep. */
 export function headline(s: RolloutState): string {
   if (s.phase === 'done') return 'Changes are held: the next revision goes no further than the canary.'
-  const canary = s.canary.length === 0 ? 'no node' : plural(s.canary.length, 'canary node')
-  const how = s.phase === 'held' || s.paused ? `Revision ${s.target} is held at ${canary}` : `Revision ${s.target} is tried on ${canary}`
-  return `${how}; the others keep ${s.base}.`
+  if (s.canary.length === 0) return `Revision ${s.target} is held: nodes keep ${s.base}.`
+  const how = s.phase === 'held' || s.paused ? 'held at' : 'tried on'
+  return `Revision ${s.target} is ${how} ${plural(s.canary.length, 'canary node')}; the others keep ${s.base}.`
 }
 
 /** figures compares errors of the canary, and says how long it is watched yet. */
 export function figures(s: RolloutState, now: number): string {
-  if (s.phase === 'done') return ''
+  if (s.phase === 'done' || s.canary.length === 0) return ''
   const ratios = [
     ['canary', s.error_ratio_now],
     ['before', s.error_ratio_before],
@@ -75,7 +75,7 @@ function Ask({ action, state, onClose }: { action: 'hold' | 'resume'; state: Rol
           </>
         ) : (
           <p>
-            {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}, whatever the canary shows.`} It was held for this: {state.reason || 'no reason was given'}.
+            {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}, whatever the canary shows.`} It is where it is for this reason: {state.reason}.
           </p>
         )}
         {act.error ? (

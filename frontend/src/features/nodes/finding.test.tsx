@@ -16,6 +16,7 @@ it.each([
   [view(), 'No node is known yet.'],
   [view(nodeStatus()), 'The one node runs it, compared by content.'],
   [view(nodeStatus(), nodeStatus({ id: 'b' })), 'All 2 nodes run it, compared by content.'],
+  [view(nodeStatus(), nodeStatus({ id: 'kept', revision: 3 })), 'All 2 nodes run what they should, compared by content.'],
   [view(nodeStatus(), nodeStatus({ id: 'slow-1', state: 'slow', lag_s: 900 }), nodeStatus({ id: 'seats-1', state: 'rejected', lag_s: 815 })), '1 of 3 nodes run it. seats-1 refused it 13\u2009min ago.'],
   [view(nodeStatus({ id: 'vm', state: 'disconnected', since: '2025-01-01T14:00:00Z' })), '0 of 1 node runs it. vm lost its connection 30\u2009min ago.'],
   [{ ...view(nodeStatus()), desired: null }, '1 node waits for a first configuration.'],

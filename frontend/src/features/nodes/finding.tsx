@@ -10,10 +10,13 @@ export function finding(view: NodesView, now: number, openNode: (id: string) => 
   if (summary.nodes === 0) return 'No node is known yet.'
   if (!desired) return `${plural(summary.nodes, 'node')} ${summary.nodes === 1 ? 'waits' : 'wait'} for a first configuration.`
   const worst = view.nodes.filter(isOdd).sort(worstFirst)[0]
-  if (!worst) return summary.nodes === 1 ? 'The one node runs it, compared by content.' : `All ${count(summary.nodes)} nodes run it, compared by content.`
+  // A roll-out may keep nodes at an earlier revision: they are synced with that.
+  const kept = view.nodes.some((n) => n.state === 'synced' && n.revision < desired.number)
+  const it = kept ? (summary.nodes === 1 ? 'what it should' : 'what they should') : 'it'
+  if (!worst) return summary.nodes === 1 ? `The one node runs ${it}, compared by content.` : `All ${count(summary.nodes)} nodes run ${it}, compared by content.`
   return (
     <>
-      {count(summary.synced)} of {plural(summary.nodes, 'node')} {summary.nodes === 1 ? 'runs' : 'run'} it.{' '}
+      {count(summary.synced)} of {plural(summary.nodes, 'node')} {summary.nodes === 1 ? 'runs' : 'run'} {it}.{' '}
       <button type="button" className="info-t" title={worst.reason} onClick={() => openNode(worst.id)}>
         {middle(worst.id, 18)}
       </button>{' '}
