@@ -130,15 +130,18 @@ func nodeSeverity(state skew.State) graph.HealthState {
 
 func convergence(nodes skew.NodesView) Convergence {
 	conv := Convergence{
-		Nodes: nodes.Summary.Nodes, Synced: nodes.Summary.Synced, NotSynced: []NotSynced{},
+		Nodes: nodes.Summary.Nodes, NotSynced: []NotSynced{},
 		AppliedP50MS: rank(nodes.Spread.AppliedMS, 0.5), AppliedP99MS: rank(nodes.Spread.AppliedMS, 0.99),
 	}
 	if nodes.Desired != nil {
 		conv.Revision = nodes.Desired.Number
 	}
 	for _, n := range nodes.Nodes {
-		if n.State != skew.Synced {
+		switch {
+		case n.State != skew.Synced:
 			conv.NotSynced = append(conv.NotSynced, NotSynced{n.ID, n.State, n.Reason})
+		case n.Revision >= conv.Revision: // a roll-out may keep it at an earlier one
+			conv.Synced++
 		}
 	}
 	return conv

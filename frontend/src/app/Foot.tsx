@@ -39,10 +39,13 @@ export function Foot() {
 function Convergence() {
   const { data } = useNodes()
   if (!data?.desired || data.summary.nodes === 0) return null
-  const { nodes, synced } = data.summary
+  const desired = data.desired.number
+  const { nodes } = data.summary
+  // A roll-out may keep nodes at an earlier revision: they are synced with that.
+  const synced = data.nodes.filter((n) => n.state === 'synced' && n.revision >= desired).length
   return (
     <span className={synced < nodes ? 'warn-t' : undefined}>
-      config rev {count(data.desired.number)} on {synced === nodes ? `all ${count(nodes)} nodes` : `${percent(synced / nodes).value}\u2009% of ${count(nodes)} nodes`}
+      config rev {count(desired)} on {synced === nodes ? `all ${count(nodes)} nodes` : `${percent(synced / nodes).value}\u2009% of ${count(nodes)} nodes`}
     </span>
   )
 }
