@@ -37,7 +37,7 @@ describe('OverviewPage', () => {
   it('lists the failing service before the busier healthy one, with the reason', async () => {
     await renderAt('/', () => <OverviewPage />)
     const rows = within(screen.getByRole('region', { name: 'Services' })).getAllByRole('link')
-    expect(rows.map((r) => r.textContent)).toEqual([expect.stringMatching(/^paymentsbooking · outside.*21\.4 % errors for 13 min/), expect.stringMatching(/^catalog/)])
+    expect(rows.map((r) => r.textContent)).toEqual([expect.stringMatching(/^paymentsoutside.*21\.4 % errors for 13 min/), expect.stringMatching(/^catalog/)])
   })
   it('says what is outside of the mesh and who lacks the last configuration', async () => {
     await renderAt('/', () => <OverviewPage />)

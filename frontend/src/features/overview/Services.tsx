@@ -56,10 +56,7 @@ function Row({ service: s }: { service: OverviewService }) {
       <span className={styles.name}>
         <HealthGlyph state={state} size={13} />
         <b className="cut">{s.name}</b>
-        <span className="t3 t11 cut">
-          {s.namespace}
-          {s.external ? ' · outside' : ''}
-        </span>
+        <span className="t3 t11 cut">{s.external ? 'outside' : s.namespace}</span>
       </span>
       <span data-col="why" className={cx('cut', tone)} title={reasons.map((r) => r.text).join('\n')}>
         {reasons[0]?.text ?? ''}
