@@ -106,7 +106,7 @@ func (nodes) View(at time.Time) skew.NodesView {
 		Spread: skew.Spread{AppliedMS: []float64{10, 20, 400}},
 		Nodes: []skew.NodeStatus{
 			{ID: "web-2", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Rejected, Reason: "refused cluster x"},
-			{ID: "web-1", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Synced, Connected: true},
+			{ID: "web-1", Workload: mesh.Workload{Namespace: "cinema", Name: "web"}, State: skew.Synced, Revision: 7, Connected: true},
 		},
 	}
 }
