@@ -63,6 +63,7 @@ const (
 type Store struct {
 	opts    Options
 	db      *pebble.DB
+	disk    *disk
 	builder *builder // the writer's alone
 	decoder *zstd.Decoder
 	cache   blockCache
@@ -122,7 +123,9 @@ func Open(opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	disk := newDisk(opts.Dir, opts.Logger)
 	db, err := pebble.Open(opts.Dir, &pebble.Options{
+		FS:                          disk.fs,
 		MemTableSize:                8 << 20,
 		MemTableStopWritesThreshold: 4,
 		CacheSize:                   8 << 20,
@@ -136,7 +139,7 @@ func Open(opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open trace store %s: %w", opts.Dir, err)
 	}
 	s := &Store{
-		opts: opts, db: db, builder: builder, decoder: decoder, written: newFlight(),
+		opts: opts, db: db, disk: disk, builder: builder, decoder: decoder, written: newFlight(),
 		flushNow: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}), sealed: make(chan struct{}),
 		names: make(map[string]struct{}), known: newTraceSet(),
 	}
@@ -165,21 +168,40 @@ func Open(opts Options) (*Store, error) {
 func newFlight() *flight { return &flight{done: make(chan struct{})} }
 
 // Close writes what waits and closes the store. Spans that come later are
-// refused. It is safe to call more than once.
+// refused. It is safe to call more than once. On a full disk it leaves the store
+// as a process that was killed would.
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
-		close(s.stop)
-		s.unseal()
-		<-s.sealed
-		<-s.stopped
-		s.reading.Lock()
-		defer s.reading.Unlock()
-		s.closed = true
-		err = s.db.Close()
-		s.decoder.Close()
+		closed := make(chan error, 1)
+		go func() { closed <- s.close() }()
+		look := time.NewTicker(diskEvery)
+		defer look.Stop()
+		for {
+			select {
+			case err = <-closed:
+				return
+			case <-look.C:
+				if err = s.disk.err(); err != nil {
+					err = fmt.Errorf("close trace store: spans of the last moments may be lost: %w", err)
+					return
+				}
+			}
+		}
 	})
 	return err
+}
+
+func (s *Store) close() error {
+	close(s.stop)
+	s.unseal()
+	<-s.sealed
+	<-s.stopped
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	s.closed = true
+	defer s.decoder.Close()
+	return s.db.Close()
 }
 
 // WriteSpans implements Writer.
@@ -221,6 +243,9 @@ func (s *Store) enqueue(message []byte, n int) (*flight, error) {
 	case <-s.stop:
 		return nil, fmt.Errorf("write spans: %w: the trace store is closed", mesh.ErrUnavailable)
 	default:
+	}
+	if err := s.disk.err(); err != nil {
+		return nil, fmt.Errorf("write spans: %w", err)
 	}
 	if s.spans+n > pendingMax || s.bytes+len(message) > pendingBytes {
 		return nil, fmt.Errorf("write spans: %w: %d spans of %d bytes wait to be written", mesh.ErrExhausted, s.spans, s.bytes)
