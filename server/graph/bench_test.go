@@ -87,7 +87,7 @@ func BenchmarkDelta(b *testing.B) {
 		name  string
 		every int
 		step  float64
-	}{{"1%", 20, 0.1}, {"13%", 15, 1}, {"100%", 2, 1}} {
+	}{{"one_scrape", 15, 0.0015}, {"1%", 20, 0.1}, {"13%", 15, 1}, {"100%", 2, 1}} {
 		h := newHerd(10000, of.every)
 		now := 95.0
 		for second := range 95 {
