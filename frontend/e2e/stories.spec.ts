@@ -202,6 +202,18 @@ test.describe('a breaker, mixed builds, a restart', () => {
     await expect(nodes(page).getByRole('table')).toContainText('DestinationRule catalog/reviews')
   })
 
+  test('a hold on changes is seen, with its reason, and ended', async ({ page, request }) => {
+    await page.goto(`${url()}/nodes`)
+    await expect(nodes(page).getByRole('row').nth(3)).toBeVisible(patient)
+    const rollout = page.getByRole('region', { name: 'Roll-out' })
+    await expect(rollout).toHaveCount(0)
+    expect((await request.post(`${url()}/api/v1/config/rollout/hold?reason=freeze`, { headers: { 'X-Sidelight-User': 'ann' } })).ok()).toBe(true)
+    await expect(rollout).toContainText(/Changes are held.*held by ann: freeze/, patient)
+    await rollout.getByRole('button', { name: 'Let changes through' }).click()
+    await page.getByRole('dialog', { name: 'Let changes through?' }).getByRole('button', { name: 'Let it go on' }).click()
+    await expect(rollout).toHaveCount(0)
+  })
+
   test('18: what changed between then and now?', async ({ page }) => {
     await page.goto(`${url()}/graph`)
     await expect(mirror(page).getByRole('button').nth(10)).toBeAttached(patient)
