@@ -2,8 +2,7 @@ import { useState } from 'react'
 import { useRollback } from '@/api/config'
 import { plural } from '@/lib/format'
 import { Button } from '@/ui/Button'
-import { Dialog } from '@/ui/Dialog'
-import styles from './index.module.css'
+import { Confirm } from '@/ui/Confirm'
 
 /**
  * Writes the files back as an earlier revision had them, after asking. That is
@@ -22,26 +21,14 @@ export function Rollback({ to, newest, objects, onDone }: { to: number; newest: 
       <Button small onClick={() => setAsking(true)}>
         Go back to revision {to}
       </Button>
-      <Dialog open={asking} onClose={close} label={`Go back to revision ${to}?`}>
-        <div className={styles.ask}>
-          <h2>Go back to revision {to}?</h2>
+      {asking ? (
+        <Confirm title={`Go back to revision ${to}?`} go="Go back" change={rollback} onGo={go} onClose={close}>
           <p>
             {plural(objects, 'object')} in the watched files {objects === 1 ? 'is' : 'are'} written back as revision {to} had {objects === 1 ? 'it' : 'them'}; what else stands in the files stays.
             This makes a new revision in your name, and goes to the nodes like any other. Undo it by going back to revision {newest}.
           </p>
-          {rollback.error ? (
-            <p className="fail-t" role="alert">
-              Nothing changed: {rollback.error.message} {'hint' in rollback.error ? String(rollback.error.hint) : ''}
-            </p>
-          ) : null}
-          <p className={styles.askButtons}>
-            <Button onClick={close}>Cancel</Button>
-            <Button kind="primary" disabled={rollback.isPending} onClick={go}>
-              {rollback.isPending ? 'Going back…' : 'Go back'}
-            </Button>
-          </p>
-        </div>
-      </Dialog>
+        </Confirm>
+      ) : null}
     </>
   )
 }

@@ -4,7 +4,7 @@ import type { RolloutState } from '@/api/types'
 import { count, percent, plural, span, text } from '@/lib/format'
 import { secondsSince } from '@/lib/time'
 import { Button } from '@/ui/Button'
-import { Dialog } from '@/ui/Dialog'
+import { Confirm } from '@/ui/Confirm'
 import { HealthGlyph } from '@/ui/Health'
 import styles from './Rollout.module.css'
 
@@ -62,34 +62,20 @@ function Ask({ action, state, onClose }: { action: 'hold' | 'resume'; state: Rol
   const [why, setWhy] = useState('')
   const title = action === 'hold' ? `Hold revision ${state.target}?` : state.phase === 'done' ? 'Let changes through?' : `Let all nodes have revision ${state.target}?`
   return (
-    <Dialog open onClose={onClose} label={title}>
-      <div className={styles.ask}>
-        <h2>{title}</h2>
-        {action === 'hold' ? (
-          <>
-            <p>Nodes beyond the canary keep revision {state.base}. Later revisions go no further than the canary, either, until somebody lets them through.</p>
-            <label>
-              Why, for those who look at it
-              <input value={why} maxLength={200} onChange={(e) => setWhy(e.target.value)} />
-            </label>
-          </>
-        ) : (
-          <p>
-            {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}${state.canary.length > 0 ? ', whatever the canary shows' : ''}.`} It is where it is for this reason: {state.reason}.
-          </p>
-        )}
-        {act.error ? (
-          <p className="fail-t" role="alert">
-            Nothing changed: {act.error.message} {'hint' in act.error ? String(act.error.hint) : ''}
-          </p>
-        ) : null}
-        <p className={styles.askButtons}>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" disabled={act.isPending} onClick={() => act.mutate(why.trim(), { onSuccess: onClose })}>
-            {action === 'hold' ? 'Hold' : 'Let it go on'}
-          </Button>
+    <Confirm title={title} go={action === 'hold' ? 'Hold' : 'Let it go on'} change={act} onGo={() => act.mutate(why.trim(), { onSuccess: onClose })} onClose={onClose}>
+      {action === 'hold' ? (
+        <>
+          <p>Nodes beyond the canary keep revision {state.base}. Later revisions go no further than the canary, either, until somebody lets them through.</p>
+          <label>
+            Why, for those who look at it
+            <input value={why} maxLength={200} onChange={(e) => setWhy(e.target.value)} />
+          </label>
+        </>
+      ) : (
+        <p>
+          {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}${state.canary.length > 0 ? ', whatever the canary shows' : ''}.`} It is where it is for this reason: {state.reason}.
         </p>
-      </div>
-    </Dialog>
+      )}
+    </Confirm>
   )
 }

@@ -6,6 +6,7 @@ import { useTheme } from '@/lib/theme'
 import { Button, IconButton } from '@/ui/Button'
 import { Signals } from '@/ui/charts/Signals'
 import { Chip, ChipButton } from '@/ui/Chip'
+import { Confirm } from '@/ui/Confirm'
 import { Dialog } from '@/ui/Dialog'
 import { EjectionTimeline } from '@/ui/EjectionTimeline'
 import { EmptyState } from '@/ui/EmptyState'
@@ -143,6 +144,7 @@ function Controls() {
   const [level, setLevel] = useState<'service' | 'workload'>('service')
   const [pressed, setPressed] = useState(true)
   const [open, setOpen] = useState(false)
+  const [asking, setAsking] = useState(false)
   return (
     <Section title="Controls">
       <div className={styles.row}>
@@ -162,6 +164,9 @@ function Controls() {
         <Button small onClick={() => setOpen(true)}>
           Dialog
         </Button>
+        <Button small onClick={() => setAsking(true)}>
+          Confirm
+        </Button>
         <Help of="signals" about="the figures" />
       </div>
       <div className={styles.row}>
@@ -178,6 +183,17 @@ function Controls() {
       <Dialog open={open} onClose={() => setOpen(false)} label="A dialog">
         <p className={styles.dialog}>The browser&rsquo;s own: focus stays in, Escape closes.</p>
       </Dialog>
+      {asking ? (
+        <Confirm
+          title="Hold revision 42?"
+          go="Hold"
+          change={{ error: new Error('change is not permitted for eve.'), isPending: false }}
+          onGo={() => setAsking(false)}
+          onClose={() => setAsking(false)}
+        >
+          <p>What is about to change, and how to undo it. What the server refuses stands below.</p>
+        </Confirm>
+      ) : null}
     </Section>
   )
 }
