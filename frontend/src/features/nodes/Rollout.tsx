@@ -73,7 +73,7 @@ function Ask({ action, state, onClose }: { action: 'hold' | 'resume'; state: Rol
         </>
       ) : (
         <p>
-          {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}${state.canary.length > 0 ? ', whatever the canary shows' : ''}.`} It is where it is for this reason: {state.reason}.
+          {state.phase === 'done' ? 'The next revision goes its usual way.' : `All nodes get revision ${state.target}${state.canary.length > 0 ? ', whatever the canary shows' : ''}.`} Why it waits: {state.reason}.
         </p>
       )}
     </Confirm>
