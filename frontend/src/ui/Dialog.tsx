@@ -49,7 +49,8 @@ function Opened({
       ref={ref}
       aria-label={label}
       className={cx(styles.dialog, className)}
-      onClose={onClose}
+      // React's strict mode closes it once and opens it again before this is heard.
+      onClose={() => ref.current?.open || onClose()}
       onClick={(e) => {
         if (e.target === ref.current) onClose()
       }}
