@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -25,15 +24,10 @@ type Resolver interface {
 // DNS makes a target of each address behind a name, again and again. While
 // the name cannot be resolved, the targets that it had last stay.
 type DNS struct {
-	name     string // as it was given
+	poll
 	host     string
 	port     string // "" for SRV records, which bring theirs
-	every    time.Duration
 	resolver Resolver
-	logger   *slog.Logger
-
-	mu      sync.Mutex
-	problem *Problem
 }
 
 // DNSOptions say what to look up. Zero fields take the default that stands
@@ -49,52 +43,26 @@ type DNSOptions struct {
 
 // NewDNS makes the source. It looks nothing up yet.
 func NewDNS(o DNSOptions) (*DNS, error) {
-	d := &DNS{name: o.Name, host: o.Name, every: o.Every, resolver: o.Resolver, logger: o.Logger}
+	host, port := o.Name, ""
 	if !strings.HasPrefix(o.Name, "_") {
-		host, port, err := net.SplitHostPort(o.Name)
+		var err error
+		host, port, err = net.SplitHostPort(o.Name)
 		if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 || n > 65535 || host == "" {
 			return nil, fmt.Errorf("target name %q: %w: want host:port, or _service._protocol.name for SRV records", o.Name, mesh.ErrInvalid)
 		}
-		d.host, d.port = host, port
 	}
-	if d.every <= 0 {
-		d.every = 30 * time.Second
+	if o.Every <= 0 {
+		o.Every = 30 * time.Second
 	}
-	if d.resolver == nil {
-		d.resolver = net.DefaultResolver
+	if o.Resolver == nil {
+		o.Resolver = net.DefaultResolver
 	}
-	if d.logger == nil {
-		d.logger = slog.New(slog.DiscardHandler)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	d := &DNS{host: host, port: port, resolver: o.Resolver}
+	d.poll = poll{of: o.Name, every: o.Every, ask: d.look, logger: o.Logger}
 	return d, nil
-}
-
-// Run implements Source.
-func (d *DNS) Run(ctx context.Context, update func([]Target)) error {
-	ticker := time.NewTicker(d.every)
-	defer ticker.Stop()
-	var last []Target
-	known := false
-	for {
-		targets, err := d.look(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			d.failed(err)
-		default:
-			d.answered()
-			if !known || !slices.EqualFunc(last, targets, equal) {
-				update(targets)
-			}
-			last, known = targets, true
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
 }
 
 // look gives the targets, sorted. A name that is known to have no addresses
@@ -106,13 +74,13 @@ func (d *DNS) look(ctx context.Context) ([]Target, error) {
 	add := func(host, port string) {
 		targets = append(targets, Target{
 			Address: net.JoinHostPort(host, port), Labels: map[string]string{},
-			Meta: map[string]string{"__meta_dns_name": d.name},
+			Meta: map[string]string{"__meta_dns_name": d.of},
 		})
 	}
 	if d.port == "" {
 		_, records, err := d.resolver.LookupSRV(ctx, "", "", d.host)
 		if err != nil && !notThere(err) {
-			return nil, fmt.Errorf("look up %s: %w", d.name, err)
+			return nil, fmt.Errorf("look up %s: %w", d.of, err)
 		}
 		for _, r := range records {
 			add(strings.TrimSuffix(r.Target, "."), strconv.Itoa(int(r.Port)))
@@ -120,7 +88,7 @@ func (d *DNS) look(ctx context.Context) ([]Target, error) {
 	} else {
 		addresses, err := d.resolver.LookupHost(ctx, d.host)
 		if err != nil && !notThere(err) {
-			return nil, fmt.Errorf("look up %s: %w", d.name, err)
+			return nil, fmt.Errorf("look up %s: %w", d.of, err)
 		}
 		for _, a := range addresses {
 			add(a, d.port)
@@ -133,33 +101,4 @@ func (d *DNS) look(ctx context.Context) ([]Target, error) {
 func notThere(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns) && dns.IsNotFound
-}
-
-// Problems implements Reporter.
-func (d *DNS) Problems() []Problem {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.problem == nil {
-		return nil
-	}
-	return []Problem{*d.problem}
-}
-
-func (d *DNS) failed(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.problem == nil {
-		d.problem = &Problem{Source: d.name, Since: time.Now()}
-		d.logger.Warn("targets cannot be looked up, the last ones stay", "name", d.name, "err", err)
-	}
-	d.problem.Message = err.Error()
-}
-
-func (d *DNS) answered() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.problem != nil {
-		d.logger.Info("targets can be looked up again", "name", d.name)
-	}
-	d.problem = nil
 }

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -18,14 +16,9 @@ import (
 // and again. While it does not answer, or not with a list of targets, those
 // that it told last stay, and Problems says why.
 type HTTP struct {
+	poll   // of the URL without its password
 	url    string
-	name   string // the URL without its password
-	every  time.Duration
 	client *http.Client
-	logger *slog.Logger
-
-	mu      sync.Mutex
-	problem *Problem
 }
 
 // HTTPOptions say what to ask. Zero fields take the default that stands beside
@@ -54,16 +47,15 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if o.Transport == nil {
 		o.Transport = &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 1}
 	}
-	return &HTTP{
-		url:   o.URL,
-		name:  u.Redacted(),
-		every: o.Every,
+	h := &HTTP{
+		url: o.URL,
 		client: &http.Client{
 			Timeout:   max(o.Every, 2*time.Second),
 			Transport: withHeaders{o.Transport, o.Headers},
 		},
-		logger: o.Logger,
-	}, nil
+	}
+	h.poll = poll{of: u.Redacted(), every: o.Every, ask: h.fetch, logger: o.Logger}
+	return h, nil
 }
 
 // withHeaders adds the same headers to each request.
@@ -89,48 +81,13 @@ func (h withHeaders) CloseIdleConnections() {
 	}
 }
 
-// Problems implements Reporter.
-func (h *HTTP) Problems() []Problem {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.problem == nil {
-		return nil
-	}
-	return []Problem{*h.problem}
-}
-
 // Run implements Source.
 func (h *HTTP) Run(ctx context.Context, update func([]Target)) error {
 	defer h.client.CloseIdleConnections()
-	ticker := time.NewTicker(h.every)
-	defer ticker.Stop()
-	var (
-		last  []Target
-		known bool
-	)
-	for {
-		targets, err := h.ask(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			h.failed(err)
-		default:
-			h.answered()
-			if !known || !slices.EqualFunc(last, targets, equal) {
-				update(targets)
-			}
-			last, known = targets, true
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
+	return h.poll.Run(ctx, update)
 }
 
-func (h *HTTP) ask(ctx context.Context) ([]Target, error) {
+func (h *HTTP) fetch(ctx context.Context) ([]Target, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("ask for targets: %w", err)
@@ -145,30 +102,11 @@ func (h *HTTP) ask(ctx context.Context) ([]Target, error) {
 		// What is left of a short body is read, so that the connection serves
 		// again.
 		_, _ = io.CopyN(io.Discard, resp.Body, 4096)
-		return nil, fmt.Errorf("ask %s for targets: HTTP status %s", h.name, resp.Status)
+		return nil, fmt.Errorf("ask %s for targets: HTTP status %s", h.of, resp.Status)
 	}
 	targets, err := parseBounded(resp.Body, ParseJSON)
 	if err != nil {
-		return nil, fmt.Errorf("targets from %s: %w", h.name, err)
+		return nil, fmt.Errorf("targets from %s: %w", h.of, err)
 	}
 	return targets, nil
-}
-
-func (h *HTTP) failed(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.problem == nil {
-		h.problem = &Problem{Source: h.name, Since: time.Now()}
-		h.logger.Warn("target discovery fails, its last targets stay", "url", h.name, "err", err)
-	}
-	h.problem.Message = err.Error()
-}
-
-func (h *HTTP) answered() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.problem != nil {
-		h.logger.Info("target discovery answers again", "url", h.name)
-	}
-	h.problem = nil
 }
