@@ -27,12 +27,18 @@ import (
 type client struct {
 	address string
 	timeout time.Duration
+	credentials
+
+	http   *http.Client // open made it and the header
+	header http.Header  // of each request
 }
 
 func (c *client) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.address, "address", "http://127.0.0.1:8430", "URL of the server")
 	flags.DurationVar(&c.timeout, "timeout", 10*time.Second, "how long to wait for an answer")
+	c.credentials.bind(flags)
+	cmd.PreRunE = func(*cobra.Command, []string) error { return c.open() }
 }
 
 // apiError is the shape of every refusal of the API.
@@ -52,6 +58,25 @@ var errorKinds = map[string]error{
 	"unavailable": mesh.ErrUnavailable,
 	"conflict":    mesh.ErrConflict,
 	"exhausted":   mesh.ErrExhausted,
+}
+
+// open reads the credentials.
+func (c *client) open() error {
+	header, err := c.fields()
+	if err != nil {
+		return err
+	}
+	config, err := c.tls()
+	if err != nil {
+		return err
+	}
+	c.header = header
+	c.http = &http.Client{
+		Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, ForceAttemptHTTP2: true},
+		// Credentials are for the address that was named.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return nil
 }
 
 // maxAnswer bounds what a server can make the command line hold.
@@ -74,12 +99,11 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return err
 	}
-	req.Header.Set("User-Agent", "sidelight/"+version)
+	req.Header = c.header.Clone()
 	if body != nil {
 		req.Header.Set("Content-Type", "application/yaml")
 	}
-	req.Header.Set("X-Sidelight-User", userName())
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.unreachable(err)
 	}
@@ -127,11 +151,13 @@ func (c *client) url(path string, query url.Values) (*url.URL, error) {
 
 func (c *client) unreachable(err error) error {
 	var op *net.OpError
-	switch {
+	switch hint := explainTLS(err); {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return refused{fmt.Sprintf("%s gave no answer within %s; see --timeout", c.address, c.timeout), mesh.ErrUnavailable}
+	case hint != "":
+		return refused{fmt.Sprintf("ask %s: %v: %s", c.address, err, hint), mesh.ErrUnavailable}
 	case errors.As(err, &op):
 		return refused{fmt.Sprintf("no server at %s (%v); start one with `sidelight run`, or name another with --address", c.address, op.Err), mesh.ErrUnavailable}
 	}
@@ -141,7 +167,11 @@ func (c *client) unreachable(err error) error {
 func refusal(resp *http.Response, answer []byte) error {
 	var e apiError
 	if json.Unmarshal(answer, &e) != nil || e.Error.Message == "" {
-		return fmt.Errorf("%s %s: %s", resp.Request.Method, resp.Request.URL, resp.Status)
+		text := fmt.Sprintf("%s %s: %s", resp.Request.Method, resp.Request.URL.Redacted(), resp.Status)
+		if hint := explainStatus(resp); hint != "" {
+			text += ": " + hint
+		}
+		return errors.New(text)
 	}
 	text := e.Error.Message
 	if e.Error.Hint != "" {
@@ -191,8 +221,12 @@ func (c *client) live(ctx context.Context) (*websocket.Conn, error) {
 		return nil, err
 	}
 	target.Scheme = strings.Replace(target.Scheme, "http", "ws", 1)
-	dialer := websocket.Dialer{HandshakeTimeout: c.timeout, Subprotocols: []string{"sidelight.v1"}, EnableCompression: true}
-	conn, resp, err := dialer.DialContext(ctx, target.String(), http.Header{"X-Sidelight-User": {userName()}})
+	transport := c.http.Transport.(*http.Transport)
+	dialer := websocket.Dialer{
+		Proxy: transport.Proxy, TLSClientConfig: transport.TLSClientConfig.Clone(),
+		HandshakeTimeout: c.timeout, Subprotocols: []string{"sidelight.v1"}, EnableCompression: true,
+	}
+	conn, resp, err := dialer.DialContext(ctx, target.String(), c.header.Clone())
 	if resp != nil && resp.Body != nil {
 		defer resp.Body.Close()
 	}

@@ -32,7 +32,7 @@ and which rule of which policy lets it in or denies it; by what the sidecars run
 and by what they should run. Where the two differ it says so.
 
   sidelight config explain GET http://catalog/movies --from cinema/web
-  sidelight config explain GET http://catalog/movies --from cinema/web --header x-tester:yes
+  sidelight config explain GET http://catalog/movies --from cinema/web -H x-tester:yes
   sidelight config explain GET http://catalog/movies --node web-2 --revision 41
 
 With --check the exit code is 1 when what runs decides otherwise than desired.`,
@@ -72,7 +72,7 @@ With --check the exit code is 1 when what runs decides otherwise than desired.`,
 	flags := cmd.Flags()
 	flags.StringVar(&from, "from", "", "workload whose app sends the request, as cinema/web")
 	flags.StringVar(&node, "node", "", "the sidecar that runs; otherwise one of the workload's")
-	flags.StringArrayVarP(&headers, "header", "H", nil, "a header of the request, as name:value; may be given more than once")
+	flags.StringArrayVarP(&headers, "request-header", "H", nil, "a header of the request that is explained, as name:value; may be given more than once")
 	flags.Uint64Var(&revision, "revision", 0, "explain by this revision instead of the newest")
 	flags.BoolVar(&failWhenDiffer, "check", false, "exit with 1 when what runs decides otherwise")
 	return cmd

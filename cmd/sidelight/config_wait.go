@@ -28,7 +28,6 @@ func configWaitCommand() *cobra.Command {
 		objects  []string
 		revision uint64
 		share    string
-		limit    time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "wait -f FILE | --object KIND/NAMESPACE/NAME | --revision N",
@@ -64,6 +63,11 @@ server's rules, or by so many nodes that waiting does not help.`,
 			default:
 				return usageError{errors.New("say what to wait for: -f FILE, --object KIND/NAMESPACE/NAME or --revision N")}
 			}
+			limit := 30 * time.Second
+			if cmd.Flags().Changed("timeout") {
+				limit = c.timeout
+			}
+			c.timeout = longPoll + 10*time.Second
 			answer, err := w.until(cmd.Context(), cmd.ErrOrStderr(), time.Now().Add(limit))
 			if err != nil {
 				return err
@@ -87,13 +91,6 @@ server's rules, or by so many nodes that waiting does not help.`,
 	flags.StringVar(&share, "for", "100%", "share of the connected nodes that need it")
 	flags.Lookup("timeout").Usage = "how long to wait"
 	flags.Lookup("timeout").DefValue = "30s"
-	limit = 30 * time.Second
-	cmd.PreRun = func(*cobra.Command, []string) {
-		if flags.Changed("timeout") {
-			limit = c.timeout
-		}
-		c.timeout = longPoll + 10*time.Second
-	}
 	return cmd
 }
 
