@@ -11,6 +11,8 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrForbidden says that whoever asks may not (403).
 	ErrForbidden = errors.New("not permitted")
+	// ErrUnauthenticated says that nobody knows who asks (401).
+	ErrUnauthenticated = errors.New("not signed in")
 	// ErrUnavailable says that a part that is needed does not answer now (503).
 	ErrUnavailable = errors.New("unavailable")
 	// ErrConflict says that the state changed under the caller (409).

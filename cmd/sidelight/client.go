@@ -52,12 +52,13 @@ type apiError struct {
 }
 
 var errorKinds = map[string]error{
-	"invalid":     mesh.ErrInvalid,
-	"not_found":   mesh.ErrNotFound,
-	"forbidden":   mesh.ErrForbidden,
-	"unavailable": mesh.ErrUnavailable,
-	"conflict":    mesh.ErrConflict,
-	"exhausted":   mesh.ErrExhausted,
+	"invalid":         mesh.ErrInvalid,
+	"not_found":       mesh.ErrNotFound,
+	"unauthenticated": mesh.ErrUnauthenticated,
+	"forbidden":       mesh.ErrForbidden,
+	"unavailable":     mesh.ErrUnavailable,
+	"conflict":        mesh.ErrConflict,
+	"exhausted":       mesh.ErrExhausted,
 }
 
 // open reads the credentials.

@@ -106,7 +106,7 @@ SIDELIGHT_SCRAPE_INTERVAL.`,
 	}
 	add("run", demoCommand(), runCommand(), serverCommand(), collectorCommand(), proxyCommand())
 	add("look", statCommand(), edgesCommand(), nodesCommand(), alertsCommand(), tapCommand(), topCommand(), traceCommand())
-	add("change", tokenCommand(), configCommand())
+	add("change", accessCommand(), tokenCommand(), configCommand())
 	root.AddCommand(versionCommand())
 	strictArguments(root)
 	return root

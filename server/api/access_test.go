@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -94,6 +95,73 @@ rules:
 		if resp.StatusCode != tc.status || tc.status == 403 && !strings.Contains(body, `"code":"forbidden"`) {
 			t.Errorf("%s %s as %q: %d %s", tc.method, tc.path, tc.user, resp.StatusCode, body)
 		}
+	}
+}
+
+// A program shows its token with each request, a browser signs in with it and
+// has a cookie from then on, on the live socket, too.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	ann, annHash := auth.NewToken()
+	rules := fmt.Sprintf(`
+tokens: [{name: ann, sha256: %s, groups: [sre]}]
+rules:
+- {groups: [sre], may: [view, change]}
+`, annHash)
+	url, change := serveBy(t, &parts{}, rules)
+	const path = "/api/v1/session"
+
+	resp, body := call(t, "GET", url+"/api/v1/status", "")
+	if resp.StatusCode != 401 || resp.Header.Get("WWW-Authenticate") == "" || !strings.Contains(body, `"code":"unauthenticated"`) {
+		t.Errorf("without a token: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := call(t, "GET", url+path, ""); resp.StatusCode != 200 || !strings.Contains(body, `{"user":"127.0.0.1","by_token":false,"may":[]}`) {
+		t.Errorf("who am I, without a token: %d %s", resp.StatusCode, body)
+	}
+	if resp, body := call(t, "GET", url+path, "", "Authorization", "Bearer "+ann); resp.StatusCode != 200 || !strings.Contains(body, `{"user":"ann","by_token":true,"may":["view","change"]}`) {
+		t.Errorf("who am I, with a token: %d %s", resp.StatusCode, body)
+	}
+	for body, want := range map[string]int{`{"token":"slt_00"}`: 401, `{"token":""}`: 401, `slt_00`: 400, ``: 400} {
+		if resp, body := call(t, "POST", url+path, body); resp.StatusCode != want || len(resp.Cookies()) > 0 {
+			t.Errorf("sign in with %q: %d %s", body, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := call(t, "POST", url+path, `{"token":"`+ann+`"}`, "Origin", "https://elsewhere.example"); resp.StatusCode != 403 {
+		t.Errorf("signed in by another site's page: %d", resp.StatusCode)
+	}
+	resp, body = call(t, "POST", url+path, `{"token":"`+ann+`"}`)
+	if resp.StatusCode != 200 || len(resp.Cookies()) != 1 {
+		t.Fatalf("sign in: %d %s", resp.StatusCode, body)
+	}
+	cookie := resp.Cookies()[0]
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" || cookie.Secure {
+		t.Errorf("cookie %+v", cookie)
+	}
+	if resp, _ := call(t, "POST", url+path, `{"token":"`+ann+`"}`, "X-Forwarded-Proto", "https"); !resp.Cookies()[0].Secure {
+		t.Error("a cookie that came by https may leave without it")
+	}
+	session := cookie.Name + "=" + cookie.Value
+	if resp, body := call(t, "PUT", url+"/api/v1/config/objects", "kind: x", "Cookie", session); resp.StatusCode != 200 {
+		t.Errorf("with the cookie: %d %s", resp.StatusCode, body)
+	}
+	conn := dialLive(t, url, http.Header{"Cookie": {session}}, nil)
+	if resp, _ := call(t, "DELETE", url+path, "", "Cookie", session); resp.StatusCode != 204 || resp.Cookies()[0].MaxAge >= 0 {
+		t.Errorf("sign out: %d %+v", resp.StatusCode, resp.Cookies())
+	}
+
+	// Its user keeps the right, the token goes: what it opened is closed.
+	_, other := auth.NewToken()
+	change(strings.Replace(rules, annHash, other, 1))
+	for {
+		if _, _, err := conn.ReadMessage(); err != nil {
+			if !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+				t.Errorf("the socket of a token that is gone: %v", err)
+			}
+			break
+		}
+	}
+	if resp, body := call(t, "GET", url+"/api/v1/status", "", "Cookie", session); resp.StatusCode != 401 || !strings.Contains(body, "is not known") {
+		t.Errorf("a cookie of a token that is gone: %d %s", resp.StatusCode, body)
 	}
 }
 

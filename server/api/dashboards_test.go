@@ -14,8 +14,9 @@ func TestDashboards(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(path string) (int, string) {
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		s.ServeHTTP(w, r)
 		return w.Code, w.Body.String()
 	}
 	status, body := get("/api/v1/dashboards")

@@ -16,7 +16,7 @@ import (
 
 // Error is what every failed request is answered with, under "error".
 type Error struct {
-	Code    string `json:"code"` // invalid | forbidden | not_found | unavailable | conflict | exhausted | internal
+	Code    string `json:"code"` // invalid | unauthenticated | forbidden | not_found | unavailable | conflict | exhausted | internal
 	Message string `json:"message"`
 	Hint    string `json:"hint"` // what to do next
 }
@@ -41,6 +41,7 @@ var errNotAllowed = errors.New("not allowed")
 var errorKinds = []errorKind{
 	{errNotAllowed, http.StatusForbidden, "invalid", "Use the address that the server printed at its start, or add this one to --allowed-hosts."},
 	{mesh.ErrNotFound, http.StatusNotFound, "not_found", "Look at the list that it should be in."},
+	{mesh.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Sign in with a token of the --access file; programs send it as Authorization: Bearer."},
 	{mesh.ErrForbidden, http.StatusForbidden, "forbidden", "Ask those who run this server for a rule in its --access file."},
 	{mesh.ErrInvalid, http.StatusBadRequest, "invalid", "Correct what the message names and send it again."},
 	{mesh.ErrConflict, http.StatusConflict, "conflict", "Read the present state and try again."},
@@ -105,6 +106,9 @@ func (s *Server) fail(err error, c echo.Context) {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		status = http.StatusRequestEntityTooLarge
 		e = Error{"invalid", fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit), "Send it in parts."}
+	}
+	if status == http.StatusUnauthorized {
+		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="sidelight"`)
 	}
 	if status == http.StatusInternalServerError {
 		s.opts.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)

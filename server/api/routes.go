@@ -74,6 +74,10 @@ func (s *Server) routes(e *echo.Echo) {
 	v1.GET("/tap/sessions", in(s.getTapSessions))
 	v1.DELETE("/tap/sessions/:id", in(s.stopTapSession))
 
+	v1.GET("/session", s.metrics.measure(bounded(s.getSession)))
+	v1.POST("/session", s.metrics.measure(bounded(s.signIn)))
+	v1.DELETE("/session", s.metrics.measure(bounded(s.signOut)))
+
 	v1.GET("/status", in(s.getStatus))
 	v1.GET("/sd", in(s.getScrapeTargets))
 

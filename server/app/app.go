@@ -236,7 +236,7 @@ func (a *App) Run(ctx context.Context) error {
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
 	a.setPhase(phaseReady)
 	if a.opts.AccessFile == "" && exposed(a.listeners.api.Addr()) {
-		a.opts.Logger.Warn("the API can be reached from other machines, and whoever reaches it may change the mesh: see --access", "address", a.listeners.api.Addr())
+		a.opts.Logger.Warn("the API listens for other machines, but refuses them until --access says who may what", "address", a.listeners.api.Addr())
 	}
 
 	<-ctx.Done()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
@@ -98,25 +100,108 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// Without a file all may look and change, as the address lets them; live
-// requests are for the machine itself.
+// Without a file all rights are the machine's own.
 func TestNoRules(t *testing.T) {
 	a, err := Open("", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for address, taps := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "192.0.2.1:1": false, "@": false} {
-		u, err := a.User(from(address, "X-Sidelight-User", "ann"))
+	for address, may := range map[string]bool{"127.0.0.1:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "192.0.2.1:1": false, "@": false} {
+		u, err := a.User(from(address, "X-Sidelight-User", "ann", "Authorization", "Bearer slt_1"))
 		if err != nil || u.Name != "ann" {
 			t.Errorf("%s: %+v, %v", address, u, err)
 		}
-		if err := errors.Join(a.May(u, View), a.May(u, Change)); err != nil {
-			t.Errorf("%s: %v", address, err)
+		for _, right := range []Right{View, Tap, Change} {
+			if err := a.May(u, right); (err == nil) != may || err != nil && (!errors.Is(err, mesh.ErrForbidden) || !strings.Contains(err.Error(), "--access")) {
+				t.Errorf("%s: %s: %v, want permitted = %v", address, right, err, may)
+			}
 		}
-		ns, err := a.TapNamespaces(u)
-		if (err == nil) != taps || ns != nil || err != nil && (!errors.Is(err, mesh.ErrForbidden) || !strings.Contains(err.Error(), "--access")) {
-			t.Errorf("%s: tap %v, %v, want permitted = %v", address, ns, err, taps)
+		if ns, err := a.TapNamespaces(u); (err == nil) != may || ns != nil {
+			t.Errorf("%s: tap %v, %v, want permitted = %v", address, ns, err, may)
 		}
+		if got := len(a.Rights(u)); got != map[bool]int{true: 3}[may] {
+			t.Errorf("%s: %d rights", address, got)
+		}
+	}
+	if _, err := a.SignIn("slt_1"); !errors.Is(err, mesh.ErrInvalid) {
+		t.Errorf("signed in without a file: %v", err)
+	}
+}
+
+// A token names its user from wherever it is shown; a name that a trusted
+// proxy gives stands beside a token of somebody else's.
+func TestTokens(t *testing.T) {
+	ann, annHash := NewToken()
+	ci, ciHash := NewToken()
+	rules := fmt.Sprintf(`
+user_header: X-Forwarded-User
+tokens:
+- {name: ann, sha256: %s, groups: [sre]}
+- {name: ci, sha256: %s}
+rules:
+- {users: ["*"], may: [view]}
+- {groups: [sre], may: [tap, change]}
+`, annHash, ciHash)
+	a := open(t, rules)
+	for _, tc := range []struct {
+		name   string
+		r      *http.Request
+		who    string // "": nobody knows
+		rights []Right
+	}{
+		{"in the header", from("192.0.2.1:4", "Authorization", "Bearer "+ann), "ann", []Right{View, Tap, Change}},
+		{"of one without groups", from("192.0.2.1:4", "Authorization", "bearer  "+ci), "ci", []Right{View}},
+		{"in the cookie", from("192.0.2.1:4", "Cookie", "a=b; "+Cookie+"="+ann), "ann", []Right{View, Tap, Change}},
+		{"unknown", from("192.0.2.1:4", "Authorization", "Bearer slt_00"), "", nil},
+		{"its hash instead", from("192.0.2.1:4", "Authorization", "Bearer "+annHash), "", nil},
+		{"somebody else's, beside a proxy's word", from("127.0.0.1:4", "Authorization", "Bearer ey.jwt", "X-Forwarded-User", "bob"), "bob", []Right{View}},
+		{"somebody else's, beside a stranger's word", from("192.0.2.1:4", "Authorization", "Bearer ey.jwt", "X-Forwarded-User", "bob"), "", nil},
+		{"another scheme", from("192.0.2.1:4", "Authorization", "Basic "+ann), "192.0.2.1", nil},
+		{"none", from("127.0.0.1:4"), "127.0.0.1", nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			u, err := a.User(tc.r)
+			if tc.who == "" {
+				if !errors.Is(err, mesh.ErrUnauthenticated) {
+					t.Errorf("%+v, %v", u, err)
+				}
+				return
+			}
+			if err != nil || u.Name != tc.who {
+				t.Fatalf("%+v, %v, want %s", u, err, tc.who)
+			}
+			if diff := cmp.Diff(tc.rights, a.Rights(u), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("rights (-want +got):\n%s", diff)
+			}
+			if err := a.May(u, View); tc.rights == nil && !errors.Is(err, mesh.ErrUnauthenticated) {
+				t.Errorf("who has no token is told %v", err)
+			}
+		})
+	}
+
+	u, err := a.SignIn(ann)
+	if err != nil || u.Name != "ann" || !u.ByToken() {
+		t.Fatalf("sign in: %+v, %v", u, err)
+	}
+	if _, err := a.SignIn("slt_00"); !errors.Is(err, mesh.ErrUnauthenticated) {
+		t.Errorf("sign in by another: %v", err)
+	}
+	// A token that is taken away ends what was opened by it, also where its
+	// name still has rights.
+	write(t, a, strings.Replace(rules, annHash, strings.Repeat("0", 64), 1))
+	if err := a.May(u, View); !errors.Is(err, mesh.ErrUnauthenticated) {
+		t.Errorf("a token that is gone: %v", err)
+	}
+}
+
+func write(t *testing.T, a *Access, text string) {
+	t.Helper()
+	if err := os.WriteFile(a.path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.read = fileState{}
+	if changed, err := a.reload(); err != nil || !changed {
+		t.Fatalf("reload: %v, %v", changed, err)
 	}
 }
 
@@ -126,14 +211,18 @@ func TestParse(t *testing.T) {
 		"rules: []":              "there is none",
 		"ruels: []":              "field ruels not found",
 		"rules: [{may: [view]}]": "rule 1: names nobody",
-		"rules: [{users: [a], may: [view]}, {users: [a]}]":                "rule 2: gives nothing",
-		"rules: [{groups: [a], may: [view]}]":                             "groups_header does not say",
-		"rules: [{users: [a], may: [veiw]}]":                              `"veiw" is no right; there are view, tap and change`,
-		"rules: [{users: [a], may: [view, tap], namespaces: [b]}]":        "view holds for the whole mesh",
-		"rules: [{users: [a], may: [tap], namespaces: []}]":               "namespaces is empty",
-		"rules: [{users: [a], may: [tap], namespaces: ['b\" or error']}]": "is no namespace",
-		"trusted_proxies: [proxy]\nrules: [{users: [a], may: [tap]}]":     `trusted_proxies: "proxy" is neither`,
-		"rules: [{users: [a], may: [view], namespace: [b]}]":              "field namespace not found",
+		"rules: [{users: [a], may: [view]}, {users: [a]}]":                                                                   "rule 2: gives nothing",
+		"rules: [{groups: [a], may: [view]}]":                                                                                "groups_header does not say",
+		"rules: [{users: [a], may: [veiw]}]":                                                                                 `"veiw" is no right; there are view, tap and change`,
+		"rules: [{users: [a], may: [view, tap], namespaces: [b]}]":                                                           "view holds for the whole mesh",
+		"rules: [{users: [a], may: [tap], namespaces: []}]":                                                                  "namespaces is empty",
+		"rules: [{users: [a], may: [tap], namespaces: ['b\" or error']}]":                                                    "is no namespace",
+		"trusted_proxies: [proxy]\nrules: [{users: [a], may: [tap]}]":                                                        `trusted_proxies: "proxy" is neither`,
+		"rules: [{users: [a], may: [view], namespace: [b]}]":                                                                 "field namespace not found",
+		"tokens: [{sha256: aa}]\nrules: [{users: [a], may: [view]}]":                                                         `token 1: "" is no name`,
+		"tokens: [{name: anonymous}]\nrules: [{users: [a], may: [view]}]":                                                    `"anonymous" is no name`,
+		"tokens: [{name: a, sha256: slt_1}]":                                                                                 "token 1 (a): sha256 is not a SHA-256 in hex",
+		"tokens: [{name: a, sha256: " + strings.Repeat("ab", 32) + "}, {name: b, sha256: " + strings.Repeat("AB", 32) + "}]": "token 2 (b): it is the token of a already",
 	} {
 		if _, err := parse([]byte(text)); !errors.Is(err, mesh.ErrInvalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
@@ -189,6 +278,7 @@ func TestReload(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
+	f.Add([]byte("tokens: [{name: a, sha256: " + strings.Repeat("ab", 32) + ", groups: [b]}]\nrules: [{groups: [b], may: [view]}]"))
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		if r, err := parse(text); err == nil {
 			_ = r.trusts(remote(from("10.0.0.1:1")))

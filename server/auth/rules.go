@@ -3,6 +3,7 @@ package auth
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -26,9 +27,11 @@ type rules struct {
 	UserHeader     string   `yaml:"user_header"`
 	GroupsHeader   string   `yaml:"groups_header"`
 	TrustedProxies []string `yaml:"trusted_proxies"` // addresses or networks; loopback when missing
+	Tokens         []token  `yaml:"tokens"`
 	Rules          []rule   `yaml:"rules"`
 
 	proxies []netip.Prefix
+	tokens  map[[sha256.Size]byte]*token
 }
 
 // rule gives rights to users. All rules that hold for a user add up.
@@ -62,7 +65,8 @@ func parse(text []byte) (*rules, error) {
 	var r rules
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	dec.KnownFields(true)
-	if err := dec.Decode(&r); err != nil && !errors.Is(err, io.EOF) {
+	err := dec.Decode(&r)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: %w", err, mesh.ErrInvalid)
 	}
 	if r.UserHeader == "" {
@@ -78,23 +82,26 @@ func parse(text []byte) (*rules, error) {
 		}
 		r.proxies = append(r.proxies, p)
 	}
+	if r.tokens, err = byHash(r.Tokens); err != nil {
+		return nil, fmt.Errorf("%w: %w", err, mesh.ErrInvalid)
+	}
 	if len(r.Rules) == 0 {
 		return nil, fmt.Errorf("rules: there is none, so nobody may do anything; begin with {users: [\"*\"], may: [view]}: %w", mesh.ErrInvalid)
 	}
 	for i, rule := range r.Rules {
-		if err := rule.check(r.GroupsHeader); err != nil {
+		if err := rule.check(r.GroupsHeader != "" || len(r.Tokens) > 0); err != nil {
 			return nil, fmt.Errorf("rule %d: %w: %w", i+1, err, mesh.ErrInvalid)
 		}
 	}
 	return &r, nil
 }
 
-func (r rule) check(groupsHeader string) error {
+func (r rule) check(groups bool) error {
 	switch {
 	case len(r.Users)+len(r.Groups) == 0:
 		return errors.New("names nobody; give users or groups")
-	case len(r.Groups) > 0 && groupsHeader == "":
-		return errors.New("names groups, but groups_header does not say where they stand")
+	case len(r.Groups) > 0 && !groups:
+		return errors.New("names groups, but groups_header does not say where they stand, and no token is in any")
 	case len(r.May) == 0:
 		return errors.New("gives nothing; say may: [view, tap, change] or some of it")
 	case r.Namespaces != nil && len(r.Namespaces) == 0:
