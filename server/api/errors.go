@@ -41,7 +41,7 @@ var errNotAllowed = errors.New("not allowed")
 var errorKinds = []errorKind{
 	{errNotAllowed, http.StatusForbidden, "invalid", "Use the address that the server printed at its start, or add this one to --allowed-hosts."},
 	{mesh.ErrNotFound, http.StatusNotFound, "not_found", "Look at the list that it should be in."},
-	{mesh.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Sign in with a token of the --access file; programs send it as Authorization: Bearer."},
+	{mesh.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "Sign in with a token of the --access file: sidelight takes it with --token-file, other programs send it as Authorization: Bearer."},
 	{mesh.ErrForbidden, http.StatusForbidden, "forbidden", "Ask those who run this server for a rule in its --access file."},
 	{mesh.ErrInvalid, http.StatusBadRequest, "invalid", "Correct what the message names and send it again."},
 	{mesh.ErrConflict, http.StatusConflict, "conflict", "Read the present state and try again."},
