@@ -35,11 +35,19 @@ func (s *Store) Handler() http.Handler {
 	both("/api/v1/labels", s.labelNames)
 	both("/api/v1/series", s.series)
 	both("/api/v1/query_exemplars", s.exemplars)
-	mux.Handle("GET /api/v1/label/{name}/values", s.handle(s.labelValues))
-	mux.Handle("GET /api/v1/metadata", s.handle(s.metricMetadata))
-	mux.Handle("GET /api/v1/rules", s.handle(s.ruleGroups))
-	mux.Handle("GET /api/v1/alerts", s.handle(s.alerts))
-	mux.Handle("GET /api/v1/status/buildinfo", s.handle(buildInfo))
+	// Grafana tries each by POST first and goes on with GET only at a 405.
+	get := func(path string, answer answerFunc) {
+		mux.Handle("GET "+path, s.handle(answer))
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Allow", "GET, HEAD")
+			writeError(w, apiError{kind: "not_allowed", err: errors.New("this is to be asked by GET")})
+		})
+	}
+	get("/api/v1/label/{name}/values", s.labelValues)
+	get("/api/v1/metadata", s.metricMetadata)
+	get("/api/v1/rules", s.ruleGroups)
+	get("/api/v1/alerts", s.alerts)
+	get("/api/v1/status/buildinfo", buildInfo)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, apiError{kind: "not_found", err: fmt.Errorf("no such API: %s %s", r.Method, r.URL.Path)})
 	})
@@ -117,6 +125,7 @@ func writeError(w http.ResponseWriter, err error) {
 		"timeout":     http.StatusServiceUnavailable,
 		"unavailable": http.StatusServiceUnavailable,
 		"not_found":   http.StatusNotFound,
+		"not_allowed": http.StatusMethodNotAllowed,
 	}[e.kind]
 	if status == 0 {
 		status = http.StatusInternalServerError

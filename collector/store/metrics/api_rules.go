@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,7 +48,7 @@ type apiAlert struct {
 }
 
 // ruleGroups lists the rules that are evaluated over this store: none where
-// nobody does.
+// nobody does. Of a file, group, name or type that is asked for, only those.
 func (s *Store) ruleGroups(r *http.Request) (answer, error) {
 	kind := r.FormValue("type")
 	switch kind {
@@ -55,18 +56,34 @@ func (s *Store) ruleGroups(r *http.Request) (answer, error) {
 	default:
 		return answer{}, badParam("type", fmt.Errorf("not supported value %q", kind))
 	}
+	bare, err := boolParam(r, "exclude_alerts")
+	if err != nil {
+		return answer{}, err
+	}
+	wanted := func(param, value string) bool {
+		return len(r.Form[param]) == 0 || slices.Contains(r.Form[param], value)
+	}
+	filtered := kind != "" || len(r.Form["rule_name[]"]) > 0
 	groups := []apiGroup{}
 	for _, g := range s.evaluated() {
+		if !wanted("file[]", g.File()) || !wanted("rule_group[]", g.Name()) {
+			continue
+		}
 		out := apiGroup{
 			Name: g.Name(), File: g.File(), Interval: g.Interval().Seconds(), Limit: g.Limit(), Rules: []apiRule{},
 			EvaluationTime: g.GetEvaluationTime().Seconds(), LastEvaluation: g.GetLastEvaluation(),
 		}
 		for _, rule := range g.Rules() {
-			if shown := apiRuleOf(rule); kind == "" || shown.Type == kind+"ing" {
-				out.Rules = append(out.Rules, shown)
+			shown := apiRuleOf(rule)
+			if kind != "" && shown.Type != kind+"ing" || !wanted("rule_name[]", shown.Name) {
+				continue
 			}
+			if bare {
+				shown.Alerts = nil
+			}
+			out.Rules = append(out.Rules, shown)
 		}
-		if kind == "" || len(out.Rules) > 0 {
+		if !filtered || len(out.Rules) > 0 {
 			groups = append(groups, out)
 		}
 	}

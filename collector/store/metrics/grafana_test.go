@@ -78,6 +78,11 @@ func TestRulesAPI(t *testing.T) {
 	if r[0].Health != "ok" || len(r[0].Alerts) != 1 || r[0].LastEvaluation.IsZero() || r[1].LastError == "" || r[1].State != "inactive" {
 		t.Errorf("rules are %+v", r)
 	}
+	got.Data.Groups = nil
+	get("/api/v1/rules?exclude_alerts=true&rule_name[]=Fires&rule_name[]=Nobody")
+	if r := got.Data.Groups[0].Rules; len(r) != 1 || r[0].Name != "Fires" || r[0].State != "firing" || len(r[0].Alerts) > 0 {
+		t.Errorf("one rule without its alerts: %+v", r)
+	}
 	get("/api/v1/alerts")
 	want := apiAlert{Labels: map[string]string{"alertname": "Fires", "severity": "warning"}, Annotations: map[string]string{"summary": "is 3"}, State: "firing", Value: "3e+00"}
 	if len(got.Data.Alerts) != 1 {

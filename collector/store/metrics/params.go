@@ -74,6 +74,18 @@ func parseDuration(s string) (time.Duration, error) {
 	return 0, fmt.Errorf("cannot parse %q to a valid duration", s)
 }
 
+func boolParam(r *http.Request, name string) (bool, error) {
+	s := r.FormValue(name)
+	if s == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(s)
+	if err != nil {
+		return false, badParam(name, err)
+	}
+	return b, nil
+}
+
 // limitParam gives 0 for no limit.
 func limitParam(r *http.Request) (int, error) {
 	s := r.FormValue("limit")
