@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,11 +29,12 @@ type chart struct {
 	kind  kind
 	title string
 	about string // what it shows and what to do about it
-	unit  string // Grafana's name: reqps, percentunit, ms, s, bytes, Bps, short, none, cps
+	unit  string // Grafana's name: reqps, percentunit, ms, s, decbytes, Bps, short, none, cps; or cores
 	w, h  int    // 0: the kind's own size
 
 	queries []query
-	steps   []step // thresholds from below; nil: no judgement
+	steps   []step   // thresholds from below; nil: no judgement
+	words   []string // what 0, 1, 2 … mean
 	max     float64
 	stack   bool
 
@@ -69,6 +71,9 @@ func prometheusSource() datasourceRef { return datasourceRef{Type: "prometheus",
 func above(warn, fail float64) []step {
 	return []step{{"green", nil}, {"orange", new(warn)}, {"red", new(fail)}}
 }
+
+// cores is a unit of our own, written as Grafana has them: text behind the figure.
+const cores = "suffix:cores"
 
 // nothing is where a value that should be zero is not: a bound of 0 would have
 // zero itself on its bad side.
@@ -150,7 +155,7 @@ func (c chart) build() (panel, error) {
 		ID: panelID(c.title), Type: string(c.kind), Title: c.title, Description: c.about,
 		GridPos: gridPos{W: size[0], H: size[1]}, Datasource: &source, Interval: c.every,
 		FieldConfig: &fieldConfig{Overrides: []override{}, Defaults: fieldDefaults{
-			Unit: c.unit, Color: colorMode{"palette-classic"}, Mappings: []struct{}{},
+			Unit: c.unit, Color: colorMode{"palette-classic"}, Mappings: mapped(c.words),
 			Thresholds: thresholds{Mode: "absolute", Steps: []step{{"green", nil}}},
 		}},
 	}
@@ -205,6 +210,18 @@ func (c chart) asLines(p *panel) {
 		Legend:  &legend{DisplayMode: "table", Placement: "bottom", ShowLegend: true, Calcs: []string{"lastNotNull", "max"}},
 		Tooltip: &tooltip{Mode: "multi", Sort: "desc"},
 	}
+}
+
+// mapped has words stand for numbers; their colour is that of the thresholds.
+func mapped(words []string) []mapping {
+	if len(words) == 0 {
+		return []mapping{}
+	}
+	m := mapping{Type: "value", Options: map[string]mappedTo{}}
+	for i, word := range words {
+		m.Options[strconv.Itoa(i)] = mappedTo{Text: word, Index: i}
+	}
+	return []mapping{m}
 }
 
 func lastValue() *reduceOptions { return &reduceOptions{Calcs: []string{"lastNotNull"}} }

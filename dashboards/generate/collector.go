@@ -1,17 +1,18 @@
 package main
 
 func collectorBoard() board {
+	const running = `up{job="sidelight"} == 1`
 	return board{
 		uid: "sidelight-collector", title: "Sidelight / Collector",
 		about: "Does the telemetry itself arrive: scrapes, spans, stores, and every loss.",
 		sections: []section{
 			{"Now", []chart{
 				{kind: stat, title: "Targets up", unit: "short", about: "Targets that answered the last scrape.", queries: []query{{`count(up{job="mesh"} == 1)`, "up"}}},
-				{kind: stat, title: "Targets down", unit: "short", about: "Targets that did not.", steps: none(), queries: []query{{orZero(`count(up{job="mesh"} == 0)`), "down"}}},
+				{kind: stat, title: "Targets down", unit: "short", about: "Targets that did not.", steps: none(), queries: []query{{orZero(`count(up{job="mesh"} == 0)`, `up{job="mesh"}`), "down"}}},
 				{kind: stat, title: "Series in memory", unit: "short", about: "Series that the metric store holds in memory.", queries: []query{{"sum(prometheus_tsdb_head_series)", "series"}}},
 				{kind: stat, title: "Spans a second", unit: "cps", about: "Spans that were stored.", queries: []query{{`sum(` + rated("sidelight_collector_spans_total", `result="stored"`) + ")", "spans"}}},
-				{kind: stat, title: "Size of the trace store", unit: "bytes", about: "Spans on disk.", queries: []query{{"sum(sidelight_collector_trace_store_bytes)", "bytes"}}},
-				{kind: stat, title: "Lost", unit: "short", about: "Everything that the collector lost or gave up in the range shown.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_collector_lost_total[$__range]))"), "losses"}}},
+				{kind: stat, title: "Size of the trace store", unit: "decbytes", about: "Spans on disk.", queries: []query{{"sum(sidelight_collector_trace_store_bytes)", "bytes"}}},
+				{kind: stat, title: "Lost", unit: "short", about: "Everything that the collector lost or gave up in the range shown.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_collector_lost_total[$__range]))", running), "losses"}}},
 			}},
 			{"Scrapes", []chart{
 				{
@@ -41,7 +42,7 @@ func collectorBoard() board {
 				},
 				{
 					kind: lines, title: "Span requests refused", w: 8, unit: "cps", about: "OTLP requests refused whole: senders are told to slow down, or sent what nobody can read.", steps: none(),
-					queries: []query{{orNone("status", "sum by (status) ("+rated("sidelight_collector_span_requests_refused_total", `job=~".+"`)+")"), "{{status}}"}},
+					queries: []query{{orNone("status", "sum by (status) ("+rated("sidelight_collector_span_requests_refused_total", `job=~".+"`)+")", running), "{{status}}"}},
 				},
 				{
 					kind: lines, title: "Calls between services", w: 8, unit: "cps", about: "The ten busiest edges of the service graph that Grafana's node graph draws.",
@@ -54,12 +55,12 @@ func collectorBoard() board {
 					queries: []query{{`max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.9"}) >= 0`, "{{slice}}"}},
 				},
 				{
-					kind: lines, title: "Store on disk", w: 8, unit: "bytes", about: "Blocks of the metric store, and the trace store.",
+					kind: lines, title: "Store on disk", w: 8, unit: "decbytes", about: "Blocks of the metric store, and the trace store.",
 					queries: []query{{"sum(prometheus_tsdb_storage_blocks_bytes)", "metrics"}, {"sum(sidelight_collector_trace_store_bytes)", "traces"}},
 				},
 				{
 					kind: lines, title: "Losses", w: 8, unit: "cps", about: "What was lost, where: the name says which limit or which disk.", steps: none(),
-					queries: []query{{orNone("what", "sum by (where, what) ("+rated("sidelight_collector_lost_total", `job=~".+"`)+")"), "{{where}}: {{what}}"}},
+					queries: []query{{orNone("what", "sum by (where, what) ("+rated("sidelight_collector_lost_total", `job=~".+"`)+")", running), "{{where}} {{what}}"}},
 				},
 			}},
 		},

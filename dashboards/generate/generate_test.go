@@ -76,7 +76,7 @@ func TestVerify(t *testing.T) {
 }
 
 // units are the ones that our UI writes, too (frontend/src/panel/units.ts).
-var units = []string{"reqps", "percentunit", "ms", "s", "bytes", "Bps", "short", "none", "cps"}
+var units = []string{"reqps", "percentunit", "ms", "s", "decbytes", "Bps", "short", "none", "cps", cores}
 
 func TestPanels(t *testing.T) {
 	uids := map[string]string{}

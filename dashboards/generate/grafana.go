@@ -128,7 +128,18 @@ type fieldDefaults struct {
 	Color      colorMode    `json:"color"`
 	Custom     *seriesStyle `json:"custom,omitempty"`
 	Thresholds thresholds   `json:"thresholds"`
-	Mappings   []struct{}   `json:"mappings"`
+	Mappings   []mapping    `json:"mappings"`
+}
+
+// mapping is of type "value": its options are by the value as text.
+type mapping struct {
+	Type    string              `json:"type"`
+	Options map[string]mappedTo `json:"options"`
+}
+
+type mappedTo struct {
+	Text  string `json:"text"`
+	Index int    `json:"index"`
 }
 
 type colorMode struct {

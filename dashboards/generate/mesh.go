@@ -25,12 +25,13 @@ func quantile(q, by, selector string) string {
 }
 
 // orZero makes a count that has never happened 0: a counter without series is
-// no gap in the data.
-func orZero(expr string) string { return "(" + expr + ") or on () vector(0)" }
+// no gap in the data. It is one when nobody counts, so the zero stands only while
+// there are series of those who would: what stopped, or never was, is not well.
+func orZero(expr, counting string) string { return "(" + expr + ") or count(" + counting + ") * 0" }
 
 // orNone does the same where series have a label to be told apart by.
-func orNone(label, expr string) string {
-	return "(" + expr + `) or on () label_replace(vector(0), "` + label + `", "none", "", "")`
+func orNone(label, expr, counting string) string {
+	return "(" + expr + `) or on () label_replace(count(` + counting + `) * 0, "` + label + `", "none", "", "")`
 }
 
 // listed keeps of a series by service those that the table lists, so that it
@@ -63,11 +64,11 @@ func meshBoard() board {
 				},
 				{
 					kind: stat, title: "TCP throughput", unit: "Bps", about: "Bytes of TCP connections in both directions.",
-					queries: []query{{orZero("sum(namespace:istio_tcp_bytes:rate1m{" + of + "})"), "bytes"}},
+					queries: []query{{orZero("sum(namespace:istio_tcp_bytes:rate1m{"+of+"})", "namespace:istio_requests:rate1m{"+of+"}"), "bytes"}},
 				},
 				{
 					kind: stat, title: "Services called", unit: "short", about: "Services that had requests in the last minute.",
-					queries: []query{{orZero("sum(namespace:services_called:count{" + of + "})"), "services"}},
+					queries: []query{{orZero("sum(namespace:services_called:count{"+of+"})", "namespace:istio_requests:rate1m{"+of+"}"), "services"}},
 				},
 				{
 					kind: stat, title: "Sidecars", unit: "short", about: "Sidecars that answered the last scrape.",

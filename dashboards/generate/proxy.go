@@ -1,7 +1,10 @@
 package main
 
 func proxyBoard() board {
-	const node = `node=~"$node"`
+	const (
+		node    = `node=~"$node"`
+		running = "up{" + node + "} == 1"
+	)
 	return board{
 		uid: "sidelight-proxy", title: "Sidelight / Proxy",
 		about:     "Sidecars as processes: load, limits, connections, certificates, configuration, telemetry that got lost.",
@@ -14,7 +17,7 @@ func proxyBoard() board {
 				},
 				{
 					kind: stat, title: "Sidecars down", unit: "short", about: "Known sidecars that do not answer scrapes.", steps: none(),
-					queries: []query{{orZero("count(up{" + node + "} == 0)"), "down"}},
+					queries: []query{{orZero("count(up{"+node+"} == 0)", "up{"+node+"}"), "down"}},
 				},
 				{
 					kind: stat, title: "Requests under way", unit: "short", about: "Requests that all of them handle at this moment.",
@@ -30,12 +33,12 @@ func proxyBoard() board {
 				},
 				{
 					kind: stat, title: "Cut off from the server", unit: "short", about: "Sidecars without a configuration stream. They serve on with what they have.", steps: none(),
-					queries: []query{{orZero(`count(sidelight_xds_connected{stream="ads",` + node + "} == 0)"), "sidecars"}},
+					queries: []query{{orZero(`count(sidelight_xds_connected{stream="ads",`+node+"} == 0)", running), "sidecars"}},
 				},
 			}},
 			{"Load", []chart{
-				{kind: lines, title: "CPU", unit: "short", about: "Cores in use.", queries: []query{{"sum by (node) (" + rated("process_cpu_seconds_total", node) + ")", "{{node}}"}}},
-				{kind: lines, title: "Memory", unit: "bytes", about: "Resident memory.", queries: []query{{"sum by (node) (process_resident_memory_bytes{" + node + "})", "{{node}}"}}},
+				{kind: lines, title: "CPU", unit: cores, about: "Cores in use.", queries: []query{{"sum by (node) (" + rated("process_cpu_seconds_total", node) + ")", "{{node}}"}}},
+				{kind: lines, title: "Memory", unit: "decbytes", about: "Resident memory.", queries: []query{{"sum by (node) (process_resident_memory_bytes{" + node + "})", "{{node}}"}}},
 				{kind: lines, title: "Goroutines", unit: "short", about: "Some per connection; a line that only climbs is a leak.", queries: []query{{"sum by (node) (go_goroutines{" + node + "})", "{{node}}"}}},
 				{
 					kind: lines, title: "Added latency", unit: "s", about: "Median and 99th percentile by the side of the connection that the sidecar stands on.",
@@ -64,17 +67,17 @@ func proxyBoard() board {
 				},
 				{
 					kind: lines, title: "Open circuit breakers", w: 8, unit: "short", about: "Limits of DestinationRules that are reached now: requests over them are refused.", steps: none(),
-					queries: []query{{orNone("breaker", "sum by (cluster, breaker) (sidelight_circuit_breaker_open{"+node+"})"), "{{cluster}} {{breaker}}"}},
+					queries: []query{{orNone("breaker", "sum by (cluster, breaker) (sidelight_circuit_breaker_open{"+node+"})", running), "{{cluster}} {{breaker}}"}},
 				},
 				{
 					kind: lines, title: "Ejected endpoints", w: 8, unit: "short", about: "Endpoints that outlier detection has taken out for now.", steps: none(),
-					queries: []query{{orNone("cluster", "sum by (cluster) (sidelight_outlier_ejections_active{"+node+"})"), "{{cluster}}"}},
+					queries: []query{{orNone("cluster", "sum by (cluster) (sidelight_outlier_ejections_active{"+node+"})", running), "{{cluster}}"}},
 				},
 				{
 					kind: lines, title: "Upstream requests, limited clusters", w: 8, unit: "short", about: "Tries under way to clusters with a limit, and those that wait for a connection.",
 					queries: []query{
-						{orNone("cluster", "sum by (cluster) (sidelight_upstream_requests_active{"+node+"})"), "{{cluster}}"},
-						{orNone("cluster", "sum by (cluster) (sidelight_upstream_requests_pending{"+node+"})"), "waiting {{cluster}}"},
+						{orNone("cluster", "sum by (cluster) (sidelight_upstream_requests_active{"+node+"})", running), "{{cluster}}"},
+						{orNone("cluster", "sum by (cluster) (sidelight_upstream_requests_pending{"+node+"})", running), "waiting {{cluster}}"},
 					},
 				},
 			}},
@@ -93,7 +96,7 @@ func proxyBoard() board {
 				},
 				{
 					kind: lines, title: "Denied on trial", unit: "cps", about: "What policies with the dry-run annotation would have denied.", steps: none(),
-					queries: []query{{orNone("policy", "sum by (policy) ("+rated("sidelight_authorization_dry_run_denied_total", node)+")"), "{{policy}}"}},
+					queries: []query{{orNone("policy", "sum by (policy) ("+rated("sidelight_authorization_dry_run_denied_total", node)+")", running), "{{policy}}"}},
 				},
 			}},
 			{"Configuration and telemetry", []chart{
@@ -112,7 +115,7 @@ func proxyBoard() board {
 						{"sum(" + rated("sidelight_access_log_dropped_total", node) + ")", "log lines"},
 						{"sum(" + rated("sidelight_agent_tap_events_lost_total", node) + ")", "tap events"},
 						{"sum(" + rated("sidelight_mirrored_requests_dropped_total", node) + ")", "mirrored requests"},
-						{orZero("sum(" + rated("sidelight_series_limited_total", node) + ")"), "coarser labels"},
+						{orZero("sum("+rated("sidelight_series_limited_total", node)+")", running), "coarser labels"},
 					},
 				},
 				{

@@ -70,7 +70,7 @@ func serviceBoard() board {
 			}},
 			{"Sizes, security, retries", []chart{
 				{
-					kind: lines, title: "Size of requests and answers", w: 8, unit: "bytes", about: "95th percentile with headers, as callers send and get them.",
+					kind: lines, title: "Size of requests and answers", w: 8, unit: "decbytes", about: "95th percentile with headers, as callers send and get them.",
 					queries: []query{
 						{"histogram_quantile(0.95, sum by (le) (" + rated("istio_request_bytes_bucket", client) + "))", "requests"},
 						{"histogram_quantile(0.95, sum by (le) (" + rated("istio_response_bytes_bucket", client) + "))", "answers"},

@@ -76,6 +76,26 @@ time() - sidelight_config_node_state_start_timestamp_seconds < 3600`,
 					Runbook:     runbook("slow-convergence"),
 				},
 			},
+			{
+				about: `A canary that is not well has stopped the roll-out. Nodes beyond it are
+safe with what they have, but nothing goes further by itself.`,
+				Alert: "SidelightRolloutHeld", Labels: warning(),
+				Expr: `sidelight_rollout_phase{phase="held"} == 1 unless on () sidelight_rollout_paused == 1`,
+				Annotations: &annotations{
+					Summary:     "the newest configuration is held back: its canary is not well",
+					Description: "sidelight config rollout status says what is wrong with it. Correct the change or roll it back: the next revision begins anew. Or let every node have it: sidelight config rollout resume.",
+					Runbook:     runbook("held"),
+				},
+			},
+			{
+				Alert: "SidelightRolloutPaused", For: "1h", Labels: warning(),
+				Expr: "sidelight_rollout_paused == 1",
+				Annotations: &annotations{
+					Summary:     "a person has held configuration back for an hour",
+					Description: "Changes reach the canary at most. sidelight config rollout status says who holds them and why; sidelight config rollout resume ends it.",
+					Runbook:     runbook("held"),
+				},
+			},
 		}}},
 	}
 }

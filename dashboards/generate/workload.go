@@ -5,6 +5,8 @@ func workloadBoard() board {
 		in  = `reporter="destination",destination_workload_namespace=~"$namespace",destination_workload=~"$workload"`
 		out = `reporter="source",source_workload_namespace=~"$namespace",source_workload=~"$workload"`
 		own = `namespace=~"$namespace",workload=~"$workload"`
+
+		running = "up{" + own + "} == 1"
 	)
 	return board{
 		uid: "sidelight-workload", title: "Sidelight / Workload",
@@ -17,11 +19,11 @@ func workloadBoard() board {
 			{"Now", []chart{
 				{
 					kind: stat, title: "Inbound requests", unit: "reqps", about: "Requests a second that it is asked.",
-					queries: []query{{orZero("sum(" + rated("istio_requests_total", in) + ")"), "requests"}},
+					queries: []query{{orZero("sum("+rated("istio_requests_total", in)+")", running), "requests"}},
 				},
 				{
 					kind: stat, title: "Inbound errors", unit: "percentunit", about: "Share of its own answers that are errors.", steps: above(.01, .05),
-					queries: []query{{orZero(errorRatio("", in)), "errors"}},
+					queries: []query{{errorRatio("", in), "errors"}},
 				},
 				{
 					kind: stat, title: "Inbound p95", unit: "ms", about: "Its own time to answer.",
@@ -29,11 +31,11 @@ func workloadBoard() board {
 				},
 				{
 					kind: stat, title: "Outbound requests", unit: "reqps", about: "Requests a second that it sends.",
-					queries: []query{{orZero("sum(" + rated("istio_requests_total", out) + ")"), "requests"}},
+					queries: []query{{orZero("sum("+rated("istio_requests_total", out)+")", running), "requests"}},
 				},
 				{
 					kind: stat, title: "Outbound errors", unit: "percentunit", about: "Share of what it sent that failed.", steps: above(.01, .05),
-					queries: []query{{orZero(errorRatio("", out)), "errors"}},
+					queries: []query{{errorRatio("", out), "errors"}},
 				},
 				{
 					kind: stat, title: "Instances", unit: "short", about: "Its sidecars that answered the last scrape.",
@@ -74,18 +76,18 @@ func workloadBoard() board {
 				{
 					kind: lines, title: "TCP bytes", unit: "Bps", about: "Bytes of its TCP connections, sent as requests and received as answers.",
 					queries: []query{
-						{orZero("sum(" + rated("istio_tcp_received_bytes_total", out) + ")"), "sent"},
-						{orZero("sum(" + rated("istio_tcp_sent_bytes_total", out) + ")"), "received"},
+						{orZero("sum("+rated("istio_tcp_received_bytes_total", out)+")", running), "sent"},
+						{orZero("sum("+rated("istio_tcp_sent_bytes_total", out)+")", running), "received"},
 					},
 				},
 			}},
 			{"What its sidecars cost", []chart{
 				{
-					kind: lines, title: "CPU of its sidecars", w: 8, unit: "short", about: "Cores in use, by instance.",
+					kind: lines, title: "CPU of its sidecars", w: 8, unit: cores, about: "Cores in use, by instance.",
 					queries: []query{{"sum by (node) (" + rated("process_cpu_seconds_total", own) + ")", "{{node}}"}},
 				},
 				{
-					kind: lines, title: "Memory of its sidecars", w: 8, unit: "bytes", about: "Resident memory, by instance.",
+					kind: lines, title: "Memory of its sidecars", w: 8, unit: "decbytes", about: "Resident memory, by instance.",
 					queries: []query{{"sum by (node) (process_resident_memory_bytes{" + own + "})", "{{node}}"}},
 				},
 				{

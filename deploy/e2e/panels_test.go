@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,17 @@ func (q panelQuery) ask(a api) ([]panelSeries, error) {
 // checkPanels wants data for every panel of every dashboard: at once, or once
 // the recording rules have come around.
 func checkPanels(t *testing.T, m *meshUnderTest) {
+	t.Helper()
+	// How a change is distributed can be seen of a change only.
+	file := filepath.Join(m.folder(t), "config", "zz-panels.yaml")
+	if err := os.WriteFile(file, []byte(`apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: panels, namespace: catalog}
+spec: {hosts: [posters], http: [{timeout: 5s, route: [{destination: {host: posters}}]}]}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(file) }()
 	queries := panelQueries(t, m.api)
 	eventually(t, 90*time.Second, "every panel has data", func() error {
 		var missing []error

@@ -169,7 +169,7 @@ func (a *App) wire() (err error) {
 	if a.api, err = api.New(apiOpts); err != nil {
 		return fmt.Errorf("open API: %w", err)
 	}
-	if err := errors.Join(a.opts.Registerer.Register(ownMetrics{a}), a.opts.Registerer.Register(syncMetrics{a})); err != nil {
+	if err := errors.Join(a.opts.Registerer.Register(ownMetrics{a}), a.opts.Registerer.Register(syncMetrics{a}), a.opts.Registerer.Register(rolloutMetrics{a})); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil

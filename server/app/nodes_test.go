@@ -2,11 +2,19 @@ package app
 
 import (
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/sidelight-mesh/sidelight/server/rollout"
 )
 
 // At one port nodes are told and may ask; what says nothing is let go.
@@ -43,5 +51,56 @@ func TestPortOfBothWays(t *testing.T) {
 	_ = silent.SetReadDeadline(time.Now().Add(4 * begin))
 	if _, err := silent.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("a connection that says nothing: %v; want it closed after %s", err, begin)
+	}
+}
+
+// The roll-out can be watched from outside: how far it is, whom it leaves out, and
+// whether a person or the canary holds it.
+func TestRolloutMetrics(t *testing.T) {
+	dir, registry := "", prometheus.NewRegistry()
+	a := start(t, func(o *Options) {
+		dir = o.ConfigDir
+		o.Rollout = rollout.Policy{Nodes: []string{"web-1"}, Watch: time.Hour}
+		o.Registerer, o.Gatherer = registry, registry
+	})
+	want := func(phase string, canary, held, paused int) {
+		t.Helper()
+		in := map[string]int{phase: 1}
+		eventually(t, "the roll-out is "+phase, func() bool {
+			return testutil.GatherAndCompare(registry, strings.NewReader(fmt.Sprintf(`
+# HELP sidelight_rollout_nodes Connected nodes that have the newest revision first (canary), and that it is kept from (held).
+# TYPE sidelight_rollout_nodes gauge
+sidelight_rollout_nodes{part="canary"} %d
+sidelight_rollout_nodes{part="held"} %d
+# HELP sidelight_rollout_paused 1 while a person holds the roll-out, and those to come.
+# TYPE sidelight_rollout_paused gauge
+sidelight_rollout_paused %d
+# HELP sidelight_rollout_phase 1 for the phase that the roll-out of the newest revision is in.
+# TYPE sidelight_rollout_phase gauge
+sidelight_rollout_phase{phase="canary"} %d
+sidelight_rollout_phase{phase="done"} %d
+sidelight_rollout_phase{phase="held"} %d
+`, canary, held, paused, in[rollout.Canary], in[rollout.Done], in[rollout.Held])),
+				"sidelight_rollout_nodes", "sidelight_rollout_paused", "sidelight_rollout_phase") == nil
+		})
+	}
+	sidecar(t, a, "web-1")
+	sidecar(t, a, "web-2")
+	want(rollout.Done, 0, 0, 0)
+	changed := strings.Replace(cinema, "weight: 90", "weight: 80", 1)
+	if err := os.WriteFile(filepath.Join(dir, "cinema.yaml"), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(rollout.Canary, 1, 1, 0)
+	if _, err := (rollouts{a}).Hold("mia", "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	want(rollout.Held, 1, 1, 1)
+	if _, err := (rollouts{a}).Resume("mia"); err != nil {
+		t.Fatal(err)
+	}
+	want(rollout.Done, 0, 0, 0)
+	if since, err := testutil.GatherAndCount(registry, "sidelight_rollout_phase_start_timestamp_seconds"); err != nil || since != 1 {
+		t.Errorf("since when: %d series, %v", since, err)
 	}
 }

@@ -10,7 +10,7 @@ import { Drawn } from './Drawn'
 import type { Series } from './fetch'
 import type { DashboardFile, PanelModel, Target } from './model'
 import { askFor, type Range } from './query'
-import { inUnit } from './units'
+import { inField, inUnit, onAxis } from './units'
 
 /**
  * Every panel of every dashboard, from the files themselves: what is drawn has
@@ -122,7 +122,7 @@ function show(panel: PanelModel) {
 }
 
 const defaults = (panel: PanelModel) => panel.fieldConfig!.defaults
-const inPanel = (panel: PanelModel, v: number) => text(inUnit(v, defaults(panel).unit))
+const inPanel = (panel: PanelModel, v: number) => text(inField(v, defaults(panel)))
 /** Above zero, and of a size that occurs in the unit. */
 const base = (panel: PanelModel) => (['percentunit', 's'].includes(defaults(panel).unit) ? 0.004 : 4)
 /** Names are found by text whose blanks are all alike. */
@@ -148,7 +148,7 @@ describe('lines over time', () => {
     })
     // The axis: the unit, and where it begins and ends.
     const axis = options.axes![1]!.values as (u: unknown, splits: number[]) => string[]
-    expect(axis(null, [base(panel), 3])).toEqual([inPanel(panel, base(panel)), inPanel(panel, 3)])
+    expect(axis(null, [0, base(panel)])).toEqual(onAxis([0, base(panel)], defaults(panel).unit))
     const bounds = (options.scales!.y!.range as (u: unknown, min: number, max: number) => [number, number])(null, base(panel), 0.8)
     expect(bounds[0]).toBe(defaults(panel).min)
     if (defaults(panel).max === undefined) expect(bounds[1]).toBeGreaterThan(0.8)
@@ -263,8 +263,8 @@ describe('tables', () => {
 describe('units', () => {
   // What Grafana's names mean: a value, and how it reads.
   const read: Record<string, [number, string]> = {
-    reqps: [12, '12rps'], percentunit: [0.25, '25.0%'], ms: [12, '12ms'], s: [0.004, '4ms'], bytes: [2000, '2kB'], Bps: [2000, '2kB/s'],
-    short: [25_000, '25k'], none: [25_000, '25000'], cps: [2, '2/s'],
+    reqps: [12, '12rps'], percentunit: [0.25, '25.0%'], ms: [12, '12ms'], s: [0.004, '4ms'], decbytes: [2000, '2kB'], Bps: [2000, '2kB/s'],
+    short: [25_000, '25k'], none: [25_000, '25000'], cps: [2, '2/s'], 'suffix:cores': [0.0075, '0.0075cores'],
   }
   const used = new Set(panels.flatMap(({ panel }) => [...(panel.type === 'table' ? [] : [defaults(panel).unit]), ...panel.fieldConfig!.overrides.flatMap((o) => o.properties.map((p) => String(p.value)))]))
   it.each([...used].sort())('%s is one that we write', (unit) => {

@@ -29,7 +29,7 @@ export function Drawn({ panel, choices, range, visible }: { panel: PanelModel; c
   if (answers.every((a) => a.series.length === 0)) {
     return (
       <p className={styles.said}>
-        <b>Nothing in this time</b> No series matches what is chosen above.
+        <b>Nothing in this time</b> {chosen(panel) ? 'No series matches what is chosen above.' : 'There was nothing to measure.'}
       </p>
     )
   }
@@ -43,6 +43,11 @@ export function Drawn({ panel, choices, range, visible }: { panel: PanelModel; c
       <Kind panel={panel} answers={answers} />
     </div>
   )
+}
+
+/** Whether a panel asks for what is chosen above it. */
+function chosen(panel: PanelModel): boolean {
+  return (panel.targets ?? []).some((t) => /\$(?!__)/.test(t.expr))
 }
 
 /** Drawn anew for new answers only, not whenever the page's time moves on. */

@@ -6,14 +6,14 @@ import type { Measured } from './fetch'
 import { linesOf, toneOf } from './frames'
 import type { PanelModel } from './model'
 import styles from './Panel.module.css'
-import { inUnit } from './units'
+import { inField } from './units'
 
 /** One number, how bad it is, and how it came to be. */
 export function Stat({ panel, answers }: { panel: PanelModel; answers: Measured[] }) {
   const field = panel.fieldConfig!.defaults
   const line = linesOf(panel, answers).lines[0]
   const tone = toneOf(line?.last ?? null, field.thresholds.steps)
-  const value = inUnit(line?.last, field.unit)
+  const value = inField(line?.last, field)
   return (
     <div className={styles.stat}>
       <p className={styles.value} aria-label={`${panel.title}: ${text(value)}`}>

@@ -12,13 +12,14 @@ import { type Line, linesOf, stacked } from './frames'
 import type { PanelModel } from './model'
 import styles from './Panel.module.css'
 import { inTurn } from './turns'
-import { inUnit } from './units'
+import { inUnit, onAxis, stepsOnAxis } from './units'
 
 /** Hues for series; beyond them the same again, dashed. */
 const hues = 8
 
-/** The steps of an axis that counts things: there is no half of one. */
-const whole = Array.from({ length: 10 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** i)).flat()
+/** The steps of an axis; one that counts things has no half of one. */
+const tens = Array.from({ length: 22 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** (i - 9))).flat()
+const whole = tens.filter((n) => n >= 1)
 
 /** All charts of a page share the pointer's time. */
 const pointer = 'sidelight-panels'
@@ -189,7 +190,7 @@ function optionsOf(
   onIndex: (index: number | null) => void,
 ): uPlot.Options {
   const field = panel.fieldConfig!.defaults
-  const things = field.unit === 'short' && lines.every((l) => l.values.every((v) => v === null || Number.isInteger(v)))
+  const things = ['short', 'none'].includes(field.unit) && lines.every((l) => l.values.every((v) => v === null || Number.isInteger(v)))
   const drawn = isStacked ? lines.toReversed() : lines
   const series = drawn.map((line): uPlot.Series => {
     const i = colourOf.get(line.name) ?? 0
@@ -221,9 +222,9 @@ function optionsOf(
         },
       },
       {
-        incrs: things ? whole : undefined,
-        stroke: look.text, font: look.font, size: 58, gap: 4, space: 26, grid: { stroke: look.grid, width: 1 }, ticks: { show: false },
-        values: (_, splits) => splits.map((v) => text(inUnit(v, field.unit))),
+        incrs: (_u, _axis, _bottom, top) => stepsOnAxis(field.unit, top) ?? (things ? whole : tens),
+        stroke: look.text, font: look.font, size: (_u, names) => roomFor(names), gap: 4, space: 26, grid: { stroke: look.grid, width: 1 }, ticks: { show: false },
+        values: (_, splits) => onAxis(splits, field.unit),
       },
     ],
     hooks: {
@@ -239,9 +240,14 @@ function optionsOf(
   }
 }
 
+/** The width of an axis for what it names: charts below each other begin alike unless one needs more. */
+function roomFor(names: string[] | null): number {
+  return Math.max(58, 12 + 6.2 * Math.max(0, ...(names ?? []).map((n) => n.length)))
+}
+
 /** Some room above; an axis for nothing but zeros is still one that can be read. */
 function niceTop(max: number, unit: string): number {
-  return max > 0 ? max * 1.08 : unit === 'bytes' || unit === 'Bps' ? 1000 : 1
+  return max > 0 ? max * 1.08 : unit === 'decbytes' || unit === 'Bps' ? 1000 : 1
 }
 
 /** Bounds inside of what is seen, as dashed lines of their own kind. */

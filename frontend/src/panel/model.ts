@@ -36,6 +36,7 @@ export type FieldDefaults = {
   max?: number
   custom?: { stacking: { mode: string }; fillOpacity: number; thresholdsStyle: { mode: string } }
   thresholds: { steps: Step[] }
+  mappings?: { options: Record<string, { text: string }> }[]
 }
 
 export type Step = { color: string; value: number | null }
