@@ -81,6 +81,7 @@ var forbidden = []struct {
 	why      string
 }{
 	{"mesh", "", []string{"mesh"}, "mesh is the vocabulary: it imports nothing of ours"},
+	{"identity", "", []string{"identity", "mesh"}, "identity is what sidecars and collectors share: it knows neither"},
 	{"proxy", "collector", nil, "the parts speak over the network only"},
 	{"proxy", "server", nil, "the parts speak over the network only"},
 	{"collector", "proxy", nil, "the parts speak over the network only"},
@@ -132,7 +133,7 @@ var confined = []struct {
 	// server/observe asks servers of client status (CSDS), whose messages these are.
 	{"github.com/envoyproxy/go-control-plane", []string{"proxy/xds", "server/xds", "server/observe", "server/explain", "server/app", "deploy/parity", "deploy/peers"}},
 	{"k8s.io", []string{}},
-	{"github.com/spiffe/go-spiffe", []string{"proxy/identity", "server/ca", "deploy/peers"}},
+	{"github.com/spiffe/go-spiffe", []string{"identity", "server/ca", "deploy/peers"}},
 	{"github.com/labstack/echo", []string{"server/api"}},
 	{"github.com/spf13/cobra", []string{"cmd", "proxy/app"}},
 	{"istio.io", []string{"server/config", "server/registry", "server/xds", "server/app"}},

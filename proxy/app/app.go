@@ -17,10 +17,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
-	"github.com/sidelight-mesh/sidelight/proxy/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/intercept"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/tap"

@@ -9,10 +9,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/dns"
-	"github.com/sidelight-mesh/sidelight/proxy/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )

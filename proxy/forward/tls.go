@@ -7,8 +7,8 @@ import (
 	"net"
 	"strings"
 
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
-	"github.com/sidelight-mesh/sidelight/proxy/identity"
 )
 
 // The security of connections, in the spelling of metrics and tap events.

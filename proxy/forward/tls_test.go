@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
-	"github.com/sidelight-mesh/sidelight/proxy/identity"
-	"github.com/sidelight-mesh/sidelight/proxy/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 	"github.com/sidelight-mesh/sidelight/proxy/route"
 )

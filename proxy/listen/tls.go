@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/proxy/identity"
+	"github.com/sidelight-mesh/sidelight/identity"
 )
 
 // TLSMode says who may connect without TLS.
