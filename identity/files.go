@@ -28,6 +28,7 @@ func (f *Files) Run(ctx context.Context, into *Source) {
 		content, c, err := f.read(time.Now())
 		switch {
 		case err != nil:
+			into.Fail(BadFiles, "whoever writes these files must write a key, its certificate and the roots that vouch for it, all holding now", err)
 			if err.Error() != complaint {
 				complaint = err.Error()
 				f.Logger.Warn("certificate files are not used", "error", err, "valid_until", validUntil(into))
@@ -36,6 +37,8 @@ func (f *Files) Run(ctx context.Context, into *Source) {
 			seen, complaint = content, ""
 			into.Set(c)
 			f.Logger.Info("certificate", "principal", c.Principal(), "serial", c.Serial(), "valid_until", c.NotAfter())
+		default:
+			into.recovered()
 		}
 	}
 }

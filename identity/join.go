@@ -56,17 +56,22 @@ func (j *Join) Run(ctx context.Context, into *Source) {
 	next := 0
 	keepFresh(ctx, into, j.Logger, func(ctx context.Context) (*Certificate, error) {
 		server := j.Servers[next%len(j.Servers)]
-		c, err := j.issue(ctx, into, server)
+		var met distrust
+		c, err := j.issue(ctx, into, server, &met)
 		if err != nil {
 			next++
-			return nil, fmt.Errorf("certificate from %s: %w", server, err)
+			err = fmt.Errorf("certificate from %s: %w", server, err)
+			if ctx.Err() == nil {
+				j.failed(into, server, met.seen.Load(), err)
+			}
+			return nil, err
 		}
 		return c, nil
 	})
 }
 
 // issue asks one server, by the certificate that holds, else by the token.
-func (j *Join) issue(ctx context.Context, from *Source, server string) (*Certificate, error) {
+func (j *Join) issue(ctx context.Context, from *Source, server string, met *distrust) (*Certificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 	defer cancel()
 	key, csr, err := newKey()
@@ -83,7 +88,7 @@ func (j *Join) issue(ctx context.Context, from *Source, server string) (*Certifi
 		request.Token = token
 		config = pinned(token)
 	}
-	conn, err := grpc.NewClient("passthrough:///"+server, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithDisableServiceConfig())
+	conn, err := grpc.NewClient("passthrough:///"+server, grpc.WithTransportCredentials(credentials.NewTLS(met.watch(config))), grpc.WithDisableServiceConfig())
 	if err != nil {
 		return nil, err
 	}

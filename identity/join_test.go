@@ -43,7 +43,7 @@ type authority struct {
 	mu      sync.Mutex
 	tokens  []string // presented
 	renewed int
-	refuse  bool
+	refuse  codes.Code
 }
 
 func serveAuthority(t *testing.T, account string, lifetime time.Duration) *authority {
@@ -78,8 +78,8 @@ func (a *authority) Issue(ctx context.Context, r *meshv1.IssueRequest) (*meshv1.
 	p, _ := peer.FromContext(ctx)
 	shown := p.AuthInfo.(credentials.TLSInfo).State.PeerCertificates
 	switch {
-	case a.refuse:
-		return nil, status.Error(codes.Unavailable, "not now")
+	case a.refuse != codes.OK:
+		return nil, status.Error(a.refuse, "not now")
 	case r.GetToken() != "":
 		a.tokens = append(a.tokens, r.GetToken())
 	case len(shown) > 0:
@@ -108,23 +108,29 @@ func (a *authority) token() string {
 
 // run runs a provider until the test ends, and gives the certificates that it
 // brings.
-func run(t *testing.T, p identity.Provider) (*identity.Source, <-chan *identity.Certificate, context.CancelFunc) {
+func run(t *testing.T, p identity.Provider) (*identity.Source, <-chan *identity.Certificate, func()) {
 	t.Helper()
 	source := &identity.Source{}
 	changes := make(chan *identity.Certificate, 100)
 	source.OnChange(func(c *identity.Certificate) { changes <- c })
+	return source, changes, runInto(t, p, source)
+}
+
+// runInto runs a provider until the test ends, or until it is told to stop.
+func runInto(t *testing.T, p identity.Provider, source *identity.Source) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		p.Run(ctx, source)
 	}()
-	stop := func() {
+	stop = func() {
 		cancel()
 		<-done
 	}
 	t.Cleanup(stop)
-	return source, changes, stop
+	return stop
 }
 
 func next(t *testing.T, changes <-chan *identity.Certificate) *identity.Certificate {
@@ -168,7 +174,7 @@ func TestARestartNeedsNoToken(t *testing.T) {
 	_, changes, stop := run(t, join(a, dir))
 	kept := next(t, changes)
 	stop()
-	a.refuse = true // the server is away
+	a.refuse = codes.Unavailable // the server is away
 	again := join(a, dir)
 	again.Token = ""
 	_, changes, stop = run(t, again)

@@ -66,9 +66,11 @@ func (c *Certificate) Serial() string { return c.svid.Certificates[0].SerialNumb
 // the zero value has none.
 type Source struct {
 	current atomic.Pointer[Certificate]
+	failure atomic.Pointer[Failure] // nil: the last try did not fail
 
-	mu       sync.Mutex
-	watchers []func(*Certificate)
+	mu              sync.Mutex
+	watchers        []func(*Certificate)
+	failureWatchers []func()
 }
 
 // Set makes c the certificate of all handshakes from now on.
@@ -76,8 +78,12 @@ func (s *Source) Set(c *Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.current.Store(c)
+	failed := s.failure.Swap(nil) != nil
 	for _, f := range s.watchers {
 		f(c)
+	}
+	if failed {
+		s.failureChanged()
 	}
 }
 

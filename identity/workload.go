@@ -17,12 +17,13 @@ type WorkloadAPI struct {
 
 // Run implements Provider. The client connects again by itself.
 func (w *WorkloadAPI) Run(ctx context.Context, into *Source) {
-	watcher := &workloadWatcher{log: w.Logger, into: into}
+	watcher := &workloadWatcher{log: w.Logger, into: into, remedy: w.remedy()}
 	for sleep(ctx, 0) {
 		err := workloadapi.WatchX509Context(ctx, watcher, workloadapi.WithAddr(w.Address))
 		if ctx.Err() != nil {
 			return
 		}
+		into.Fail(NoAgent, w.remedy(), err)
 		w.Logger.Warn("SPIFFE Workload API", "address", w.Address, "error", err, "retry_in", lastRetry)
 		if !sleep(ctx, lastRetry) {
 			return
@@ -30,9 +31,14 @@ func (w *WorkloadAPI) Run(ctx context.Context, into *Source) {
 	}
 }
 
+func (w *WorkloadAPI) remedy() string {
+	return "check that the SPIFFE agent runs at " + w.Address + ", and that this workload is registered with it"
+}
+
 type workloadWatcher struct {
-	log  *slog.Logger
-	into *Source
+	log    *slog.Logger
+	into   *Source
+	remedy string
 }
 
 // OnX509ContextUpdate takes the default identity of the workload.
@@ -47,10 +53,12 @@ func (w *workloadWatcher) OnX509ContextUpdate(update *workloadapi.X509Context) {
 			return
 		}
 	}
+	w.into.Fail(NoAgent, w.remedy, err)
 	w.log.Warn("certificate of the SPIFFE Workload API is not used", "error", err)
 }
 
 // OnX509ContextWatchError is told of each lost connection.
 func (w *workloadWatcher) OnX509ContextWatchError(err error) {
+	w.into.Fail(NoAgent, w.remedy, err)
 	w.log.Warn("SPIFFE Workload API", "error", err, "valid_until", validUntil(w.into))
 }

@@ -61,6 +61,9 @@ const (
 	// MetricCertificateReceived is when that certificate was taken into use. The
 	// next one is due when half of the time between the two is over.
 	MetricCertificateReceived = "sidelight_proxy_certificate_received_timestamp_seconds"
+	// MetricCertificateFailing is since when a sidecar tries in vain to get a newer
+	// one, by reason; it is there only as long.
+	MetricCertificateFailing = "sidelight_proxy_certificate_failing_timestamp_seconds"
 	// MetricDryRunDenied counts what an AuthorizationPolicy on trial would have
 	// denied: by policy, "ns[cinema]-policy[web-only]-rule[0]", or "none" where no
 	// rule would have allowed it.

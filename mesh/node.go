@@ -26,10 +26,19 @@ const (
 
 // Identity is the certificate that a node uses.
 type Identity struct {
-	Principal string    `json:"principal"` // spiffe://cluster.local/ns/cinema/sa/web
-	Serial    string    `json:"serial"`    // hex
-	NotBefore time.Time `json:"not_before"`
-	NotAfter  time.Time `json:"not_after"`
+	Principal string           `json:"principal"` // spiffe://cluster.local/ns/cinema/sa/web; "": it has none yet
+	Serial    string           `json:"serial"`    // hex
+	NotBefore time.Time        `json:"not_before,omitzero"`
+	NotAfter  time.Time        `json:"not_after,omitzero"`
+	Failure   *IdentityFailure `json:"failure,omitempty"` // why it has no newer one
+}
+
+// IdentityFailure says why a node did not get a certificate when it asked last.
+type IdentityFailure struct {
+	Since  time.Time `json:"since"`  // of the first try that failed
+	Reason string    `json:"reason"` // one word of a few: refused, server_unreachable
+	Error  string    `json:"error"`
+	Remedy string    `json:"remedy"` // what to do
 }
 
 // Life is one run of a sidecar beside its application: what came up when, and

@@ -234,6 +234,8 @@ func certificateText(id *mesh.Identity, now time.Time) string {
 	switch {
 	case id == nil:
 		return "none: it speaks plain text only"
+	case id.Principal == "":
+		return "none yet: it is told to speak mutual TLS and cannot"
 	case id.NotAfter.Before(now):
 		return fmt.Sprintf("%s, ENDED %s ago", printable(id.Principal), age(now.Sub(id.NotAfter).Seconds()))
 	}
@@ -241,16 +243,23 @@ func certificateText(id *mesh.Identity, now time.Time) string {
 }
 
 func writeNode(w io.Writer, n skew.NodeDetail) error {
-	err := pairs(w,
-		[2]string{"node", printable(n.ID)},
-		[2]string{"workload", printable(n.Workload.ID())},
-		[2]string{"build", printable(n.Build)},
-		[2]string{"state", string(n.State) + " since " + n.Since.Local().Format("15:04:05")},
-		[2]string{"why", printable(n.Reason)},
-		[2]string{"runs", fmt.Sprintf("revision %s, %d behind, lag %s", revisionText(n.Revision), n.Behind, age(n.LagS))},
-		[2]string{"configuration", wayText(n.PullS)},
-		[2]string{"certificate", certificateText(n.Identity, time.Now())},
-	)
+	rows := [][2]string{
+		{"node", printable(n.ID)},
+		{"workload", printable(n.Workload.ID())},
+		{"build", printable(n.Build)},
+		{"state", string(n.State) + " since " + n.Since.Local().Format("15:04:05")},
+		{"why", printable(n.Reason)},
+		{"runs", fmt.Sprintf("revision %s, %d behind, lag %s", revisionText(n.Revision), n.Behind, age(n.LagS))},
+		{"configuration", wayText(n.PullS)},
+		{"certificate", certificateText(n.Identity, time.Now())},
+	}
+	if id := n.Identity; id != nil && id.Failure != nil {
+		f := id.Failure
+		rows = append(rows,
+			[2]string{"no new one", fmt.Sprintf("since %s: %s", f.Since.Local().Format("15:04:05"), printable(f.Error))},
+			[2]string{"to do", printable(f.Remedy)})
+	}
+	err := pairs(w, rows...)
 	if err != nil {
 		return err
 	}

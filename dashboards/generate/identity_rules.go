@@ -10,6 +10,9 @@ func identityRules() ruleFile {
 		ends  = mesh.MetricCertificateExpiry
 		since = mesh.MetricCertificateReceived
 		page  = "docs/identity.md#when-a-certificate-does-not-come"
+		// The sidecar's own word for it, as far as it can still be scraped.
+		why = `{{ range printf "` + mesh.MetricCertificateFailing + `{node=%q}" $labels.node | query }}The last try failed: {{ .Labels.reason }}. {{ end }}` +
+			"`sidelight nodes {{ $labels.node }}` says what to do; if the server does not know, the sidecar's log."
 	)
 	return ruleFile{
 		name: "identity.yaml",
@@ -21,7 +24,7 @@ so one in its last quarter is late.`,
 				Expr: ends + " == 0",
 				Annotations: &annotations{
 					Summary:     "{{ $labels.node }} has no certificate",
-					Description: "It was told where to get one and did not: it can neither fetch configuration over TLS nor speak mutual TLS. Its log says why.",
+					Description: "It was told where to get one and did not: it can neither fetch configuration over TLS nor speak mutual TLS. " + why,
 					Runbook:     page,
 				},
 			},
@@ -31,7 +34,7 @@ so one in its last quarter is late.`,
   < 0.25 * (` + ends + ` - ` + since + `)`,
 				Annotations: &annotations{
 					Summary:     "The certificate of {{ $labels.node }} ends in {{ $value | humanizeDuration }} and was not renewed",
-					Description: "Three quarters of its time are over; a new one is due at half. Traffic goes on until it ends. The sidecar's log says why there is no new one.",
+					Description: "Three quarters of its time are over; a new one is due at half. Traffic goes on until it ends. " + why,
 					Runbook:     page,
 				},
 			},
@@ -40,7 +43,7 @@ so one in its last quarter is late.`,
 				Expr: "time() - (" + ends + " > 0) >= 0",
 				Annotations: &annotations{
 					Summary:     "The certificate of {{ $labels.node }} ended {{ $value | humanizeDuration }} ago",
-					Description: "Others refuse its mutual TLS, and it cannot reconnect to the server over TLS. Its log says why there is no new one.",
+					Description: "Others refuse its mutual TLS, and it cannot reconnect to the server over TLS. " + why,
 					Runbook:     page,
 				},
 			},

@@ -151,7 +151,7 @@ func registerSidecar(t *testing.T, reg *exported) {
 		ID: "a", Workload: me, Revision: func() uint64 { return 1 },
 		Sockets: func() listen.Counts { return listen.Counts{} }, Requests: func() int64 { return 0 },
 	}))
-	must(telemetry.RegisterCertificate(reg, func() (received, ends int64) { return 0, 0 }))
+	must(telemetry.RegisterCertificate(reg, func() telemetry.Certificate { return telemetry.Certificate{Failing: 1, Reason: "refused"} }))
 	engine, err := forward.NewEngine(forward.Options{Workload: me})
 	must(err)
 	t.Cleanup(engine.Close)

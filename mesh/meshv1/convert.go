@@ -32,18 +32,20 @@ func (x *Workload) Mesh() mesh.Workload {
 
 // FromIdentity gives the message for id.
 func FromIdentity(id mesh.Identity) *Identity {
-	return &Identity{
-		Principal: id.Principal, Serial: id.Serial,
-		NotBefore: timestamppb.New(id.NotBefore), NotAfter: timestamppb.New(id.NotAfter),
+	x := &Identity{Principal: id.Principal, Serial: id.Serial, NotBefore: stamp(id.NotBefore), NotAfter: stamp(id.NotAfter)}
+	if f := id.Failure; f != nil {
+		x.Failure = &IdentityFailure{Since: stamp(f.Since), Reason: f.Reason, Error: f.Error, Remedy: f.Remedy}
 	}
+	return x
 }
 
 // Mesh gives the certificate that the message tells of.
 func (x *Identity) Mesh() mesh.Identity {
-	return mesh.Identity{
-		Principal: x.GetPrincipal(), Serial: x.GetSerial(),
-		NotBefore: x.GetNotBefore().AsTime(), NotAfter: x.GetNotAfter().AsTime(),
+	id := mesh.Identity{Principal: x.GetPrincipal(), Serial: x.GetSerial(), NotBefore: moment(x.GetNotBefore()), NotAfter: moment(x.GetNotAfter())}
+	if f := x.GetFailure(); f != nil {
+		id.Failure = &mesh.IdentityFailure{Since: moment(f.GetSince()), Reason: f.GetReason(), Error: f.GetError(), Remedy: f.GetRemedy()}
 	}
+	return id
 }
 
 // FromLife gives the message for l.

@@ -43,6 +43,10 @@ func TestRoundTrip(t *testing.T) {
 		got.PullS = n.PullS // told where configuration is asked for, with the node's metadata
 		return x, got
 	})
+	roundTrip(t, "Identity", func(id mesh.Identity) (proto.Message, mesh.Identity) {
+		x := FromIdentity(id)
+		return x, wire(t, x).Mesh()
+	})
 	roundTrip(t, "Life", func(l mesh.Life) (proto.Message, mesh.Life) {
 		x := FromLife(l)
 		return x, wire(t, x).Mesh()
@@ -107,6 +111,9 @@ func fill(v reflect.Value, n *int) {
 		v.SetUint(uint64(*n))
 	case reflect.Float64:
 		v.SetFloat(float64(*n) + 0.5)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
 	case reflect.Struct:
 		for _, field := range v.Fields() {
 			fill(field, n)

@@ -688,14 +688,16 @@ func (x *Ejection) GetUntil() *timestamppb.Timestamp {
 	return nil
 }
 
-// Identity is the certificate that the sidecar uses, sent after each connect and
-// each time it has another.
+// Identity is the certificate that the sidecar uses, without a principal when it
+// has none, and why it has no newer one; sent after each connect and when that
+// changes.
 type Identity struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Principal     string                 `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"` // spiffe://cluster.local/ns/cinema/sa/web
 	Serial        string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`       // hex
 	NotBefore     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"`
 	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	Failure       *IdentityFailure       `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"` // of the last try to get another one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -758,6 +760,81 @@ func (x *Identity) GetNotAfter() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Identity) GetFailure() *IdentityFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+type IdentityFailure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // one word of a few
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Remedy        string                 `protobuf:"bytes,4,opt,name=remedy,proto3" json:"remedy,omitempty"` // what a person can do
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityFailure) Reset() {
+	*x = IdentityFailure{}
+	mi := &file_mesh_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityFailure) ProtoMessage() {}
+
+func (x *IdentityFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_mesh_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityFailure.ProtoReflect.Descriptor instead.
+func (*IdentityFailure) Descriptor() ([]byte, []int) {
+	return file_mesh_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *IdentityFailure) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *IdentityFailure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *IdentityFailure) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *IdentityFailure) GetRemedy() string {
+	if x != nil {
+		return x.Remedy
+	}
+	return ""
+}
+
 // Life is one run of the sidecar beside its application, sent after each connect,
 // each time something is added, and last before it leaves.
 type Life struct {
@@ -777,7 +854,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_mesh_proto_msgTypes[8]
+	mi := &file_mesh_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -789,7 +866,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[8]
+	mi := &file_mesh_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -802,7 +879,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{8}
+	return file_mesh_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Life) GetStartedAt() *timestamppb.Timestamp {
@@ -882,7 +959,7 @@ type TapStart struct {
 
 func (x *TapStart) Reset() {
 	*x = TapStart{}
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +971,7 @@ func (x *TapStart) String() string {
 func (*TapStart) ProtoMessage() {}
 
 func (x *TapStart) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[9]
+	mi := &file_mesh_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +984,7 @@ func (x *TapStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapStart.ProtoReflect.Descriptor instead.
 func (*TapStart) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{9}
+	return file_mesh_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TapStart) GetSession() string {
@@ -961,7 +1038,7 @@ type TapStop struct {
 
 func (x *TapStop) Reset() {
 	*x = TapStop{}
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1050,7 @@ func (x *TapStop) String() string {
 func (*TapStop) ProtoMessage() {}
 
 func (x *TapStop) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[10]
+	mi := &file_mesh_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1063,7 @@ func (x *TapStop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapStop.ProtoReflect.Descriptor instead.
 func (*TapStop) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{10}
+	return file_mesh_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TapStop) GetSession() string {
@@ -1009,7 +1086,7 @@ type TapBatch struct {
 
 func (x *TapBatch) Reset() {
 	*x = TapBatch{}
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1098,7 @@ func (x *TapBatch) String() string {
 func (*TapBatch) ProtoMessage() {}
 
 func (x *TapBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[11]
+	mi := &file_mesh_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1111,7 @@ func (x *TapBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapBatch.ProtoReflect.Descriptor instead.
 func (*TapBatch) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{11}
+	return file_mesh_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TapBatch) GetSession() string {
@@ -1082,7 +1159,7 @@ type IssueRequest struct {
 
 func (x *IssueRequest) Reset() {
 	*x = IssueRequest{}
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1171,7 @@ func (x *IssueRequest) String() string {
 func (*IssueRequest) ProtoMessage() {}
 
 func (x *IssueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[12]
+	mi := &file_mesh_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1184,7 @@ func (x *IssueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueRequest.ProtoReflect.Descriptor instead.
 func (*IssueRequest) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{12}
+	return file_mesh_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *IssueRequest) GetCsr() []byte {
@@ -1134,7 +1211,7 @@ type IssueResponse struct {
 
 func (x *IssueResponse) Reset() {
 	*x = IssueResponse{}
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1223,7 @@ func (x *IssueResponse) String() string {
 func (*IssueResponse) ProtoMessage() {}
 
 func (x *IssueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[13]
+	mi := &file_mesh_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1236,7 @@ func (x *IssueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueResponse.ProtoReflect.Descriptor instead.
 func (*IssueResponse) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{13}
+	return file_mesh_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *IssueResponse) GetCertificates() [][]byte {
@@ -1189,7 +1266,7 @@ type Workload struct {
 
 func (x *Workload) Reset() {
 	*x = Workload{}
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1278,7 @@ func (x *Workload) String() string {
 func (*Workload) ProtoMessage() {}
 
 func (x *Workload) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[14]
+	mi := &file_mesh_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1291,7 @@ func (x *Workload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Workload.ProtoReflect.Descriptor instead.
 func (*Workload) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{14}
+	return file_mesh_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Workload) GetCluster() string {
@@ -1263,7 +1340,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1352,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[15]
+	mi := &file_mesh_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1365,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{15}
+	return file_mesh_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Service) GetHost() string {
@@ -1324,7 +1401,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1413,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[16]
+	mi := &file_mesh_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1426,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{16}
+	return file_mesh_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Header) GetName() string {
@@ -1397,7 +1474,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +1486,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[17]
+	mi := &file_mesh_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +1499,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{17}
+	return file_mesh_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Attempt) GetEndpoint() string {
@@ -1528,7 +1605,7 @@ type TapEvent struct {
 
 func (x *TapEvent) Reset() {
 	*x = TapEvent{}
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1617,7 @@ func (x *TapEvent) String() string {
 func (*TapEvent) ProtoMessage() {}
 
 func (x *TapEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[18]
+	mi := &file_mesh_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1630,7 @@ func (x *TapEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TapEvent.ProtoReflect.Descriptor instead.
 func (*TapEvent) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{18}
+	return file_mesh_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TapEvent) GetAt() *timestamppb.Timestamp {
@@ -1789,7 +1866,7 @@ type PublishResponse struct {
 
 func (x *PublishResponse) Reset() {
 	*x = PublishResponse{}
-	mi := &file_mesh_proto_msgTypes[19]
+	mi := &file_mesh_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1878,7 @@ func (x *PublishResponse) String() string {
 func (*PublishResponse) ProtoMessage() {}
 
 func (x *PublishResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[19]
+	mi := &file_mesh_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1891,7 @@ func (x *PublishResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
 func (*PublishResponse) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{19}
+	return file_mesh_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *PublishResponse) GetBatches() uint64 {
@@ -1833,7 +1910,7 @@ type EdgeBatches struct {
 
 func (x *EdgeBatches) Reset() {
 	*x = EdgeBatches{}
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1845,7 +1922,7 @@ func (x *EdgeBatches) String() string {
 func (*EdgeBatches) ProtoMessage() {}
 
 func (x *EdgeBatches) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[20]
+	mi := &file_mesh_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1858,7 +1935,7 @@ func (x *EdgeBatches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeBatches.ProtoReflect.Descriptor instead.
 func (*EdgeBatches) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{20}
+	return file_mesh_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EdgeBatches) GetBatches() []*EdgeBatch {
@@ -1885,7 +1962,7 @@ type EdgeBatch struct {
 
 func (x *EdgeBatch) Reset() {
 	*x = EdgeBatch{}
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +1974,7 @@ func (x *EdgeBatch) String() string {
 func (*EdgeBatch) ProtoMessage() {}
 
 func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[21]
+	mi := &file_mesh_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +1987,7 @@ func (x *EdgeBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeBatch.ProtoReflect.Descriptor instead.
 func (*EdgeBatch) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{21}
+	return file_mesh_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EdgeBatch) GetTarget() string {
@@ -2000,7 +2077,7 @@ type EdgeDelta struct {
 
 func (x *EdgeDelta) Reset() {
 	*x = EdgeDelta{}
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2089,7 @@ func (x *EdgeDelta) String() string {
 func (*EdgeDelta) ProtoMessage() {}
 
 func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[22]
+	mi := &file_mesh_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2102,7 @@ func (x *EdgeDelta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EdgeDelta.ProtoReflect.Descriptor instead.
 func (*EdgeDelta) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{22}
+	return file_mesh_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *EdgeDelta) GetReporter() string {
@@ -2155,7 +2232,7 @@ type OutcomeCount struct {
 
 func (x *OutcomeCount) Reset() {
 	*x = OutcomeCount{}
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2167,7 +2244,7 @@ func (x *OutcomeCount) String() string {
 func (*OutcomeCount) ProtoMessage() {}
 
 func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[23]
+	mi := &file_mesh_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2180,7 +2257,7 @@ func (x *OutcomeCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeCount.ProtoReflect.Descriptor instead.
 func (*OutcomeCount) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{23}
+	return file_mesh_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OutcomeCount) GetCode() int32 {
@@ -2245,7 +2322,7 @@ type Histogram struct {
 
 func (x *Histogram) Reset() {
 	*x = Histogram{}
-	mi := &file_mesh_proto_msgTypes[24]
+	mi := &file_mesh_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2257,7 +2334,7 @@ func (x *Histogram) String() string {
 func (*Histogram) ProtoMessage() {}
 
 func (x *Histogram) ProtoReflect() protoreflect.Message {
-	mi := &file_mesh_proto_msgTypes[24]
+	mi := &file_mesh_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2270,7 +2347,7 @@ func (x *Histogram) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Histogram.ProtoReflect.Descriptor instead.
 func (*Histogram) Descriptor() ([]byte, []int) {
-	return file_mesh_proto_rawDescGZIP(), []int{24}
+	return file_mesh_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Histogram) GetCount() float64 {
@@ -2366,13 +2443,19 @@ const file_mesh_proto_rawDesc = "" +
 	"\x02of\x18\b \x01(\x05R\x02of\x12\x16\n" +
 	"\x06object\x18\t \x01(\tR\x06object\x120\n" +
 	"\x05until\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xb4\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xf2\x01\n" +
 	"\bIdentity\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
 	"\x06serial\x18\x02 \x01(\tR\x06serial\x129\n" +
 	"\n" +
 	"not_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tnotBefore\x127\n" +
-	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\"\xd5\x03\n" +
+	"\tnot_after\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12<\n" +
+	"\afailure\x18\x05 \x01(\v2\".sidelight.mesh.v1.IdentityFailureR\afailure\"\x89\x01\n" +
+	"\x0fIdentityFailure\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x12\x16\n" +
+	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"\xd5\x03\n" +
 	"\x04Life\x129\n" +
 	"\n" +
 	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12\x10\n" +
@@ -2544,7 +2627,7 @@ func file_mesh_proto_rawDescGZIP() []byte {
 	return file_mesh_proto_rawDescData
 }
 
-var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_mesh_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_mesh_proto_goTypes = []any{
 	(*AgentMessage)(nil),          // 0: sidelight.mesh.v1.AgentMessage
 	(*ServerMessage)(nil),         // 1: sidelight.mesh.v1.ServerMessage
@@ -2554,81 +2637,84 @@ var file_mesh_proto_goTypes = []any{
 	(*AppliedResource)(nil),       // 5: sidelight.mesh.v1.AppliedResource
 	(*Ejection)(nil),              // 6: sidelight.mesh.v1.Ejection
 	(*Identity)(nil),              // 7: sidelight.mesh.v1.Identity
-	(*Life)(nil),                  // 8: sidelight.mesh.v1.Life
-	(*TapStart)(nil),              // 9: sidelight.mesh.v1.TapStart
-	(*TapStop)(nil),               // 10: sidelight.mesh.v1.TapStop
-	(*TapBatch)(nil),              // 11: sidelight.mesh.v1.TapBatch
-	(*IssueRequest)(nil),          // 12: sidelight.mesh.v1.IssueRequest
-	(*IssueResponse)(nil),         // 13: sidelight.mesh.v1.IssueResponse
-	(*Workload)(nil),              // 14: sidelight.mesh.v1.Workload
-	(*Service)(nil),               // 15: sidelight.mesh.v1.Service
-	(*Header)(nil),                // 16: sidelight.mesh.v1.Header
-	(*Attempt)(nil),               // 17: sidelight.mesh.v1.Attempt
-	(*TapEvent)(nil),              // 18: sidelight.mesh.v1.TapEvent
-	(*PublishResponse)(nil),       // 19: sidelight.mesh.v1.PublishResponse
-	(*EdgeBatches)(nil),           // 20: sidelight.mesh.v1.EdgeBatches
-	(*EdgeBatch)(nil),             // 21: sidelight.mesh.v1.EdgeBatch
-	(*EdgeDelta)(nil),             // 22: sidelight.mesh.v1.EdgeDelta
-	(*OutcomeCount)(nil),          // 23: sidelight.mesh.v1.OutcomeCount
-	(*Histogram)(nil),             // 24: sidelight.mesh.v1.Histogram
-	nil,                           // 25: sidelight.mesh.v1.Hello.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*IdentityFailure)(nil),       // 8: sidelight.mesh.v1.IdentityFailure
+	(*Life)(nil),                  // 9: sidelight.mesh.v1.Life
+	(*TapStart)(nil),              // 10: sidelight.mesh.v1.TapStart
+	(*TapStop)(nil),               // 11: sidelight.mesh.v1.TapStop
+	(*TapBatch)(nil),              // 12: sidelight.mesh.v1.TapBatch
+	(*IssueRequest)(nil),          // 13: sidelight.mesh.v1.IssueRequest
+	(*IssueResponse)(nil),         // 14: sidelight.mesh.v1.IssueResponse
+	(*Workload)(nil),              // 15: sidelight.mesh.v1.Workload
+	(*Service)(nil),               // 16: sidelight.mesh.v1.Service
+	(*Header)(nil),                // 17: sidelight.mesh.v1.Header
+	(*Attempt)(nil),               // 18: sidelight.mesh.v1.Attempt
+	(*TapEvent)(nil),              // 19: sidelight.mesh.v1.TapEvent
+	(*PublishResponse)(nil),       // 20: sidelight.mesh.v1.PublishResponse
+	(*EdgeBatches)(nil),           // 21: sidelight.mesh.v1.EdgeBatches
+	(*EdgeBatch)(nil),             // 22: sidelight.mesh.v1.EdgeBatch
+	(*EdgeDelta)(nil),             // 23: sidelight.mesh.v1.EdgeDelta
+	(*OutcomeCount)(nil),          // 24: sidelight.mesh.v1.OutcomeCount
+	(*Histogram)(nil),             // 25: sidelight.mesh.v1.Histogram
+	nil,                           // 26: sidelight.mesh.v1.Hello.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
 }
 var file_mesh_proto_depIdxs = []int32{
 	2,  // 0: sidelight.mesh.v1.AgentMessage.hello:type_name -> sidelight.mesh.v1.Hello
 	4,  // 1: sidelight.mesh.v1.AgentMessage.applied:type_name -> sidelight.mesh.v1.Applied
-	11, // 2: sidelight.mesh.v1.AgentMessage.tap:type_name -> sidelight.mesh.v1.TapBatch
+	12, // 2: sidelight.mesh.v1.AgentMessage.tap:type_name -> sidelight.mesh.v1.TapBatch
 	3,  // 3: sidelight.mesh.v1.AgentMessage.heartbeat:type_name -> sidelight.mesh.v1.Heartbeat
 	6,  // 4: sidelight.mesh.v1.AgentMessage.ejection:type_name -> sidelight.mesh.v1.Ejection
 	7,  // 5: sidelight.mesh.v1.AgentMessage.identity:type_name -> sidelight.mesh.v1.Identity
-	8,  // 6: sidelight.mesh.v1.AgentMessage.life:type_name -> sidelight.mesh.v1.Life
-	9,  // 7: sidelight.mesh.v1.ServerMessage.tap_start:type_name -> sidelight.mesh.v1.TapStart
-	10, // 8: sidelight.mesh.v1.ServerMessage.tap_stop:type_name -> sidelight.mesh.v1.TapStop
-	14, // 9: sidelight.mesh.v1.Hello.workload:type_name -> sidelight.mesh.v1.Workload
-	26, // 10: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
-	25, // 11: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
+	9,  // 6: sidelight.mesh.v1.AgentMessage.life:type_name -> sidelight.mesh.v1.Life
+	10, // 7: sidelight.mesh.v1.ServerMessage.tap_start:type_name -> sidelight.mesh.v1.TapStart
+	11, // 8: sidelight.mesh.v1.ServerMessage.tap_stop:type_name -> sidelight.mesh.v1.TapStop
+	15, // 9: sidelight.mesh.v1.Hello.workload:type_name -> sidelight.mesh.v1.Workload
+	27, // 10: sidelight.mesh.v1.Hello.started_at:type_name -> google.protobuf.Timestamp
+	26, // 11: sidelight.mesh.v1.Hello.labels:type_name -> sidelight.mesh.v1.Hello.LabelsEntry
 	5,  // 12: sidelight.mesh.v1.Applied.resources:type_name -> sidelight.mesh.v1.AppliedResource
-	26, // 13: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
-	26, // 14: sidelight.mesh.v1.Ejection.at:type_name -> google.protobuf.Timestamp
-	26, // 15: sidelight.mesh.v1.Ejection.until:type_name -> google.protobuf.Timestamp
-	26, // 16: sidelight.mesh.v1.Identity.not_before:type_name -> google.protobuf.Timestamp
-	26, // 17: sidelight.mesh.v1.Identity.not_after:type_name -> google.protobuf.Timestamp
-	26, // 18: sidelight.mesh.v1.Life.started_at:type_name -> google.protobuf.Timestamp
-	26, // 19: sidelight.mesh.v1.Life.serving_at:type_name -> google.protobuf.Timestamp
-	26, // 20: sidelight.mesh.v1.Life.app_at:type_name -> google.protobuf.Timestamp
-	26, // 21: sidelight.mesh.v1.Life.draining_at:type_name -> google.protobuf.Timestamp
-	26, // 22: sidelight.mesh.v1.Life.drained_at:type_name -> google.protobuf.Timestamp
-	26, // 23: sidelight.mesh.v1.Life.app_gone_at:type_name -> google.protobuf.Timestamp
-	26, // 24: sidelight.mesh.v1.Life.ended_at:type_name -> google.protobuf.Timestamp
-	18, // 25: sidelight.mesh.v1.TapBatch.events:type_name -> sidelight.mesh.v1.TapEvent
-	26, // 26: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
-	14, // 27: sidelight.mesh.v1.TapEvent.source:type_name -> sidelight.mesh.v1.Workload
-	14, // 28: sidelight.mesh.v1.TapEvent.destination:type_name -> sidelight.mesh.v1.Workload
-	15, // 29: sidelight.mesh.v1.TapEvent.service:type_name -> sidelight.mesh.v1.Service
-	17, // 30: sidelight.mesh.v1.TapEvent.attempts:type_name -> sidelight.mesh.v1.Attempt
-	16, // 31: sidelight.mesh.v1.TapEvent.request_headers:type_name -> sidelight.mesh.v1.Header
-	16, // 32: sidelight.mesh.v1.TapEvent.response_headers:type_name -> sidelight.mesh.v1.Header
-	21, // 33: sidelight.mesh.v1.EdgeBatches.batches:type_name -> sidelight.mesh.v1.EdgeBatch
-	14, // 34: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
-	26, // 35: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
-	22, // 36: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
-	14, // 37: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
-	14, // 38: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
-	15, // 39: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
-	23, // 40: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
-	23, // 41: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
-	24, // 42: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
-	0,  // 43: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
-	12, // 44: sidelight.mesh.v1.Authority.Issue:input_type -> sidelight.mesh.v1.IssueRequest
-	20, // 45: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatches
-	1,  // 46: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
-	13, // 47: sidelight.mesh.v1.Authority.Issue:output_type -> sidelight.mesh.v1.IssueResponse
-	19, // 48: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
-	46, // [46:49] is the sub-list for method output_type
-	43, // [43:46] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	27, // 13: sidelight.mesh.v1.AppliedResource.applied_at:type_name -> google.protobuf.Timestamp
+	27, // 14: sidelight.mesh.v1.Ejection.at:type_name -> google.protobuf.Timestamp
+	27, // 15: sidelight.mesh.v1.Ejection.until:type_name -> google.protobuf.Timestamp
+	27, // 16: sidelight.mesh.v1.Identity.not_before:type_name -> google.protobuf.Timestamp
+	27, // 17: sidelight.mesh.v1.Identity.not_after:type_name -> google.protobuf.Timestamp
+	8,  // 18: sidelight.mesh.v1.Identity.failure:type_name -> sidelight.mesh.v1.IdentityFailure
+	27, // 19: sidelight.mesh.v1.IdentityFailure.since:type_name -> google.protobuf.Timestamp
+	27, // 20: sidelight.mesh.v1.Life.started_at:type_name -> google.protobuf.Timestamp
+	27, // 21: sidelight.mesh.v1.Life.serving_at:type_name -> google.protobuf.Timestamp
+	27, // 22: sidelight.mesh.v1.Life.app_at:type_name -> google.protobuf.Timestamp
+	27, // 23: sidelight.mesh.v1.Life.draining_at:type_name -> google.protobuf.Timestamp
+	27, // 24: sidelight.mesh.v1.Life.drained_at:type_name -> google.protobuf.Timestamp
+	27, // 25: sidelight.mesh.v1.Life.app_gone_at:type_name -> google.protobuf.Timestamp
+	27, // 26: sidelight.mesh.v1.Life.ended_at:type_name -> google.protobuf.Timestamp
+	19, // 27: sidelight.mesh.v1.TapBatch.events:type_name -> sidelight.mesh.v1.TapEvent
+	27, // 28: sidelight.mesh.v1.TapEvent.at:type_name -> google.protobuf.Timestamp
+	15, // 29: sidelight.mesh.v1.TapEvent.source:type_name -> sidelight.mesh.v1.Workload
+	15, // 30: sidelight.mesh.v1.TapEvent.destination:type_name -> sidelight.mesh.v1.Workload
+	16, // 31: sidelight.mesh.v1.TapEvent.service:type_name -> sidelight.mesh.v1.Service
+	18, // 32: sidelight.mesh.v1.TapEvent.attempts:type_name -> sidelight.mesh.v1.Attempt
+	17, // 33: sidelight.mesh.v1.TapEvent.request_headers:type_name -> sidelight.mesh.v1.Header
+	17, // 34: sidelight.mesh.v1.TapEvent.response_headers:type_name -> sidelight.mesh.v1.Header
+	22, // 35: sidelight.mesh.v1.EdgeBatches.batches:type_name -> sidelight.mesh.v1.EdgeBatch
+	15, // 36: sidelight.mesh.v1.EdgeBatch.workload:type_name -> sidelight.mesh.v1.Workload
+	27, // 37: sidelight.mesh.v1.EdgeBatch.at:type_name -> google.protobuf.Timestamp
+	23, // 38: sidelight.mesh.v1.EdgeBatch.deltas:type_name -> sidelight.mesh.v1.EdgeDelta
+	15, // 39: sidelight.mesh.v1.EdgeDelta.source:type_name -> sidelight.mesh.v1.Workload
+	15, // 40: sidelight.mesh.v1.EdgeDelta.target:type_name -> sidelight.mesh.v1.Workload
+	16, // 41: sidelight.mesh.v1.EdgeDelta.service:type_name -> sidelight.mesh.v1.Service
+	24, // 42: sidelight.mesh.v1.EdgeDelta.requests:type_name -> sidelight.mesh.v1.OutcomeCount
+	24, // 43: sidelight.mesh.v1.EdgeDelta.responses:type_name -> sidelight.mesh.v1.OutcomeCount
+	25, // 44: sidelight.mesh.v1.EdgeDelta.latency:type_name -> sidelight.mesh.v1.Histogram
+	0,  // 45: sidelight.mesh.v1.Agent.Connect:input_type -> sidelight.mesh.v1.AgentMessage
+	13, // 46: sidelight.mesh.v1.Authority.Issue:input_type -> sidelight.mesh.v1.IssueRequest
+	21, // 47: sidelight.mesh.v1.Edges.Publish:input_type -> sidelight.mesh.v1.EdgeBatches
+	1,  // 48: sidelight.mesh.v1.Agent.Connect:output_type -> sidelight.mesh.v1.ServerMessage
+	14, // 49: sidelight.mesh.v1.Authority.Issue:output_type -> sidelight.mesh.v1.IssueResponse
+	20, // 50: sidelight.mesh.v1.Edges.Publish:output_type -> sidelight.mesh.v1.PublishResponse
+	48, // [48:51] is the sub-list for method output_type
+	45, // [45:48] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_mesh_proto_init() }
@@ -2655,7 +2741,7 @@ func file_mesh_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_mesh_proto_rawDesc), len(file_mesh_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

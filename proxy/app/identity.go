@@ -77,35 +77,49 @@ func (a *App) wireIdentity() error {
 	a.identity = &identity.Source{}
 	var received atomic.Int64 // Unix seconds
 	a.identity.OnChange(func(*identity.Certificate) { received.Store(time.Now().Unix()) })
-	return telemetry.RegisterCertificate(a.registry, func() (int64, int64) {
+	return telemetry.RegisterCertificate(a.registry, func() (of telemetry.Certificate) {
 		if c := a.identity.Current(); c != nil {
-			return received.Load(), c.NotAfter().Unix()
+			of.Received, of.Ends = received.Load(), c.NotAfter().Unix()
 		}
-		return 0, 0
+		if f := a.identity.Failure(); f != nil {
+			of.Failing, of.Reason = f.Since.Unix(), string(f.Reason)
+		}
+		return of
 	})
 }
 
-// currentIdentity tells which certificate is used, nil for none.
+// currentIdentity tells which certificate is used and why there is no newer one,
+// nil when there is nothing to tell.
 func (a *App) currentIdentity() *mesh.Identity {
-	c := a.identity.Current()
-	if c == nil {
+	c, failure := a.identity.Current(), a.identity.Failure()
+	if c == nil && failure == nil {
 		return nil
 	}
-	return &mesh.Identity{Principal: c.Principal(), Serial: c.Serial(), NotBefore: c.NotBefore(), NotAfter: c.NotAfter()}
+	id := &mesh.Identity{}
+	if c != nil {
+		id.Principal, id.Serial, id.NotBefore, id.NotAfter = c.Principal(), c.Serial(), c.NotBefore(), c.NotAfter()
+	}
+	if failure != nil {
+		id.Failure = &mesh.IdentityFailure{Since: failure.Since, Reason: string(failure.Reason), Error: failure.Err.Error(), Remedy: failure.Remedy}
+	}
+	return id
 }
 
-// identityChanged gives a channel that holds a token after each new certificate.
+// identityChanged gives a channel that holds a token after each new certificate,
+// and when it became known why there is none.
 func (a *App) identityChanged() <-chan struct{} {
 	if a.identity == nil {
 		return nil
 	}
 	changed := make(chan struct{}, 1)
-	a.identity.OnChange(func(*identity.Certificate) {
+	tell := func() {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
-	})
+	}
+	a.identity.OnChange(func(*identity.Certificate) { tell() })
+	a.identity.OnFailure(tell)
 	return changed
 }
 

@@ -84,22 +84,46 @@ func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(c.rq, float64(n.Requests()))
 }
 
-// RegisterCertificate registers when the sidecar's certificate came and when it
-// ends, in Unix seconds: 0 while there is none. A sidecar that was not told where
-// to get one has neither.
-func RegisterCertificate(reg prometheus.Registerer, current func() (received, ends int64)) error {
-	gauge := func(name, help string, value func() int64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
+// Certificate is what is told of a sidecar's certificate, in Unix seconds: 0 for
+// what there is not.
+type Certificate struct {
+	Received, Ends int64
+	Failing        int64 // since then no newer one could be had
+	Reason         string
+}
+
+// certificateCollector tells of the certificate when it is asked.
+type certificateCollector struct {
+	current                 func() Certificate
+	received, ends, failing *prometheus.Desc
+}
+
+// RegisterCertificate registers when the sidecar's certificate came, when it ends,
+// and since when there should be another. A sidecar that was not told where to get
+// one has none of these.
+func RegisterCertificate(reg prometheus.Registerer, current func() Certificate) error {
+	return reg.Register(&certificateCollector{
+		current:  current,
+		ends:     prometheus.NewDesc(mesh.MetricCertificateExpiry, "When the sidecar's certificate ends, 0 while it has none.", nil, nil),
+		received: prometheus.NewDesc(mesh.MetricCertificateReceived, "When the sidecar's certificate was taken into use, 0 while it has none.", nil, nil),
+		failing: prometheus.NewDesc(mesh.MetricCertificateFailing,
+			"Since when the sidecar tries in vain to get a certificate, by why the last try failed; not there while none fails.", []string{"reason"}, nil),
+	})
+}
+
+// Describe is part of prometheus.Collector.
+func (c *certificateCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.ends
+	out <- c.received
+	out <- c.failing
+}
+
+// Collect is part of prometheus.Collector.
+func (c *certificateCollector) Collect(out chan<- prometheus.Metric) {
+	now := c.current()
+	out <- prometheus.MustNewConstMetric(c.ends, prometheus.GaugeValue, float64(now.Ends))
+	out <- prometheus.MustNewConstMetric(c.received, prometheus.GaugeValue, float64(now.Received))
+	if now.Failing != 0 {
+		out <- prometheus.MustNewConstMetric(c.failing, prometheus.GaugeValue, float64(now.Failing), now.Reason)
 	}
-	for _, c := range []prometheus.Collector{
-		gauge(mesh.MetricCertificateExpiry, "When the sidecar's certificate ends, 0 while it has none.",
-			func() int64 { _, ends := current(); return ends }),
-		gauge(mesh.MetricCertificateReceived, "When the sidecar's certificate was taken into use, 0 while it has none.",
-			func() int64 { received, _ := current(); return received }),
-	} {
-		if err := reg.Register(c); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package skew
 
 import (
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,15 +186,25 @@ func (t *Tracker) Expected(desc mesh.Node, at time.Time) {
 	})
 }
 
-// Identified tells which certificate a node uses. The last one told is kept when
-// the node goes.
+// Identified tells which certificate a node uses, and why it has no newer one. The
+// last one told is kept when the node goes.
 func (t *Tracker) Identified(nodeID string, id mesh.Identity, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if f := id.Failure; f != nil {
+		f.Reason, f.Error, f.Remedy = bounded(f.Reason), bounded(f.Error), bounded(f.Remedy)
+	}
 	if n := t.nodes[nodeID]; n != nil {
 		n.identity = &id
 		n.seen(at)
 	}
+}
+
+// maxSaid bounds what is kept of a text that a node tells.
+const maxSaid = 1024
+
+func bounded(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxSaid)], "")
 }
 
 // Lived tells how far a node's sidecar and its application have come, or in which

@@ -509,6 +509,26 @@ func TestViewSortsAndCounts(t *testing.T) {
 	}
 }
 
+// What a node says of its certificate is kept as it says it, but for its length.
+func TestWhyANodeHasNoNewerCertificate(t *testing.T) {
+	l := newLab(t)
+	l.tr.Connected(mesh.Node{ID: "a"}, "c", "", l.now)
+	since := l.now.Add(-time.Minute)
+	l.tr.Identified("a", mesh.Identity{
+		Principal: "spiffe://cluster.local/ns/cinema/sa/web",
+		Failure:   &mesh.IdentityFailure{Since: since, Reason: "refused", Error: strings.Repeat("é", maxSaid), Remedy: "make a join token"},
+	}, l.now)
+	got, _ := l.tr.Node("a", l.now)
+	f := got.Identity.Failure
+	if f == nil || !f.Since.Equal(since) || f.Reason != "refused" || f.Remedy != "make a join token" || len(f.Error) != maxSaid {
+		t.Errorf("told of the certificate: %+v, %+v", got.Identity, f)
+	}
+	l.tr.Identified("a", mesh.Identity{Principal: "spiffe://cluster.local/ns/cinema/sa/web"}, l.now)
+	if got, _ := l.tr.Node("a", l.now); got.Identity.Failure != nil {
+		t.Errorf("after the next certificate: %+v", got.Identity.Failure)
+	}
+}
+
 func TestEmptyViewHasNoNulls(t *testing.T) {
 	tr := New(Options{})
 	tr.Connected(mesh.Node{ID: "a"}, "c", "", time.Unix(0, 0))

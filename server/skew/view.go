@@ -105,7 +105,7 @@ type Transition struct {
 // NodeDetail is a node with its resources and connections.
 type NodeDetail struct {
 	NodeStatus
-	Identity    *mesh.Identity   `json:"identity"`    // its certificate; null when it has none
+	Identity    *mesh.Identity   `json:"identity"`    // its certificate, and why it has no newer one; null when it has none
 	Lives       []Life           `json:"lives"`       // its starts and stops, newest first, bounded
 	Resources   []ResourceStatus `json:"resources"`   // worst first, then by type and name
 	Connections []Connection     `json:"connections"` // oldest first, bounded

@@ -84,7 +84,15 @@ export type ObservedSource = { url: string; error?: string; read_at?: string; no
 export type ObservedList = { nodes: ObservedNode[]; sources: ObservedSource[] }
 export type Transition = { at: string; state: NodeState; revision: number; note?: string }
 export type Connection = { connected_at: string; disconnected_at?: string; peer?: string; reason?: string }
-export type NodeIdentity = { principal: string; serial: string; not_before: string; not_after: string }
+export type NodeIdentity = {
+  /** Empty while it has no certificate. */
+  principal: string
+  serial: string
+  not_before?: string
+  not_after?: string
+  /** Why it has no newer one. */
+  failure?: { since: string; reason: string; error: string; remedy: string }
+}
 /** One run of a sidecar beside its application. */
 export type NodeLife = {
   started_at: string

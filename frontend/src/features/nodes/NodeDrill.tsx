@@ -93,6 +93,7 @@ function Facts({ node, detail }: { node: NodeStatus; detail: NodeDetail | null }
   if (node.pull_s) rows.push(['Configuration', `asked for every ${span(node.pull_s)}`])
   if (node.duplicate) rows.push(['Same ID', node.duplicate])
   if (detail) rows.push(['Certificate', certificate(detail.identity, now)])
+  if (detail?.identity?.failure) rows.push(['No new one', <LateCertificate key="late" failure={detail.identity.failure} now={now} />])
   if (detail && detail.connections.length > 1) rows.push(['Before', broken(detail)])
   const { sent_ms, acked_ms, applied_ms } = node.push
   if (sent_ms !== null) rows.push(['Last push', [`sent ${text(duration(sent_ms))}`, acked_ms === null ? 'not acked' : `acked ${text(duration(acked_ms))}`, applied_ms === null ? 'not applied' : `applied ${text(duration(applied_ms))}`].join(', ')])
@@ -130,9 +131,19 @@ function connection(n: NodeStatus, now: number): string {
 
 function certificate(id: NodeIdentity | null, now: number): ReactNode {
   if (!id) return 'none: it speaks plain text only'
+  if (!id.not_after) return 'none yet: it is told to speak mutual TLS and cannot'
   return (
     <>
       <span className="mono">{id.principal}</span>, <Validity until={id.not_after} now={now} />
+    </>
+  )
+}
+
+/** Why there is no newer certificate. */
+export function LateCertificate({ failure, now }: { failure: NonNullable<NodeIdentity['failure']>; now: number }) {
+  return (
+    <>
+      for {span(secondsSince(failure.since, now))}: <b>{failure.error}</b>. {sentence(failure.remedy)}
     </>
   )
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ResourceStatus } from '@/api/types'
 import { Fields } from './Difference'
 import { nodeStatus } from './fixtures/nodes'
-import { Validity } from './NodeDrill'
+import { LateCertificate, Validity } from './NodeDrill'
 import { Resources } from './Resources'
 import { Stages } from './Stages'
 
@@ -26,6 +26,15 @@ describe('Validity', () => {
     const now = Date.parse('2026-01-01T12:00:00Z')
     const { container } = render(<Validity until={new Date(now + seconds * 1000).toISOString()} now={now} />)
     expect(container.textContent).toMatch(words)
+  })
+})
+
+describe('LateCertificate', () => {
+  it('says for how long, why, and what to do', () => {
+    const now = Date.parse('2026-01-01T12:00:00Z')
+    const failure = { since: '2026-01-01T11:48:00Z', reason: 'refused', error: 'join token 7: it was used 1 times of 1', remedy: 'make a join token' }
+    const { container } = render(<LateCertificate failure={failure} now={now} />)
+    expect(container.textContent).toMatch(/^for 12\s*min: join token 7: it was used 1 times of 1. Make a join token.$/)
   })
 })
 
