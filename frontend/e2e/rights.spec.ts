@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,5 +51,33 @@ test.describe('who may look, but neither tap nor change', () => {
     await page.goto(`${url()}/tap`)
     await expect(page.getByRole('heading', { name: 'You may not see this' })).toBeVisible()
     await expect(page.getByRole('main')).toContainText('Tap is not permitted for 127.0.0.1')
+  })
+})
+
+test.describe('who has a token', () => {
+  const token = `slt_${'7'.repeat(64)}`
+  const url = of(`tokens:\n- {name: ann, sha256: ${createHash('sha256').update(token).digest('hex')}}\nrules:\n- {users: [ann], may: [view]}\n`)
+
+  test('signs in by it once, and out again', async ({ page }) => {
+    await page.goto(`${url()}/services`)
+    const dialog = page.getByRole('dialog', { name: 'Sign in' })
+    await dialog.getByLabel('Token').fill('slt_0')
+    await dialog.getByRole('button', { name: 'Sign in' }).click()
+    await expect(dialog.getByRole('alert')).toHaveText('The server does not know this token.')
+    await page.keyboard.press('Escape')
+    await expect(page.getByRole('main').getByRole('heading', { name: 'You are not signed in' })).toBeVisible()
+    await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+    await dialog.getByLabel('Token').fill(token)
+    await page.keyboard.press('Enter')
+    await expect(dialog).toBeHidden()
+    await expect(page.getByText('You are not signed in')).toHaveCount(0)
+    await page.goto(`${url()}/graph`) // the live socket, too
+    await expect(page.getByText('You are not signed in')).toHaveCount(0)
+    expect(await page.evaluate(() => document.cookie)).toBe('')
+
+    await page.keyboard.press('ControlOrMeta+k')
+    await page.getByPlaceholder('A workload, an action, a page').fill('Sign out')
+    await page.keyboard.press('Enter')
+    await expect(dialog).toBeVisible()
   })
 })

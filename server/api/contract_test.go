@@ -49,7 +49,7 @@ var contractTypes = map[string]any{
 	"Propagation": trace.Propagation{}, "Passing": trace.Passing{}, "PassingTo": trace.PassingTo{}, "PassingEvidence": trace.Evidence{},
 	"TapEvent": mesh.TapEvent{}, "TapAttempt": mesh.Attempt{}, "TapHeader": mesh.Header{}, "TapLedger": mesh.TapLedger{},
 	"Status": Status{}, "AlertsView": alert.View{}, "Alert": alert.Alert{}, "AlertAbout": alert.About{}, "AlertRule": alert.Rule{}, "AlertReceiver": alert.Receiver{},
-	"DashboardItem": dashboards.Dashboard{}, "GrafanaStatus": grafana.Status{},
+	"Session": Session{}, "DashboardItem": dashboards.Dashboard{}, "GrafanaStatus": grafana.Status{},
 }
 
 // The UI's types say what the server's structs write: the same names, and

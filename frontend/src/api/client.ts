@@ -1,4 +1,5 @@
 import { apiURL } from '@/lib/base'
+import { useShell } from '@/lib/shell'
 import type { ApiErrorBody, Problem } from './types'
 
 /** What the server, or the way to it, said instead of an answer. */
@@ -20,13 +21,15 @@ export class ApiError extends Error {
 
 export type Query = Record<string, string | number | boolean | null | undefined>
 
-/** What a proxy in front says to those it does not let in; null where it lets in, or nobody answers. */
+const barredCodes = new Set(['unauthenticated', 'intercepted', 'forbidden'])
+
+/** What the server, or a proxy in front, says to those it does not let in; null where they are let in, or nobody answers. */
 export async function barred(): Promise<ApiErrorBody | null> {
   try {
     await get('status')
     return null
   } catch (e) {
-    return e instanceof ApiError && (e.code === 'unauthenticated' || e.code === 'forbidden') ? e : null
+    return e instanceof ApiError && barredCodes.has(e.code) ? e : null
   }
 }
 
@@ -70,12 +73,12 @@ function jsonOf(text: string): unknown {
 }
 
 /**
- * Sidelight itself asks nobody who they are; a proxy in front of it may, and
- * answers for it then: with a status, or by sending to a page where one signs in.
+ * A proxy in front of Sidelight may ask who one is, and answers for it then:
+ * with a status, or by sending to a page where one signs in.
  */
 function barrier(response: Response): ApiErrorBody | null {
   if (response.status === 401 || (response.ok && response.redirected)) {
-    return { code: 'unauthenticated', message: 'The proxy in front of Sidelight wants to know who you are.', hint: 'Your session there may have ended.' }
+    return { code: 'intercepted', message: 'The proxy in front of Sidelight wants to know who you are.', hint: 'Your session there may have ended.' }
   }
   if (response.status === 403) {
     return { code: 'forbidden', message: 'The proxy in front of Sidelight answered 403.', hint: 'Ask those who run it for access, then try again.' }
@@ -86,6 +89,7 @@ function barrier(response: Response): ApiErrorBody | null {
 function errorFrom(body: unknown, response: Response): ApiError {
   if (body && typeof body === 'object' && 'error' in body) {
     const { error, problems } = body as { error: ApiErrorBody; problems?: Problem[] }
+    if (error.code === 'unauthenticated') useShell.getState().set({ signIn: true })
     return new ApiError(error, response.status, problems ?? [])
   }
   const said = `The server answered ${response.status} ${response.statusText}`.trim()

@@ -1,6 +1,7 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { Command } from 'cmdk'
 import { useServices, useWorkloads } from '@/api/inventory'
+import { signOut, useSession } from '@/api/session'
 import { useDensity } from '@/lib/density'
 import { figure } from '@/lib/format'
 import { announce } from '@/lib/shell'
@@ -22,6 +23,7 @@ export function Palette() {
   const navigate = useNavigate()
   const search = useSearch({ strict: false }) as Search
   const { data } = useWorkloads()
+  const session = useSession().data
   const services = useServices().data?.items ?? []
   const close = () => setPalette(false)
   const run = (action: () => void) => () => {
@@ -39,6 +41,7 @@ export function Palette() {
     { name: density === 'compact' ? 'Comfortable rows' : 'Compact rows', icon: 'table', run: toggleDensity },
     { name: 'First look: a walk through the mesh', icon: 'help', run: () => void navigate({ to: '/', search: { ...kept(search), look: '1' } as never }) },
     { name: 'Compare with 5 minutes ago', icon: 'compare', run: () => void navigate({ to: '/graph', search: { ...kept(search), vs: new Date(Date.now() - 300_000).toISOString() } as never }) },
+    ...(session?.by_token ? [{ name: `Sign out ${session.user}`, icon: 'close' as const, run: () => void signOut().then(() => location.reload()) }] : []),
     { name: 'Shortcuts', icon: 'keys', hint: '?', run: () => setKeys(true) },
   ]
   return (

@@ -15,6 +15,7 @@ import { useShellKeys } from './useShellKeys'
 
 const Palette = lazy(() => import('./Palette').then((m) => ({ default: m.Palette })))
 const FirstLook = lazy(() => import('./FirstLook').then((m) => ({ default: m.FirstLook })))
+const SignIn = lazy(() => import('./SignIn').then((m) => ({ default: m.SignIn })))
 const KeysSheet = lazy(() => import('./KeysSheet').then((m) => ({ default: m.KeysSheet })))
 
 /** The frame around every page: rail, top bar, time bar, page, foot. */
@@ -22,6 +23,7 @@ export function Shell() {
   const path = useRouterState({ select: (s) => s.location.pathname })
   const look = useRouterState({ select: (s) => Boolean((s.location.search as { look?: string }).look) })
   const { rail, palette, keys } = useFrame()
+  const signIn = useShell((s) => s.signIn)
   const wide = useMedia('(min-width: 1200px)')
   // The graph needs the width, so there the rail folds by itself.
   const open = rail === 'auto' ? wide && path !== '/graph' : rail === 'open'
@@ -54,6 +56,7 @@ export function Shell() {
         {palette ? <Palette /> : null}
         {keys ? <KeysSheet path={path} /> : null}
         {look ? <FirstLook /> : null}
+        {signIn ? <SignIn /> : null}
       </Suspense>
     </div>
   )

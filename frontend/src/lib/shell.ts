@@ -37,7 +37,9 @@ type Shell = {
   find: FindSlot
   foot: FootSlot
   announcement: string
-  set: (change: Partial<Pick<Shell, 'find' | 'foot' | 'announcement'>>) => void
+  /** The server wants to know who one is. */
+  signIn: boolean
+  set: (change: Partial<Omit<Shell, 'set'>>) => void
 }
 
 const noFields: readonly FieldHelp[] = []
@@ -49,6 +51,7 @@ export const useShell = create<Shell>()((set) => ({
   find: plainFind,
   foot: plainFoot,
   announcement: '',
+  signIn: false,
   set: (change) => set(change),
 }))
 

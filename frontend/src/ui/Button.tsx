@@ -7,13 +7,15 @@ type ButtonProps = Omit<ComponentProps<'button'>, 'type'> & {
   kind?: 'line' | 'quiet' | 'primary'
   small?: boolean
   icon?: IconName
+  /** Sends the form that it stands in. */
+  submit?: boolean
   children?: ReactNode
 }
 
 /** A button that does something here. For going somewhere use a link with `buttonClass`. */
-export function Button({ kind = 'line', small = false, icon, className, children, ...rest }: ButtonProps) {
+export function Button({ kind = 'line', small = false, icon, submit = false, className, children, ...rest }: ButtonProps) {
   return (
-    <button type="button" className={cx(buttonClass(kind, small), className)} {...rest}>
+    <button type={submit ? 'submit' : 'button'} className={cx(buttonClass(kind, small), className)} {...rest}>
       {icon ? <Icon name={icon} size={small ? 14 : 16} /> : null}
       {children}
     </button>

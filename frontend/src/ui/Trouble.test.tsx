@@ -1,5 +1,6 @@
 import { render, screen } from '@testing-library/react'
 import { describe, expect, it, vi } from 'vitest'
+import { useShell } from '@/lib/shell'
 import { Trouble } from './Trouble'
 
 describe('Trouble', () => {
@@ -16,7 +17,10 @@ describe('Trouble', () => {
     const { rerender } = render(<Trouble title="x" error={{ code: 'forbidden', message: 'm' }} retry={() => undefined} />)
     expect(screen.getByRole('heading', { name: 'You may not see this' })).toBeDefined()
     expect(screen.queryByRole('alert')).toBeNull()
-    rerender(<Trouble title="x" error={{ code: 'unauthenticated', message: 'm' }} />)
+    rerender(<Trouble title="x" error={{ code: 'intercepted', message: 'm' }} />)
     expect(screen.getByRole('button', { name: 'Reload, to sign in' })).toBeDefined()
+    rerender(<Trouble title="x" error={{ code: 'unauthenticated', message: 'm' }} />)
+    screen.getByRole('button', { name: 'Sign in' }).click()
+    expect(useShell.getState().signIn).toBe(true)
   })
 })

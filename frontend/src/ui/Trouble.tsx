@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react'
+import { useShell } from '@/lib/shell'
 import { Button } from './Button'
 import { EmptyState } from './EmptyState'
 
@@ -7,13 +8,17 @@ export type Failure = { message: string; code?: string; hint?: string }
 
 /**
  * Stands where something cannot be shown, and says why and what to do; also
- * that one may not see it, which whoever runs the proxy in front decides.
+ * that one may not see it, or has to sign in first.
  */
 export function Trouble({ title, error, retry, children }: { title: string; error: Failure; retry?: () => unknown; children?: ReactNode }) {
-  const barred = error.code === 'unauthenticated' || error.code === 'forbidden'
+  const barred = barredTitle[error.code ?? '']
   return (
-    <EmptyState state={barred ? 'unknown' : 'fail'} title={barred ? barredTitle[error.code as 'forbidden'] : title} why={[error.message, error.hint].map(sentence).join(' ')}>
+    <EmptyState state={barred ? 'unknown' : 'fail'} title={barred ?? title} why={(error.code === 'unauthenticated' ? [error.message] : [error.message, error.hint]).map(sentence).join(' ')}>
       {error.code === 'unauthenticated' ? (
+        <Button kind="primary" onClick={() => useShell.getState().set({ signIn: true })}>
+          Sign in
+        </Button>
+      ) : error.code === 'intercepted' ? (
         <Button icon="retry" onClick={() => location.reload()}>
           Reload, to sign in
         </Button>
@@ -33,4 +38,4 @@ function sentence(text = ''): string {
   return whole === '' || /[.!?…]$/.test(whole) ? whole : `${whole}.`
 }
 
-const barredTitle = { unauthenticated: 'You are not signed in', forbidden: 'You may not see this' }
+const barredTitle: Partial<Record<string, string>> = { unauthenticated: 'You are not signed in', intercepted: 'You are not signed in', forbidden: 'You may not see this' }

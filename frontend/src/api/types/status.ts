@@ -29,3 +29,6 @@ export type Status = {
     duration_ms?: number
   }[]
 }
+
+/** Who asks, and what the server lets them. */
+export type Session = { user: string; by_token: boolean; may: ('view' | 'tap' | 'change')[] }
