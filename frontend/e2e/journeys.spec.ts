@@ -24,6 +24,8 @@ test.describe('find the failing edge', () => {
     await finding.click(patient)
     await expect(page).toHaveURL(/\/graph\?sel=/)
     await tellsWhoAnswered(page)
+    // Who is farthest from the edge stays in view beside the panel.
+    await expect(page.getByRole('region', { name: 'Service graph' }).getByText('front', { exact: true })).toBeInViewport({ ratio: 1 })
   })
 
   test('by an expression, on the graph', async ({ page }) => {

@@ -47,8 +47,8 @@ const cardsMost = 300
 const cornersHeight = 130
 const margin: Insets = { left: 28, right: 28, top: 56, bottom: 28 }
 const clear: Insets = { ...margin, bottom: margin.bottom + cornersHeight }
-/** Below this the words of cards are small: beside a panel, what it speaks of is shown rather than the whole. */
-const readable = 0.85
+/** Below this the words of cards cannot be read: beside a panel, what it speaks of is shown rather than the whole. */
+const readable = 0.7
 
 const noLabels: Label[] = []
 

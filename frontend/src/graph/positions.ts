@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { Point } from './geometry'
 
 /**
@@ -7,7 +6,9 @@ import type { Point } from './geometry'
  */
 
 const keepMs = 10 * 60_000
-const stored = z.record(z.string(), z.tuple([z.number(), z.number(), z.number(), z.number()]))
+
+/** As stored: x, y, 1 where it is pinned, and when it was seen. */
+type Place = [number, number, number, number]
 
 export type Kept = { at: Point; pinned: boolean; seen: number }
 
@@ -19,11 +20,9 @@ export class PositionStore {
 
   load(level: string): Map<string, Kept> {
     try {
-      const parsed = stored.safeParse(JSON.parse(this.storage?.getItem(key(level)) ?? '{}'))
-      if (!parsed.success) return new Map()
-      return new Map(
-        Object.entries(parsed.data).map(([id, [x, y, pinned, seen]]) => [id, { at: { x, y }, pinned: pinned === 1, seen }]),
-      )
+      const stored: unknown = JSON.parse(this.storage?.getItem(key(level)) ?? '{}')
+      const kept = Object.entries(stored ?? {}).filter((entry): entry is [string, Place] => isPlace(entry[1]))
+      return new Map(kept.map(([id, [x, y, pinned, seen]]) => [id, { at: { x, y }, pinned: pinned === 1, seen }]))
     } catch {
       return new Map() // a storage that is full, off or damaged costs the positions, nothing else
     }
@@ -31,7 +30,7 @@ export class PositionStore {
 
   save(level: string, kept: ReadonlyMap<string, Kept>): void {
     const oldest = this.now() - keepMs
-    const out: Record<string, [number, number, number, number]> = {}
+    const out: Record<string, Place> = {}
     for (const [id, k] of kept) {
       if (k.pinned || k.seen >= oldest) out[id] = [k.at.x, k.at.y, k.pinned ? 1 : 0, k.seen]
     }
@@ -41,6 +40,10 @@ export class PositionStore {
       // as above
     }
   }
+}
+
+function isPlace(value: unknown): value is Place {
+  return Array.isArray(value) && value.length === 4 && value.every((v) => Number.isFinite(v))
 }
 
 function key(level: string): string {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { graphSearch } from '@/features/graph/url'
-import { namespacesOf, parseSearch, patchSearch, readSearch, sharedSearch, stringifySearch } from './url'
+import { anyText, namespacesOf, parseSearch, patchSearch, readSearch, sharedSearch, stringifySearch, upTo } from './url'
 
 describe('search parameters', () => {
   it.each([
@@ -35,8 +34,13 @@ describe('a schema over the address', () => {
   })
 
   it('leaves the parameters of others alone', () => {
-    const own = z.object({ tab: z.string().catch('') })
+    const own = { tab: anyText() }
     expect(patchSearch(own, { q: 'x', at: '2026-11-21T12:00:00Z' }, { tab: 'codes' })).toEqual({ q: 'x', at: '2026-11-21T12:00:00Z', tab: 'codes' })
+  })
+
+  it.each(['', '0', '2.5', '1001', 'many'])('takes a whole number up to a limit, not %j', (limit) => {
+    expect(readSearch({ limit: upTo(1000, 100) }, { limit })).toEqual({ limit: 100 })
+    expect(readSearch({ limit: upTo(1000, 100) }, { limit: '1000' })).toEqual({ limit: 1000 })
   })
 
   it('takes absolute times', () => {

@@ -1,25 +1,25 @@
-import { z } from 'zod'
 import type { Choice } from '@/graph/model'
-import { sharedSearch } from '@/lib/url'
+import { anyText, oneOf, sharedSearch, type Values } from '@/lib/url'
 
 /** The graph's part of the address. */
-export const graphSearch = sharedSearch.extend({
-  level: z.enum(['namespace', 'app', 'versioned', 'service', 'workload']).catch('workload'),
-  metric: z.enum(['rate', 'p95', 'errors', 'bytes']).catch('rate'),
-  view: z.enum(['canvas', 'table']).catch('canvas'),
+export const graphSearch = {
+  ...sharedSearch,
+  level: oneOf('workload', 'namespace', 'app', 'versioned', 'service'),
+  metric: oneOf('rate', 'p95', 'errors', 'bytes'),
+  view: oneOf('canvas', 'table'),
   /** Find dims what does not match; hide takes away what does. */
-  find: z.enum(['find', 'hide']).catch('find'),
+  find: oneOf('find', 'hide'),
   /** Namespaces folded by hand, comma-separated; `none` folds nobody, not even by size. */
-  fold: z.string().catch(''),
+  fold: anyText(),
   /** Namespaces that stay open although there is much to draw. */
-  open: z.string().catch(''),
+  open: anyText(),
   /** The id of the node in focus, and how many calls away the graph reaches from it. */
-  focus: z.string().catch(''),
-  hops: z.enum(['1', '2', '3']).catch('1'),
+  focus: anyText(),
+  hops: oneOf('1', '2', '3'),
   /** The id of the selected node or edge. */
-  sel: z.string().catch(''),
-  tab: z.enum(['traffic', 'connections', 'config', 'codes', 'versions']).catch('traffic'),
-})
+  sel: anyText(),
+  tab: oneOf('traffic', 'connections', 'config', 'codes', 'versions'),
+}
 
 /** The folding that an address asks for. */
 export function foldingOf({ fold, open }: Pick<GraphSearch, 'fold' | 'open'>): Pick<Choice, 'fold' | 'auto'> {
@@ -38,7 +38,7 @@ export function toggled({ fold, open }: Pick<GraphSearch, 'fold' | 'open'>, name
   return { fold: byHand.size === 0 && fold === 'none' ? 'none' : words(byHand), open: words(opened) }
 }
 
-export type GraphSearch = z.infer<typeof graphSearch>
+export type GraphSearch = Values<typeof graphSearch>
 
 /** How far back the figures of the graph reach. */
 export const graphWindowSeconds = 30

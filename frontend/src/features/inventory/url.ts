@@ -1,11 +1,11 @@
-import { z } from 'zod'
-import { sharedSearch } from '@/lib/url'
+import { anyText, matching, oneOf, sharedSearch } from '@/lib/url'
 
 /** The lists' part of the address. */
-export const listSearch = sharedSearch.extend({
+export const listSearch = {
+  ...sharedSearch,
   /** Which column sorts, and whether the largest stands first. */
-  by: z.string().catch('health'),
-  down: z.enum(['', '1']).catch(''),
+  by: anyText('health'),
+  down: oneOf('', '1'),
   /** How many rows are drawn at most. */
-  rows: z.string().regex(/^\d{1,6}$/).catch('300'),
-})
+  rows: matching(/^\d{1,6}$/, '300'),
+}

@@ -5,10 +5,11 @@ import { renderAt } from '../../../test/render'
 import { TracesPage } from '.'
 import { sideInWords, sidesOfSearch, sidesOfTrace } from './compare'
 import { failedTrace } from './fixtures/trace'
+import { readSearch, type Search } from '@/lib/url'
 import { tracesSearch } from './url'
 
 describe('sides', () => {
-  const of = (s: object) => sidesOfSearch(tracesSearch.parse(s))
+  const of = (s: Search) => sidesOfSearch(readSearch(tracesSearch, s))
   it('hold a choice against what it left out', () => {
     expect(of({ service: 'web', errors: '1' })).toEqual({ a: 'service=web&clean=true', b: 'service=web&errors=true' })
     expect(of({ min_ms: '250' })).toEqual({ a: 'max_ms=250', b: 'min_ms=250' })

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { readSearch } from '@/lib/url'
 import { isLive, narrowed, queryOf, tracesSearch } from './url'
 
-const read = (o: Record<string, string> = {}) => tracesSearch.parse(o)
+const read = (o: Record<string, string> = {}) => readSearch(tracesSearch, o)
 
 describe('queryOf', () => {
   it('asks for the chosen moment while the page is paused', () => {

@@ -1,34 +1,34 @@
-import { z } from 'zod'
-import { sharedSearch } from '@/lib/url'
+import { anyText, matching, oneOf, sharedSearch, upTo, type Values } from '@/lib/url'
 import { windowSeconds } from '@/lib/time'
 import type { TraceQuery } from '@/api/traces'
 
 export const LIMITS = [20, 100, 500] as const
-const ms = z.string().regex(/^\d*\.?\d*$/).catch('')
+const ms = matching(/^\d*\.?\d*$/)
 
 /** What the address of the Traces page says: the search, and the span that is open in a trace. */
-export const tracesSearch = sharedSearch.extend({
-  service: z.string().catch(''),
-  operation: z.string().catch(''),
-  workload: z.string().catch(''),
-  source: z.string().catch(''),
-  target: z.string().catch(''),
-  route: z.string().catch(''),
-  status: z.string().catch(''),
-  tag: z.string().catch(''),
-  errors: z.enum(['', '1']).catch(''),
+export const tracesSearch = {
+  ...sharedSearch,
+  service: anyText(),
+  operation: anyText(),
+  workload: anyText(),
+  source: anyText(),
+  target: anyText(),
+  route: anyText(),
+  status: anyText(),
+  tag: anyText(),
+  errors: oneOf('', '1'),
   min_ms: ms,
   max_ms: ms,
-  from: z.string().catch(''),
-  to: z.string().catch(''),
-  limit: z.coerce.number().int().min(1).max(2000).catch(100),
-  span: z.string().catch(''),
-  a: z.string().catch(''),
-  b: z.string().catch(''),
-  as: z.enum(['', 'flame', 'calls']).catch(''),
-  hops: z.enum(['', '1']).catch(''),
-})
-export type TracesSearch = z.infer<typeof tracesSearch>
+  from: anyText(),
+  to: anyText(),
+  limit: upTo(2000, 100),
+  span: anyText(),
+  a: anyText(),
+  b: anyText(),
+  as: oneOf('', 'flame', 'calls'),
+  hops: oneOf('', '1'),
+}
+export type TracesSearch = Values<typeof tracesSearch>
 
 /** queryOf turns the address into what the server is asked. A paused page asks for its own time. */
 export function queryOf(s: TracesSearch): TraceQuery {
