@@ -285,6 +285,56 @@ traffic 0-40 web:1 source a/web > - bank.example http 200/-/upstream=2`)
 	}
 }
 
+// Errors that come up through the mesh are told where they begin, first; who
+// hands them on says from where. What fails by itself beside them stays so, and
+// calls in a circle have no begin.
+func TestFindingsBeginWhereErrorsDo(t *testing.T) {
+	for _, tc := range []struct {
+		name, traffic string
+		want          []string
+	}{
+		{"handed on", `
+traffic 0-40 t:1 source a/in > a/web web http 200/-/upstream=36 502/-/upstream=4
+traffic 0-40 t:1 source a/web > a/pay pay http 200/-/upstream=16 502/-/upstream=4
+traffic 0-40 t:1 source a/pay > a/bank bank http 200/-/upstream=16 503/URX/upstream=4
+traffic 0-40 t:1 source a/web > a/seats seats http 200/-/upstream=9 500/-/upstream=1`, []string{
+			"pay → bank: 20 % errors, all answered by bank",
+			"web → seats: 10 % errors, all answered by seats",
+			"in → web: 10 % errors, passed on from pay → bank",
+			"web → pay: 20 % errors, passed on from pay → bank",
+		}},
+		{"too few to explain them", `
+traffic 0-40 t:1 source a/web > a/pay pay http 200/-/upstream=10 500/-/upstream=10
+traffic 0-40 t:1 source a/pay > a/bank bank http 200/-/upstream=10 503/-/upstream=4`, []string{
+			"web → pay: 50 % errors, all answered by pay",
+			"pay → bank: 28.6 % errors, all answered by bank",
+		}},
+		{"the caller's proxy answered", `
+traffic 0-40 t:1 source a/web > a/pay pay http 200/-/upstream=16 503/UO/proxy/overflow=4
+traffic 0-40 t:1 source a/pay > a/bank bank http 200/-/upstream=16 503/-/upstream=3`, []string{
+			"web → pay: 20 % errors, 100 % of them answered by the proxy of web: 503 UO overflow",
+			"pay → bank: 15.8 % errors, all answered by bank",
+		}},
+		{"in a circle", `
+traffic 0-40 t:1 source a/x > a/y y http 200/-/upstream=8 500/-/upstream=2
+traffic 0-40 t:1 source a/y > a/x x http 200/-/upstream=8 500/-/upstream=2`, []string{
+			"x → y: 20 % errors, all answered by y",
+			"y → x: 20 % errors, all answered by x",
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := readScenario(t, "target t:1 a/web every=1 offset=0"+tc.traffic)
+			var got []string
+			for _, f := range Findings(s.engine(40).View(Query{}, after(40))) {
+				got = append(got, f.Text)
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("findings (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
 // An instance that was rolled over is not spoken of for an hour.
 func TestReplacedTargetIsForgotten(t *testing.T) {
 	s := readScenario(t, `

@@ -143,11 +143,13 @@ func errorRate(e *Edge) float64 {
 }
 
 // Findings puts what is wrong with the traffic of a workload view into
-// sentences, worst first: failing edges, and workloads without data. What is
-// wrong with configuration, server/skew tells.
+// sentences, worst first: failing edges, those where errors begin before those
+// that pass them on, and workloads without data. What is wrong with
+// configuration, server/skew tells.
 func Findings(workloads View) []Finding {
 	type ranked struct {
 		Finding
+		passes int
 		weight float64
 	}
 	names := make(map[string]string, len(workloads.Nodes))
@@ -156,20 +158,26 @@ func Findings(workloads View) []Finding {
 		names[n.ID] = n.Name
 		for _, r := range n.Health.Reasons {
 			if r.Code == "no_data" {
-				found = append(found, ranked{Finding{Warn, n.Name + ": " + r.Text, link(n.ID)}, 0})
+				found = append(found, ranked{Finding: Finding{Warn, n.Name + ": " + r.Text, link(n.ID)}})
 			}
 		}
 	}
+	passed := passedOn(workloads.Edges)
 	for _, e := range workloads.Edges {
-		if e.Health.State != Warn && e.Health.State != Fail {
+		if !bad(e) {
 			continue
 		}
-		text := fmt.Sprintf("%s → %s: %s", names[e.Source], names[e.Target], sentence(e, names[e.Source]))
-		found = append(found, ranked{Finding{e.Health.State, text, link(e.ID)}, errorRate(e)})
+		said, passes := sentence(e, names[e.Source], names[e.Target]), 0
+		if from := passed[e]; from != nil {
+			said = percent(e.ErrorRatio) + " errors, passed on from " + names[from.Source] + " → " + names[from.Target]
+			passes = 1
+		}
+		text := fmt.Sprintf("%s → %s: %s", names[e.Source], names[e.Target], said)
+		found = append(found, ranked{Finding{e.Health.State, text, link(e.ID)}, passes, errorRate(e)})
 	}
 	slices.SortStableFunc(found, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(b.Severity.Severity(), a.Severity.Severity()), cmp.Compare(b.weight, a.weight),
-			strings.Compare(a.Text, b.Text))
+		return cmp.Or(cmp.Compare(b.Severity.Severity(), a.Severity.Severity()), cmp.Compare(a.passes, b.passes),
+			cmp.Compare(b.weight, a.weight), strings.Compare(a.Text, b.Text))
 	})
 	out := make([]Finding, len(found))
 	for i := range found {
@@ -178,16 +186,56 @@ func Findings(workloads View) []Finding {
 	return out
 }
 
-// sentence says what is wrong with an edge and who answers so.
-func sentence(e *Edge, source string) string {
-	if e.Protocol == "tcp" || len(e.Health.Reasons) == 0 || e.Health.Reasons[0].Code == "4xx" {
-		if len(e.Health.Reasons) > 0 {
-			return e.Health.Reasons[0].Text
+func bad(e *Edge) bool { return e.Health.State == Warn || e.Health.State == Fail }
+
+// passedOn gives, for each failing edge whose callee gave the errors and has a
+// failing call of its own that explains half of them, the edge at which they
+// begin.
+func passedOn(edges []*Edge) map[*Edge]*Edge {
+	worst := make(map[string]*Edge) // of a caller's failing calls
+	for _, e := range edges {
+		if bad(e) && errorRate(e) > 0 && (worst[e.Source] == nil || errorRate(e) > errorRate(worst[e.Source])) {
+			worst[e.Source] = e
 		}
-		return string(e.Health.State)
 	}
-	text := percent(e.ErrorRatio) + " errors"
-	var all, proxy float64
+	next := func(e *Edge) *Edge {
+		own := worst[e.Target]
+		if own == nil || own == e || e.AnsweredBy.Upstream == 0 || proxyShare(e) > 0.5 || errorRate(own) < errorRate(e)/2 {
+			return nil
+		}
+		return own
+	}
+	out := make(map[*Edge]*Edge)
+	for _, e := range edges {
+		if !bad(e) || errorRate(e) == 0 {
+			continue
+		}
+		begin := e
+		for range edges { // who calls in a circle has no begin
+			own := next(begin)
+			if own == nil {
+				break
+			}
+			begin = own
+		}
+		if begin != e && next(begin) == nil {
+			out[e] = begin
+		}
+	}
+	return out
+}
+
+// proxyShare is the part of an edge's errors that proxies answered.
+func proxyShare(e *Edge) float64 {
+	all, proxy := failures(e)
+	if all == 0 {
+		return 0
+	}
+	return proxy / all
+}
+
+// failures sums the answers that count as errors, and those of them by a proxy.
+func failures(e *Edge) (all, proxy float64) {
 	for _, a := range e.Answers {
 		if a.Code >= 400 && a.Code < 500 && a.GRPC == "" {
 			continue // not an error of the ratio
@@ -197,11 +245,24 @@ func sentence(e *Edge, source string) string {
 			proxy += a.RPS
 		}
 	}
+	return all, proxy
+}
+
+// sentence says what is wrong with an edge and who answers so.
+func sentence(e *Edge, source, target string) string {
+	if e.Protocol == "tcp" || len(e.Health.Reasons) == 0 || e.Health.Reasons[0].Code == "4xx" {
+		if len(e.Health.Reasons) > 0 {
+			return e.Health.Reasons[0].Text
+		}
+		return string(e.Health.State)
+	}
+	text := percent(e.ErrorRatio) + " errors"
+	all, proxy := failures(e)
 	switch {
 	case all == 0:
 		return text
 	case proxy == 0 && e.AnsweredBy.Upstream > 0:
-		return text + ", all answered by the service"
+		return text + ", all answered by " + target
 	case proxy == 0:
 		return text
 	}

@@ -1,14 +1,16 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
 import { Command } from 'cmdk'
+import { useState } from 'react'
 import { useServices, useWorkloads } from '@/api/inventory'
 import { signOut, useSession } from '@/api/session'
+import type { HealthState } from '@/api/types'
 import { useDensity } from '@/lib/density'
 import { figure } from '@/lib/format'
 import { announce } from '@/lib/shell'
 import { useTheme } from '@/lib/theme'
 import type { Search } from '@/lib/url'
 import { Dialog } from '@/ui/Dialog'
-import { HealthGlyph } from '@/ui/Health'
+import { HealthGlyph, healthRank } from '@/ui/Health'
 import { Icon, type IconName } from '@/ui/Icon'
 import { useFrame } from './frame'
 import { copyLink } from './link'
@@ -18,13 +20,14 @@ import { kept, pages } from './pages'
 /** Jump to anything: things first, then actions, then pages. */
 export function Palette() {
   const { setPalette, setKeys } = useFrame()
+  const [typed, setTyped] = useState(() => useFrame.getState().ahead)
   const { theme, toggle } = useTheme()
   const { density, toggle: toggleDensity } = useDensity()
   const navigate = useNavigate()
   const search = useSearch({ strict: false }) as Search
-  const { data } = useWorkloads()
   const session = useSession().data
-  const services = useServices().data?.items ?? []
+  const workloads = worstFirst(useWorkloads().data?.items)
+  const services = worstFirst(useServices().data?.items)
   const close = () => setPalette(false)
   const run = (action: () => void) => () => {
     close()
@@ -51,13 +54,13 @@ export function Palette() {
           <Icon name="find" />
           {/* The palette was asked for by a key: the cursor belongs here. */}
           {/* oxlint-disable-next-line jsx-a11y/no-autofocus */}
-          <Command.Input autoFocus placeholder="A workload, an action, a page" />
+          <Command.Input autoFocus value={typed} onValueChange={setTyped} placeholder="A workload, an action, a page" />
           <kbd>esc</kbd>
         </div>
         <Command.List className={styles.list}>
           <Command.Empty className={styles.empty}>Nothing of that name. The graph lists all that has traffic.</Command.Empty>
           <Command.Group heading="Workloads">
-            {(data?.items ?? []).map((w) => (
+            {workloads.map((w) => (
               <Command.Item
                 key={w.id}
                 value={`${w.name} ${w.namespace}`}
@@ -65,7 +68,7 @@ export function Palette() {
               >
                 <HealthGlyph state={w.health.state} size={12} />
                 {w.name} <span className="t3">{w.namespace}</span>
-                <span className={styles.hint}>{figure(w.in.rps)} rps</span>
+                <span className={styles.hint}>{w.in.rps === 0 && w.out.rps > 0 ? `${figure(w.out.rps)} rps out` : `${figure(w.in.rps)} rps`}</span>
               </Command.Item>
             ))}
           </Command.Group>
@@ -100,4 +103,9 @@ export function Palette() {
       </Command>
     </Dialog>
   )
+}
+
+/** What one looks for at night stands first; the rest as the server lists it. */
+function worstFirst<T extends { health: { state: HealthState } }>(items: readonly T[] | undefined): readonly T[] {
+  return (items ?? []).toSorted((a, b) => healthRank[a.health.state] - healthRank[b.health.state])
 }

@@ -4,9 +4,12 @@ import { create } from 'zustand'
 type Frame = {
   rail: 'open' | 'closed' | 'auto'
   palette: boolean
+  /** What was typed for the palette before its code had come. */
+  ahead: string
   keys: boolean
   toggleRail: (isOpen: boolean) => void
   setPalette: (open: boolean) => void
+  typeAhead: (letter: string) => void
   setKeys: (open: boolean) => void
 }
 
@@ -24,6 +27,7 @@ function stored(): Frame['rail'] {
 export const useFrame = create<Frame>()((set) => ({
   rail: stored(),
   palette: false,
+  ahead: '',
   keys: false,
   toggleRail: (isOpen) => {
     const rail = isOpen ? 'closed' : 'open'
@@ -34,6 +38,7 @@ export const useFrame = create<Frame>()((set) => ({
     }
     set({ rail })
   },
-  setPalette: (palette) => set({ palette }),
+  setPalette: (palette) => set({ palette, ahead: '' }),
+  typeAhead: (letter) => set((s) => ({ ahead: s.ahead + letter })),
   setKeys: (keys) => set({ keys }),
 }))

@@ -10,7 +10,7 @@ const chordMs = 900
 /** The keys that work on every page; the sheet behind `?` lists them. */
 export function useShellKeys(railOpen: boolean): void {
   const navigate = useNavigate()
-  const { toggleRail, setPalette, setKeys } = useFrame()
+  const { toggleRail, setPalette, typeAhead, setKeys } = useFrame()
   useEffect(() => {
     let goAt = 0
     const live = () => {
@@ -27,6 +27,11 @@ export function useShellKeys(railOpen: boolean): void {
         setPalette(true)
         return
       }
+      if (useFrame.getState().palette && !document.querySelector('dialog[open]') && e.key.length === 1) {
+        e.preventDefault()
+        typeAhead(e.key)
+        return
+      }
       if (e.metaKey || e.ctrlKey || e.altKey || isTyping(e.target) || document.querySelector('dialog[open]')) return
       const page = Date.now() - goAt < chordMs ? pages.find((p) => p.key === e.key) : undefined
       goAt = 0
@@ -41,5 +46,5 @@ export function useShellKeys(railOpen: boolean): void {
     }
     addEventListener('keydown', onKey)
     return () => removeEventListener('keydown', onKey)
-  }, [navigate, railOpen, toggleRail, setPalette, setKeys])
+  }, [navigate, railOpen, toggleRail, setPalette, typeAhead, setKeys])
 }

@@ -104,7 +104,8 @@ export function FindField() {
       e.preventDefault()
     }
   }
-  const error = reading.error?.message ?? slot.error
+  // The server's words begin with the parameter, which nobody typed.
+  const error = reading.error?.message ?? slot.error.replace(`${param}: `, '')
   const shownError = error !== '' && text !== ''
   const place = (e: React.SyntheticEvent<HTMLInputElement>) => {
     setCaret(e.currentTarget.selectionStart ?? 0)
@@ -152,7 +153,7 @@ export function FindField() {
         />
       </div>
       {shownError ? (
-        <span className={styles.error} id={`${id}-error`}>
+        <span className={styles.error} id={`${id}-error`} title={error}>
           {error}
         </span>
       ) : (

@@ -35,8 +35,8 @@ export function AlertRow({ alert, age, open, onToggle }: { alert: Alert; age: st
 
 function About({ alert }: { alert: Alert }) {
   const router = useRouter()
-  const to = linkTo(alert.about)
-  if (alert.about === null || to === null) return <span className={styles.about} />
+  const to = linkTo(alert)
+  if (to === null) return <span className={styles.about} />
   const href = `${basePath()}${to}`
   const go = (e: MouseEvent) => {
     if (e.metaKey || e.ctrlKey || e.shiftKey || e.button !== 0) return
@@ -44,8 +44,8 @@ function About({ alert }: { alert: Alert }) {
     router.history.push(href)
   }
   return (
-    <a className={styles.about} href={href} onClick={go} title={`${alert.about.kind} ${alert.about.id}`}>
-      <span>{shortHosts(alert.about.id)}</span>
+    <a className={styles.about} href={href} onClick={go} title={alert.about ? `${alert.about.kind} ${alert.about.id}` : 'All nodes'}>
+      <span>{alert.about ? shortHosts(alert.about.id) : 'Nodes'}</span>
       <Icon name="right" size={12} />
     </a>
   )

@@ -67,10 +67,12 @@ describe('finding', () => {
     expect(alertWords('1.51 attempts per request to api.bank.example')).toBe('1.51 attempts per request to api.bank.example')
   })
   it('links each kind of thing', () => {
-    expect(linkTo({ kind: 'workload', id: 'cinema/web' })).toBe('/workloads/cinema/web')
-    expect(linkTo({ kind: 'edge', id: 'a/x -> b/y' })).toBe('/workloads/b/y')
-    expect(linkTo({ kind: 'service', id: 'a.b' })).toBe('/services/a.b')
-    expect(linkTo(null)).toBeNull()
+    const of = (about: Alert['about'], group = 'sidelight-traffic-alerts') => linkTo({ about, group })
+    expect(of({ kind: 'workload', id: 'cinema/web' })).toBe('/workloads/cinema/web')
+    expect(of({ kind: 'edge', id: 'a/x -> b/y' })).toBe('/workloads/b/y')
+    expect(of({ kind: 'service', id: 'a.b' })).toBe('/services/a.b')
+    expect(of(null)).toBeNull()
+    expect(of(null, 'sidelight-config-sync')).toBe('/nodes')
   })
   it('finds by every word', () => {
     expect(matching([alert()], 'REFUSED tickets').length).toBe(1)

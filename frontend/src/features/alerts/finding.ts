@@ -1,4 +1,4 @@
-import type { Alert, AlertAbout, AlertsView, HealthState } from '@/api/types'
+import type { Alert, AlertsView, HealthState } from '@/api/types'
 import { plural } from '@/lib/format'
 
 /** The health that a severity amounts to. */
@@ -23,9 +23,10 @@ export function finding(view: AlertsView): { state: HealthState; text: string; s
   return critical > 0 ? { state: 'fail', text: `${text}, ${critical} critical`, sub } : { state: 'warn', text, sub }
 }
 
-/** Where the thing is shown that an alert speaks of; null when it has no page. */
-export function linkTo(about: AlertAbout | null): string | null {
-  if (about === null) return null
+/** Where that is shown which an alert speaks of; null when it has no page. */
+export function linkTo({ about, group }: Pick<Alert, 'about' | 'group'>): string | null {
+  // Of all nodes, not of one.
+  if (about === null) return group === 'sidelight-config-sync' ? '/nodes' : null
   const path = (id: string) => id.split('/').map(encodeURIComponent).join('/')
   switch (about.kind) {
     case 'node':

@@ -133,7 +133,7 @@ function NodeLine({ node: n }: { node: LineageNode }) {
       </span>
       {n.has ? null : (
         <p className={styles.reason}>
-          {n.reason}
+          {n.reason ? `${n.reason}.` : ''}
           {lacks.length > 0 ? <span className="t3"> Lacks {lacks.length === 1 ? `${lacks[0]?.type} ${lacks[0]?.name}` : plural(lacks.length, 'resource')}.</span> : null}
         </p>
       )}

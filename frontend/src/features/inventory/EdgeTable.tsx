@@ -15,6 +15,20 @@ export function EdgeTable({ title, none, edges, end, level }: { title: string; n
     <Section title={title} note={rows.length === 0 ? '' : count(rows.length)}>
       {rows.length === 0 ? <p className="t3">{none}</p> : null}
       <table className={`${styles.rows} ${styles.edges}`}>
+        {rows.length === 0 ? null : (
+          <thead>
+            <tr>
+              <th>{end === 'source' ? 'Caller' : 'Called'}</th>
+              <th aria-label="Protocol" />
+              <th data-mid>Security</th>
+              <th data-mid>Last minute</th>
+              <th className="num">Rate</th>
+              <th className="num">Errors</th>
+              <th className="num">p95</th>
+              <th data-mid>Most failures</th>
+            </tr>
+          </thead>
+        )}
         <tbody>
           {rows.map((e) => (
             <tr key={e.id}>
@@ -40,7 +54,7 @@ export function EdgeTable({ title, none, edges, end, level }: { title: string; n
               <td className="num">
                 <Figure of={duration(e.p95_ms)} />
               </td>
-              <td className={cx('cut', styles.answer, 't2')} data-mid title={e.answers[0]?.object}>
+              <td className="cut t2" data-mid title={answered(e)}>
                 {answered(e)}
               </td>
             </tr>

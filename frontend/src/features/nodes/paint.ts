@@ -58,12 +58,22 @@ function dashes(ctx: CanvasRenderingContext2D, ink: string, dash: number[], path
   ctx.restore()
 }
 
+/** Nearer to each other than this, lines hide what they cross: the axis still has every mark. */
+const CROWDED = 9
+
 /** paintMarks draws when revisions began to spread: the blue lines that all charts share. */
 export function paintMarks(ctx: CanvasRenderingContext2D, marks: readonly Mark[], x: Scale, height: number, p: Palette): void {
   ctx.globalAlpha = 0.6
   ctx.fillStyle = p.info
-  for (const m of marks) ctx.fillRect(Math.round(x(m.at)), 0, 1, height)
+  for (const m of lines(marks, x)) ctx.fillRect(Math.round(x(m.at)), 0, 1, height)
   ctx.globalAlpha = 1
+}
+
+/** lines leaves the newest alone where they would stand too close. */
+export function lines(marks: readonly Mark[], x: Scale): readonly Mark[] {
+  const [first, last] = [marks[0], marks.at(-1)]
+  if (!first || !last || (x(last.at) - x(first.at)) / (marks.length - 1) >= CROWDED) return marks
+  return [last]
 }
 
 /** paintNote writes a few words into the strip, on ground of their own so that dashes do not run through them. */

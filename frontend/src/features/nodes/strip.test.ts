@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Transition } from '@/api/types'
+import { linear } from '@/ui/charts/scale'
+import { lines as drawn } from './paint'
 import { foldLines, marks, roomFor, segments, tones } from './strip'
 
 const T0 = Date.UTC(2025, 0, 1, 14, 0, 0)
@@ -71,5 +73,18 @@ describe('foldLines', () => {
     expect(roomFor(4)).toBe(4)
     expect(roomFor(240)).toBeLessThanOrEqual(12)
     expect(roomFor(240)).toBeGreaterThan(roomFor(20))
+  })
+})
+
+describe('lines of marks', () => {
+  const of = (...times: number[]) => times.map((t, i) => ({ revision: i + 1, at: t }))
+  const x = linear(0, 100, 0, 1000)
+  it('are all drawn while there is room between them', () => {
+    expect(drawn(of(0, 10, 20), x)).toHaveLength(3)
+    expect(drawn(of(7), x)).toHaveLength(1)
+    expect(drawn([], x)).toEqual([])
+  })
+  it('give way to what they cross where they would stand too close', () => {
+    expect(drawn(of(0, 0.2, 0.4, 0.6), x)).toEqual([{ revision: 4, at: 0.6 }])
   })
 })

@@ -38,7 +38,7 @@ export function ErrorEdges({ edges }: { edges: readonly GraphEdge[] }) {
                 <Figure of={percent(e.error_ratio)} />
               </span>
               <Answered edge={e} most={most} />
-              <span className="t3 t11 cut">{answer(e)}</span>
+              <span className={styles.why}>{cause(e)}</span>
             </Link>
           </li>
         ))}
@@ -59,7 +59,9 @@ function Answered({ edge, most }: { edge: GraphEdge; most: number }) {
         {p > 0 ? <i className="hatch-fail" style={{ flexGrow: p }} /> : null}
         {p < 100 ? <i className={styles.service} style={{ flexGrow: 100 - p }} /> : null}
       </span>
-      <span className="t3 t11">{p >= 50 ? `proxy ${p} %` : `service ${100 - p} %`}</span>
+      <span className="t3 t11">
+        {answer(edge)}, {p >= 50 ? `proxy ${p} %` : `service ${100 - p} %`}
+      </span>
     </span>
   )
 }
@@ -70,7 +72,13 @@ function answer(e: GraphEdge): string {
   const a = e.answers[0]
   if (!a) return ''
   const code = a.grpc ? `grpc ${a.grpc}` : a.code > 0 ? String(a.code) : 'no answer'
-  return [`${text(perSecond(a.rps))} ${code}${a.flags && a.flags !== '-' ? ` ${a.flags}` : ''}`, a.details === 'via_upstream' ? '' : a.details, a.object].filter(Boolean).join(', ')
+  return `${text(perSecond(a.rps))} ${code}${a.flags && a.flags !== '-' ? ` ${a.flags}` : ''}`
+}
+
+/** Why a proxy answered so, and by which object: a service does not say. */
+function cause(e: GraphEdge): string {
+  const a = e.answers[0]
+  return a ? [a.details === 'via_upstream' ? '' : a.details, a.object].filter(Boolean).join(', ') : ''
 }
 
 /** What fires now, the critical first, and whether anybody could be told. */
@@ -91,7 +99,7 @@ export function Alerts() {
             <li key={a.id}>
               <AppLink to="/alerts" className={styles.alert} title={a.description}>
                 <HealthGlyph state={a.severity === 'critical' ? 'fail' : 'warn'} size={12} />
-                <span className="cut">{alertWords(a.summary) || a.rule}</span>
+                <span>{alertWords(a.summary) || a.rule}</span>
                 <span className="t3">{a.fired_at ? span(secondsSince(a.fired_at, now)) : ''}</span>
               </AppLink>
             </li>
@@ -177,16 +185,15 @@ const WORD: Record<NodeState, string> = {
 
 /** What is outside of the mesh, where no policy holds. */
 export function Coverage({ of: c }: { of: Overview['coverage'] }) {
-  const all = c.meshed === c.workloads
   return (
-    <Section help="coverage" title={all ? `All ${plural(c.workloads, 'workload')} are in the mesh` : `${plural(c.workloads - c.meshed, 'workload')} outside the mesh`} note={`${count(c.meshed)} of ${count(c.workloads)}`}>
+    <Section help="coverage" title={coverageTitle(c)} note={`${count(c.meshed)} of ${count(c.workloads)} in the mesh`}>
       {c.unmeshed.length > 0 ? (
         <p className="t2">
           {c.unmeshed.slice(0, 6).join(', ')}
           {c.unmeshed.length > 6 ? ` and ${c.unmeshed.length - 6} more` : ''}. <span className="t3">No policy, no mTLS and no retry holds for what they send or receive.</span>
         </p>
       ) : null}
-      {(c.not_held ?? []).length > 0 ? (
+      {c.not_held.length > 0 ? (
         <ul>
           {c.not_held.slice(0, 5).map((p) => (
             <li key={`${p.object} ${p.workload}`} className={styles.held}>
@@ -200,6 +207,14 @@ export function Coverage({ of: c }: { of: Overview['coverage'] }) {
       ) : null}
     </Section>
   )
+}
+
+/** A workload of ours outside comes first, then somebody unknown who goes past a policy. */
+function coverageTitle(c: Overview['coverage']): string {
+  if (c.meshed < c.workloads) return `${plural(c.workloads - c.meshed, 'workload')} outside the mesh`
+  const n = c.not_held.length
+  if (n > 0) return `${plural(n, 'policy', 'policies')} ${n === 1 ? 'does' : 'do'} not hold`
+  return `All ${plural(c.workloads, 'workload')} are in the mesh`
 }
 
 /** What the mesh itself takes. */

@@ -45,6 +45,14 @@ describe('OverviewPage', () => {
     expect(screen.getByText('tickets-1').closest('a')?.getAttribute('href')).toBe('/nodes/tickets-1')
     expect(screen.getByText('refused it')).toBeTruthy()
   })
+
+  it('does not call coverage whole while somebody goes past a policy', async () => {
+    const held = { object: 'VirtualService catalog/catalog', workload: 'catalog/catalog', text: 'VirtualService catalog/catalog is not followed by unknown' }
+    answer.live = live({ data: view({ coverage: { workloads: 26, meshed: 26, unmeshed: [], not_held: [held] } }) })
+    await renderAt('/', () => <OverviewPage />)
+    expect(screen.getByRole('heading', { name: /1 policy does not hold/ })).toBeTruthy()
+    expect(screen.getByText('26 of 26 in the mesh')).toBeTruthy()
+  })
   it('keeps to the chosen namespaces and words', async () => {
     await renderAt('/?ns=catalog', () => <OverviewPage />)
     expect(screen.getByRole('heading', { level: 1 }).textContent).toBe('The one service is healthy')
