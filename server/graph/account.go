@@ -24,7 +24,7 @@ func (v *viewing) dropAccounted() {
 		}
 	}
 	for _, n := range moved {
-		n.in, n.out = left(n.allIn), left(n.allOut)
+		n.in, n.out, n.crowd = left(n.allIn), left(n.allOut), nil
 		n.gone = n.kind == KindUnknown && len(n.allIn)+len(n.allOut) > 0 && len(n.in)+len(n.out) == 0
 		v.disturb(n)
 	}

@@ -17,10 +17,11 @@ type herd struct {
 	engine  *Engine
 	every   int // seconds between scrapes
 	batches []mesh.EdgeBatch
+	rng     *rand.Rand
 }
 
 func newHerd(n, every int) *herd {
-	h := &herd{engine: New(Options{}), every: every, batches: make([]mesh.EdgeBatch, n)}
+	h := &herd{engine: New(Options{}), every: every, batches: make([]mesh.EdgeBatch, n), rng: rand.New(rand.NewPCG(3, 4))}
 	w := func(i int) mesh.Workload {
 		return mesh.Workload{Namespace: fmt.Sprint("ns", i%max(n/25, 10)), Name: fmt.Sprint("app", i, "-v1"), App: fmt.Sprint("app", i), Version: "v1"}
 	}
@@ -58,6 +59,20 @@ func newHerd(n, every int) *herd {
 	return h
 }
 
+// vary makes a scrape tell of other traffic than the last one did.
+func (h *herd) vary(b *mesh.EdgeBatch) {
+	for i := range b.Deltas {
+		d := &b.Deltas[i]
+		n := float64(h.rng.IntN(20) * h.every)
+		d.Requests[mesh.Outcome{Code: 200, Flags: "-"}] = n
+		d.Responses[mesh.Outcome{Code: 200, Flags: "-", AnsweredBy: "upstream"}] = n
+		d.Attempts, d.SentBytes, d.ReceivedBytes = n, 100*n, 9000*n
+		for j := range d.Latency.Buckets {
+			d.Latency.Buckets[j].Count = n / 8
+		}
+	}
+}
+
 // scrape feeds what is due from one second to another, each target at its own moment.
 func (h *herd) scrape(from, to float64) {
 	every, n := float64(h.every), float64(len(h.batches))
@@ -65,6 +80,7 @@ func (h *herd) scrape(from, to float64) {
 		at := float64(i) / n * every
 		for at += every * math.Ceil(max(from-at, 0)/every); at < to; at += every {
 			h.batches[i].At = after(at)
+			h.vary(&h.batches[i])
 			h.engine.Add(h.batches[i])
 		}
 	}

@@ -54,6 +54,7 @@ type viewing struct {
 	counted  slab[counted]
 	readings slab[reading]
 	figures  slab[figures]
+	sums     []sum
 	rates    slab[outcomeRate]
 	counts   slab[bucketCount]
 	numbers  slab[float64]
@@ -74,8 +75,7 @@ type gatheredNode struct {
 	in, out       []*gathered // without those that are dropped from this view
 	workloads     []*workload // with traffic or targets, by ID
 	facts         []knownFacts
-	quiet         int // facts of workloads without traffic
-	members       []member
+	crowd         *crowd // that it stands for; nil before it is counted
 	behind        Folded
 	gone          bool   // with all its edges
 	seen          uint64 // the turn in which it was last part of what is shown
@@ -101,9 +101,8 @@ func (e *Engine) View(q Query, at time.Time) View {
 		q.Group = ByWorkload
 	}
 	e.turns++
-	v := &viewing{engine: e, turn: e.turns, clock: e.clockAt(at), none: map[string]float64{}}
+	v := &viewing{engine: e, turn: e.turns, clock: e.clockAt(at), splits: newSplits(e.facts, q.Group.number()), none: map[string]float64{}}
 	v.plan = e.plan(&q, v)
-	v.splits = newSplits(e.facts, v.group)
 	v.update()
 	out := View{
 		Epoch: e.opt.Epoch, Seq: e.seq, At: time.Unix(v.clock.end, 0).UTC(), WindowS: v.window, Group: q.Group,
@@ -316,7 +315,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 			}
 			g.source.seen, g.target.seen = v.turn, v.turn
 			if !g.second { // counted on the way to its service
-				some.add(1, g.lead)
+				some.add(g.lead, 1)
 			}
 		}
 		out.Edges = append(out.Edges, &g.edge)
@@ -395,13 +394,13 @@ func (v *viewing) traffic(edges []*gathered) Traffic {
 	var out Traffic
 	for _, g := range edges {
 		f := g.lead
-		all.add(&f.tally)
+		all.add(&f.tally, 1)
 		out.SentBytesPerS += f.plain[sumSent]
 		out.ReceivedBytesPerS += f.plain[sumReceived]
 		out.ActiveConnections += f.active
 	}
 	q := v.quantilesOfAll(edges)
-	out.RPS, out.ErrorRatio = round(all.total), round(all.errorRatio())
+	out.RPS, out.ErrorRatio = round(all.total.rate()), round(all.errorRatio())
 	out.P50MS, out.P95MS, out.P99MS = q.p50, q.p95, q.p99
 	out.SentBytesPerS, out.ReceivedBytesPerS = round(out.SentBytesPerS), round(out.ReceivedBytesPerS)
 	return out

@@ -54,9 +54,6 @@ type workload struct {
 	targets []*target
 	hosts   map[string]mesh.Service // under which it was called
 
-	// Where it is among the members that were merged last, see together.
-	merge  uint64
-	merged int
 	// The node that it was last found to be part of, in the view of its turn.
 	part     *gatheredNode
 	partTurn uint64

@@ -17,7 +17,7 @@ func (v *viewing) edge(g *gathered) Edge {
 	}
 	out := Edge{
 		ID: g.id, Source: g.source.id, Target: g.target.id, Protocol: g.protocol,
-		RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()),
+		RPS: round(f.tally.total.rate()), ErrorRatio: round(f.tally.errorRatio()),
 		P50MS: quantiles.p50, P95MS: quantiles.p95, P99MS: quantiles.p99,
 		Codes: v.none, Flags: v.none,
 		Mirrored:      g.mirrored,
@@ -97,12 +97,13 @@ func (v *viewing) connections(g *gathered, out *Edge) {
 	if c == nil {
 		return
 	}
-	if c.tally.total > 0 && c.plain[sumAttempts] > 0 {
-		out.AttemptsPerRequest = round(c.plain[sumAttempts] / c.tally.total)
+	requests := c.tally.total.rate()
+	if requests > 0 && c.plain[sumAttempts] > 0 {
+		out.AttemptsPerRequest = round(c.plain[sumAttempts] / requests)
 	}
 	if opened := c.plain[sumNewConnections]; opened > 0 {
 		out.NewConnectionsPerS = round(opened)
-		per := round(c.tally.total / opened)
+		per := round(requests / opened)
 		out.RequestsPerConnection = &per
 	}
 }
@@ -112,7 +113,7 @@ func (f *figures) side() *Side {
 		return nil
 	}
 	q := f.quantiles
-	return &Side{RPS: round(f.tally.total), ErrorRatio: round(f.tally.errorRatio()), P50MS: q.p50, P95MS: q.p95, P99MS: q.p99}
+	return &Side{RPS: round(f.tally.total.rate()), ErrorRatio: round(f.tally.errorRatio()), P50MS: q.p50, P95MS: q.p95, P99MS: q.p99}
 }
 
 func roundMap(m map[string]float64) {

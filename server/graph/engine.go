@@ -54,7 +54,6 @@ type Engine struct {
 	plans     map[planKey]*plan
 	places    places
 	turns     uint64 // views so far
-	merges    uint64 // of members so far, see together
 	stats     Stats
 	scratch   scratch
 	forgotten int64 // second of the last clean-up
@@ -70,7 +69,10 @@ func New(opt Options) *Engine {
 	e.edges = newEdges(e.opt.MaxEdges)
 	k := newKeys(e.outcomes.room(), e.opt.MaxBuckets)
 	e.ring = newRing(int64(e.opt.History/time.Second), k, func(b uint32) uint32 { return e.buckets.wide[b] })
-	e.scratch = scratch{client: newSums(k), server: newSums(k), lead: newSums(k), one: newSums(k), other: newSums(k)}
+	e.scratch = scratch{
+		client: newSums(k), server: newSums(k), lead: newSums(k),
+		clients: newRunning(k), servers: newRunning(k), leads: newRunning(k),
+	}
 	return e
 }
 

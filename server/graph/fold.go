@@ -219,18 +219,11 @@ func (v *viewing) countFolded() {
 		if !n.many() {
 			continue
 		}
-		n.members = v.together(n.members, n.in)
-		n.behind = Folded{Workloads: len(n.workloads) + n.quiet, Failing: v.failing(n.members)}
-		if n.kind == KindRest {
-			names := make(map[string]bool)
-			for _, w := range n.workloads {
-				names[w.Namespace] = true
-			}
-			for _, f := range n.facts {
-				names[f.Workload.Namespace] = true
-			}
-			n.behind.Namespaces = len(names)
+		if n.crowd == nil {
+			n.crowd = v.crowdOf(n)
 		}
+		n.crowd.judge(v.engine)
+		n.behind.Failing = n.crowd.failing()
 	}
 }
 

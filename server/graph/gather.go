@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -16,8 +17,12 @@ type gathered struct {
 	source, target *gatheredNode
 	protocol       mesh.Protocol
 	pairs          []*pair
-	strands        []strand // of the pairs, see bundle; nil without
-	stirred        []int    // the pairs that are to be read again
+	bundle         *bundle // nil for few pairs
+	split          []int   // the pairs that routes split by weight
+	held           []int   // the pairs that are held to objectives
+	outlying       []*pair // the pairs of which callers keep endpoints out
+	outlined       uint64  // when those were looked for
+	stirred        []int   // the pairs that are to be read again
 	mirrored       bool
 	nameless       bool     // some pair tells no service
 	second         bool     // from a service node to a workload
@@ -42,8 +47,7 @@ type counted struct {
 	securable      float64
 	rps, failed    []float64
 
-	members []member  // of a target that stands for many
-	reads   []reading // of its pairs
+	reads   []reading // of its pairs, without bundle
 	ruled   uint64    // the facts that it was judged by
 	lasting bool      // see lasts
 	edge    Edge
@@ -67,38 +71,51 @@ type outcomeRate struct {
 
 // tally counts answers by what health asks for.
 type tally struct {
-	total, failed float64
-	by            [classTCP + 1]float64
-	grpc, http    float64 // requests of each protocol
-	opened        float64 // TCP connections
+	total, failed quanta
+	by            [classTCP + 1]quanta
+	grpc          quanta // requests
+	opened        quanta // TCP connections
 }
 
-func (t *tally) add(o *tally) {
-	t.total += o.total
-	t.failed += o.failed
+// add adds another one so many times: once, or minus once.
+func (t *tally) add(o *tally, times quanta) {
+	t.total += o.total * times
+	t.failed += o.failed * times
 	for i := range t.by {
-		t.by[i] += o.by[i]
+		t.by[i] += o.by[i] * times
 	}
-	t.grpc += o.grpc
-	t.http += o.http
-	t.opened += o.opened
+	t.grpc += o.grpc * times
+	t.opened += o.opened * times
 }
 
 // errorRatio is of requests; where there are only connections, of those.
 func (t *tally) errorRatio() float64 {
 	if t.total > 0 {
-		return t.failed / t.total
+		return float64(t.failed) / float64(t.total)
 	}
 	return t.of(classTCP)
 }
 
 // gather adds up an edge's pairs over the window, of which v.reads has the
-// readings.
+// readings. A bundle is up to date already.
 func (v *viewing) gather(g *gathered) {
-	sc := &v.engine.scratch
 	g.counted = &v.counted.take(1)[0]
 	g.rps, g.failed = v.numbers.take(seriesSeconds), v.numbers.take(seriesSeconds)
-	g.reads, g.ruled = v.readings.take(len(v.reads)), v.engine.ruled
+	g.ruled = v.engine.ruled
+	if g.bundle != nil {
+		v.readOut(g)
+	} else {
+		v.addUp(g)
+	}
+	roundAll(g.rps)
+	roundAll(g.failed)
+	g.lasting = v.lasts(g)
+}
+
+// addUp adds the pairs of an edge that has few.
+func (v *viewing) addUp(g *gathered) {
+	sc := &v.engine.scratch
+	g.reads = v.readings.take(len(v.reads))
 	copy(g.reads, v.reads)
 	mixed, leadClient := false, false
 	var activeClient, activeServer, activeLead float64
@@ -109,16 +126,14 @@ func (v *viewing) gather(g *gathered) {
 		if g.end == 0 || r.to < g.end {
 			g.end = r.to
 		}
-		g.note(p, r)
-		var c part
-		if g.strands == nil {
-			c = v.part(g, p, r, sc.client, sc.server, g.rps, g.failed)
-		} else {
-			c = v.strand(g, i, r).addTo(g, sc)
-		}
+		g.hasClient, g.hasServer = g.hasClient || r.client, g.hasServer || r.server
+		g.live = g.live || r.client || r.server
+		g.note(r)
+		namesake := g.namesake(i)
+		c := v.part(p, r, namesake, sc.client, sc.server, g.rps, g.failed)
 		g.secured, g.securable = g.secured+c.secured, g.securable+c.securable
 		activeClient, activeServer = activeClient+c.activeClient, activeServer+c.activeServer
-		if c.namesake {
+		if namesake {
 			continue
 		}
 		leads := r.clientLeads(p)
@@ -140,7 +155,7 @@ func (v *viewing) gather(g *gathered) {
 			busiest, g.service = rate, p.service
 		}
 	}
-	client, server := v.figuresOf(sc.client, g.protocol), v.figuresOf(sc.server, g.protocol)
+	client, server := v.figuresOf(v.take(sc.client), g.protocol), v.figuresOf(v.take(sc.server), g.protocol)
 	client.active, server.active = activeClient, activeServer
 	switch {
 	case mixed:
@@ -157,30 +172,21 @@ func (v *viewing) gather(g *gathered) {
 	if g.hasServer {
 		g.server = server
 	}
-	sc.client.reset()
-	sc.server.reset()
-	roundAll(g.rps)
-	roundAll(g.failed)
-	if g.target.many() {
-		g.members = v.membersOf(g)
-	}
-	g.lasting = v.lasts(g)
 }
 
 // part is what a pair adds to its edge, besides sums and series.
 type part struct {
-	namesake                   bool
 	clientRate, serverRate     float64
 	activeClient, activeServer float64
 	secured, securable         float64
 }
 
 // part counts a pair.
-func (v *viewing) part(g *gathered, p *pair, r reading, client, server *sums, rps, failed []float64) part {
-	c := part{namesake: g.namesake(p)}
+func (v *viewing) part(p *pair, r reading, namesake bool, client, server *sums, rps, failed []float64) part {
+	var c part
 	c.serverRate = v.side(p.server, r, server, &c, true)
 	c.activeServer = v.active(p.server)
-	if c.namesake {
+	if namesake {
 		return c
 	}
 	c.clientRate = v.side(p.client, r, client, &c, false)
@@ -192,7 +198,11 @@ func (v *viewing) part(g *gathered, p *pair, r reading, client, server *sums, rp
 // namesake reports whether a pair is the other end of what a caller counts
 // under the name that it called: some proxies do not know on arrival what was
 // called. It is the server's side then, and nothing more.
-func (g *gathered) namesake(p *pair) bool {
+func (g *gathered) namesake(i int) bool {
+	if g.bundle != nil {
+		return g.bundle.strands[i].namesake
+	}
+	p := g.pairs[i]
 	if !g.nameless || p.service.Host != "" || len(p.client) > 0 || len(g.pairs) == 1 {
 		return false
 	}
@@ -201,10 +211,16 @@ func (g *gathered) namesake(p *pair) bool {
 	})
 }
 
-// note remembers which sides report.
-func (g *gathered) note(p *pair, r reading) {
-	g.hasClient, g.hasServer = g.hasClient || r.client, g.hasServer || r.server
-	g.live = g.live || r.client || r.server
+// reading tells how a pair was read.
+func (g *gathered) reading(i int) reading {
+	if g.bundle != nil {
+		return g.bundle.strands[i].of
+	}
+	return g.reads[i]
+}
+
+// note remembers whose data came last, of those that give none.
+func (g *gathered) note(r reading) {
 	if r.silent != nil && (g.latest == nil || r.silent.lastUp > g.latest.lastUp) {
 		g.latest = r.silent
 	}
@@ -213,19 +229,14 @@ func (g *gathered) note(p *pair, r reading) {
 // mix adds the leading sides of pairs that differ in which side leads.
 func (v *viewing) mix(g *gathered) *figures {
 	into := v.engine.scratch.lead
-	defer into.reset()
 	for i, p := range g.pairs {
-		r := g.reads[i]
-		switch {
-		case g.strands != nil:
-			g.strands[i].addLead(into, r.clientLeads(p))
-		case !g.namesake(p):
+		if r := g.reads[i]; !g.namesake(i) {
 			for _, s := range p.leading(r) {
 				v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
 			}
 		}
 	}
-	return v.figuresOf(into, g.protocol)
+	return v.figuresOf(v.take(into), g.protocol)
 }
 
 // clientLeads reports whether the main figures come from the client's side.
@@ -305,41 +316,56 @@ func (v *viewing) follow(p *pair, r reading, rps, failed []float64) {
 	}
 }
 
-// figuresOf reads sums out.
-func (v *viewing) figuresOf(s *sums, protocol mesh.Protocol) *figures {
+// take empties sums into a list that is used again.
+func (v *viewing) take(s *sums) []sum {
+	v.sums = v.sums[:0]
+	for _, key := range s.touched {
+		if n := s.v[key]; n != 0 {
+			v.sums = append(v.sums, sum{key, n})
+			s.v[key] = 0
+		}
+	}
+	s.touched = s.touched[:0]
+	return v.sums
+}
+
+// figuresOf reads sums out, which it sorts.
+func (v *viewing) figuresOf(list []sum, protocol mesh.Protocol) *figures {
 	f := &v.figures.take(1)[0]
 	k := &v.engine.ring.keys
-	slices.Sort(s.touched)
-	s.touched = slices.Compact(s.touched)
-	list := v.engine.outcomes.list
-	of := func(key uint32) int { i, _ := slices.BinarySearch(s.touched, key); return i }
-	responses, latency, plain := of(k.responses), of(k.buckets), of(k.plain)
+	slices.SortFunc(list, func(a, b sum) int { return cmp.Compare(a.key, b.key) })
+	from := func(key uint32) int {
+		i, _ := slices.BinarySearchFunc(list, key, func(s sum, key uint32) int { return cmp.Compare(s.key, key) })
+		return i
+	}
+	responses, latency, plain := from(k.responses), from(k.buckets), from(k.plain)
+	outcomes := v.engine.outcomes.list
 	f.requests = v.rates.take(responses)
-	for i, key := range s.touched[:responses] {
-		f.requests[i] = outcomeRate{&list[key], s.v[key]}
-		f.tally.count(&list[key], s.v[key], protocol)
+	for i, s := range list[:responses] {
+		f.requests[i] = outcomeRate{&outcomes[s.key], s.n}
+		f.tally.count(&outcomes[s.key], quantaOf(s.n, perThing), protocol)
 	}
 	f.responses = v.rates.take(latency - responses)
-	for i, key := range s.touched[responses:latency] {
-		f.responses[i] = outcomeRate{&list[key-k.responses], s.v[key]}
+	for i, s := range list[responses:latency] {
+		f.responses[i] = outcomeRate{&outcomes[s.key-k.responses], s.n}
 	}
-	for _, key := range s.touched[plain:] {
-		f.plain[key-k.plain] = s.v[key]
+	for _, s := range list[plain:] {
+		f.plain[s.key-k.plain] = s.n
 	}
 	if protocol == mesh.TCP {
-		f.tally.opened = f.plain[sumOpened]
+		f.tally.opened = quantaOf(f.plain[sumOpened], perThing)
 		if len(f.requests) == 0 {
 			for _, r := range f.responses {
-				f.tally.count(r.outcome, r.rate, protocol)
+				f.tally.count(r.outcome, quantaOf(r.rate, perThing), protocol)
 			}
 		}
 	}
-	f.latency = v.latencyOf(s, s.touched[latency:plain])
+	f.latency = v.latencyOf(list[latency:plain])
 	f.quantiles = v.quantilesOf(f.latency)
 	return f
 }
 
-func (t *tally) count(o *outcome, n float64, protocol mesh.Protocol) {
+func (t *tally) count(o *outcome, n quanta, protocol mesh.Protocol) {
 	if protocol == mesh.TCP {
 		if o.tcpFail {
 			t.by[classTCP] += n
@@ -352,8 +378,6 @@ func (t *tally) count(o *outcome, n float64, protocol mesh.Protocol) {
 	}
 	if protocol == mesh.GRPC || o.GRPC != "" {
 		t.grpc += n
-	} else {
-		t.http += n
 	}
 	t.by[o.class] += n
 }

@@ -189,10 +189,9 @@ func servicesByWorkload(f Facts) map[string]mesh.Service {
 
 // scratch is what views reuse.
 type scratch struct {
-	client, server, lead *sums
-	one, other           *sums // the sides of a pair
-	rps, failed          [seriesSeconds]float64
-	members              []member
+	client, server, lead    *sums
+	clients, servers, leads *running // of a bundle
+	rps, failed             [seriesSeconds]float64
 
 	byWorkload map[string]mesh.Service
 	placing    uint64

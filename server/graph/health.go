@@ -76,11 +76,11 @@ func (r *rule) of() string {
 	return "requests"
 }
 
-// verdict judges a ratio. One in ten is ten percent, also where the sum of
-// rates misses it by the last bit.
+// verdict judges a ratio. One in ten is ten percent, also where quanta miss it
+// by a bit.
 func (r *rule) verdict(ratio float64) HealthState {
 	if ratio > 0 {
-		ratio += 1e-9
+		ratio += 1e-6
 	}
 	switch {
 	case ratio >= r.fail:
@@ -103,7 +103,7 @@ func (t *tally) of(c class) float64 {
 	if all == 0 {
 		return 0
 	}
-	return min(t.by[c]/all, 1)
+	return min(float64(t.by[c])/float64(all), 1)
 }
 
 // judged is a broken rule.
@@ -143,8 +143,7 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 	h := Health{OK, []Reason{}}
 	if g.target.many() {
 		one := []*gathered{g}
-		v.engine.scratch.members = v.together(v.engine.scratch.members, one)
-		v.judgeMembers(v.engine.scratch.members, func(m *member) *tally { return &m.leading }, one, leading, &h)
+		v.judgeMembers(g.bundle.members, one, leading, &h)
 		v.judgeOutliers(g, &h)
 		return h
 	}
@@ -169,7 +168,7 @@ const (
 // and of limits that they have reached, for what this edge calls.
 func (v *viewing) judgeOutliers(g *gathered, h *Health) {
 	for _, o := range v.engine.facts.Outliers {
-		if !slices.ContainsFunc(g.pairs, func(p *pair) bool { return p.service.Host == o.Host && p.source.id == o.Caller }) {
+		if !slices.ContainsFunc(v.outlying(g), func(p *pair) bool { return p.service.Host == o.Host && p.source.id == o.Caller }) {
 			continue
 		}
 		of := o.Host
@@ -263,7 +262,7 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 			continue
 		}
 		live = true
-		all.add(&own(g).tally)
+		all.add(&own(g).tally, 1)
 		if !g.lead.idle() {
 			h.State = OK
 		}
@@ -275,7 +274,7 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		}
 	}
 	if n.many() {
-		v.judgeMembers(n.members, func(m *member) *tally { return &m.own }, n.in, answering, &h)
+		v.judgeMembers(n.crowd, n.in, answering, &h)
 		all = tally{}
 	}
 	for _, j := range all.judge(v.engine.facts.rulesFor(oneHost(n.in))) {

@@ -17,10 +17,10 @@ type bucketCount struct {
 type quantiles struct{ p50, p95, p99 *float64 }
 
 // latencyOf copies the latency buckets out of sums.
-func (v *viewing) latencyOf(s *sums, keys []uint32) []bucketCount {
-	out := v.counts.take(len(keys))
-	for i, key := range keys {
-		out[i] = bucketCount{key - v.engine.ring.keys.buckets, s.v[key]}
+func (v *viewing) latencyOf(list []sum) []bucketCount {
+	out := v.counts.take(len(list))
+	for i, s := range list {
+		out[i] = bucketCount{s.key - v.engine.ring.keys.buckets, s.n}
 	}
 	return out
 }
@@ -73,27 +73,17 @@ func (v *viewing) quantilesOfAll(edges []*gathered) quantiles {
 
 // total is what all edges of a view come to. It follows them one by one.
 type total struct {
-	all, failed float64   // requests
-	tcp, broken float64   // connections
-	latency     []float64 // by bucket
+	tally   tally
+	latency []quanta // by bucket
 }
 
-// quantum is what the parts of a total are whole multiples of: one in half a
-// year. Up to half a thousand million a second such sums have no rest, so that
-// what was added is taken away again, in whatever order.
-const quantum = 1.0 / (1 << 24)
-
-func (t *total) add(times float64, f *figures) {
-	quanta := func(n float64) float64 { return math.Round(n/quantum) * quantum * times }
-	t.all += quanta(f.tally.total)
-	t.failed += quanta(f.tally.failed)
-	t.tcp += quanta(f.tally.opened)
-	t.broken += quanta(f.tally.by[classTCP])
+func (t *total) add(f *figures, times quanta) {
+	t.tally.add(&f.tally, times)
 	for _, c := range f.latency {
 		if n := int(c.id) + 1; n > len(t.latency) {
-			t.latency = append(t.latency, make([]float64, n-len(t.latency))...)
+			t.latency = append(t.latency, make([]quanta, n-len(t.latency))...)
 		}
-		t.latency[c.id] += quanta(c.n)
+		t.latency[c.id] += quantaOf(c.n, perThing) * times
 	}
 }
 
@@ -108,10 +98,10 @@ func (t *total) follow(g *gathered) {
 		return
 	}
 	if g.totalled != nil {
-		t.add(-1, g.totalled)
+		t.add(g.totalled, -1)
 	}
 	if now != nil {
-		t.add(1, now)
+		t.add(now, 1)
 	}
 	g.totalled = now
 }
@@ -121,12 +111,10 @@ func (v *viewing) totals(t *total) Totals {
 	v.merged = v.merged[:0]
 	for id, n := range t.latency {
 		if n > 0 {
-			v.merged = append(v.merged, bucketCount{uint32(id), n})
+			v.merged = append(v.merged, bucketCount{uint32(id), n.rate()})
 		}
 	}
-	all := tally{total: t.all, failed: t.failed, opened: t.tcp}
-	all.by[classTCP] = t.broken
-	return Totals{RPS: round(all.total), ErrorRatio: round(all.errorRatio()), P95MS: v.quantilesOf(v.merged).p95}
+	return Totals{RPS: round(t.tally.total.rate()), ErrorRatio: round(t.tally.errorRatio()), P95MS: v.quantilesOf(v.merged).p95}
 }
 
 // slab hands out slices of large arrays: a view has some thousand small ones.

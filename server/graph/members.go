@@ -13,21 +13,112 @@ import (
 // others have. So what a node that stands for many is asked for is counted by
 // member, and each is judged by the rules that hold for it.
 
+// crowd are the members that an edge leads to, or all edges of a node. Their
+// counts follow the strands of bundles.
+type crowd struct {
+	members []member
+	broken  [][]judged // rules, worst first, by member
+	stirred []int      // members that are to be judged again
+	ruled   uint64     // the facts that all were judged by
+
+	workloads map[*workload]int // while it is made
+	services  map[string]int
+}
+
 // member is a workload within a node that stands for many, or a service of
 // which no workload was reached.
 type member struct {
 	of      *workload // nil for a service
-	service mesh.Service
-	several bool  // it is called by several names
-	leading tally // as the main figures of its edges have it
-	own     tally // as itself counts, where it does
+	called  *pair     // one of those that call it
+	several bool      // it is called by several names
+	stirred bool
+	asked   tally
+}
+
+func newCrowd() *crowd {
+	return &crowd{workloads: make(map[*workload]int), services: make(map[string]int)}
+}
+
+// crowdOf gathers all that a node's edges lead to.
+func (v *viewing) crowdOf(n *gatheredNode) *crowd {
+	c := newCrowd()
+	for _, g := range n.in {
+		for i, p := range g.pairs {
+			s := &g.bundle.strands[i]
+			if s.namesake {
+				continue
+			}
+			s.guest = c.place(p)
+			if s.of.client || s.of.server {
+				c.add(s.guest, v.engine.tallyOf(s.own(), p.protocol), 1)
+			}
+		}
+	}
+	return c
+}
+
+// place gives the member that a pair is of.
+func (c *crowd) place(p *pair) int {
+	at, known := c.services[p.service.Host]
+	if p.target.id != "" {
+		at, known = c.workloads[p.target]
+	}
+	if known {
+		c.members[at].several = c.members[at].several || c.members[at].called.service.Host != p.service.Host
+		return at
+	}
+	at = len(c.members)
+	m := member{called: p}
+	if p.target.id != "" {
+		m.of = p.target
+		c.workloads[p.target] = at
+	} else {
+		c.services[p.service.Host] = at
+	}
+	c.members, c.broken = append(c.members, m), append(c.broken, nil)
+	return at
+}
+
+// add counts what a member is asked for so many times: once, or minus once.
+func (c *crowd) add(at int, t tally, times quanta) {
+	m := &c.members[at]
+	m.asked.add(&t, times)
+	if !m.stirred {
+		m.stirred = true
+		c.stirred = append(c.stirred, at)
+	}
+}
+
+// tallyOf counts the answers in a list of counts.
+func (e *Engine) tallyOf(list []count, protocol mesh.Protocol) tally {
+	var t tally
+	k := &e.ring.keys
+	requests := false
+	for _, c := range list {
+		switch {
+		case c.key < k.responses:
+			requests = true
+			t.count(&e.outcomes.list[c.key], c.n, protocol)
+		case protocol == mesh.TCP && c.key == k.plain+sumOpened:
+			t.opened = c.n
+		}
+	}
+	if protocol != mesh.TCP || requests {
+		return t
+	}
+	for _, c := range list {
+		if c.key >= k.responses && c.key < k.buckets {
+			t.count(&e.outcomes.list[c.key-k.responses], c.n, protocol)
+		}
+	}
+	return t
 }
 
 func (m *member) name(v *viewing) string {
 	if m.of != nil {
 		return m.of.Name
 	}
-	return v.service(m.service).Name
+	return v.service(m.called.service).Name
 }
 
 // host is what its thresholds go by.
@@ -35,137 +126,33 @@ func (m *member) host() string {
 	if m.several {
 		return ""
 	}
-	return m.service.Host
+	return m.called.service.Host
 }
 
-// membersOf counts what an edge's pairs ask for. A bundle has it in its strands.
-func (v *viewing) membersOf(g *gathered) []member {
-	if g.strands != nil {
-		return nil
+// judge judges the members that were stirred, all when the facts are others.
+func (c *crowd) judge(e *Engine) {
+	judge := func(at int) {
+		m := &c.members[at]
+		m.stirred = false
+		c.broken[at] = m.asked.judge(e.facts.rulesFor(m.host()))
 	}
-	out := make([]member, 0, len(g.pairs))
-	for i, p := range g.pairs {
-		if r := g.reads[i]; (r.client || r.server) && !g.namesake(p) {
-			out = append(out, v.member(p, r))
+	if c.ruled != e.ruled {
+		c.ruled = e.ruled
+		for at := range c.members {
+			judge(at)
 		}
 	}
-	return out
+	for _, at := range c.stirred {
+		judge(at)
+	}
+	c.stirred = c.stirred[:0]
 }
 
-// eachMember calls f with what each pair of an edge asks for.
-func (g *gathered) eachMember(f func(m *member)) {
-	for i := range g.members {
-		f(&g.members[i])
-	}
-	for i := range g.strands {
-		if s := &g.strands[i]; !s.part.namesake && (s.of.client || s.of.server) {
-			f(&s.member)
-		}
-	}
-}
-
-// member counts what a pair asks for.
-func (v *viewing) member(p *pair, r reading) member {
-	m := member{service: p.service}
-	if p.target.id != "" {
-		m.of = p.target
-	}
-	v.engine.tally(&m.leading, p.leading(r), r, p.protocol)
-	m.own = m.leading
-	if r.server && r.client {
-		m.own = tally{}
-		v.engine.tally(&m.own, p.server, r, p.protocol)
-	}
-	return m
-}
-
-// tally counts the answers of some series, a second.
-func (e *Engine) tally(into *tally, side []*series, r reading, protocol mesh.Protocol) {
-	count := func(entries []entry, requests int, scale float64) {
-		k := &e.ring.keys
-		for _, en := range entries[:requests] {
-			into.count(&e.outcomes.list[en.key], float64(en.n)*scale, protocol)
-		}
-		if protocol != mesh.TCP {
-			return
-		}
-		for _, en := range entries[requests:] {
-			switch {
-			case en.key == k.plain+sumOpened:
-				into.opened += float64(en.n) * scale
-			case requests == 0 && en.key >= k.responses && en.key < k.buckets:
-				into.count(&e.outcomes.list[en.key-k.responses], float64(en.n)*scale, protocol)
-			}
-		}
-	}
-	for _, s := range side {
-		from := r.from
-		if from < e.ring.base {
-			e.ring.eachCoarse(s.id, floor10(from), min(r.to, e.ring.base), func(_ int64, entries []entry, n int) { count(entries, n, r.scale) })
-			from = e.ring.base
-		}
-		if int(s.id) >= len(e.ring.fine) {
-			continue
-		}
-		f := &e.ring.fine[s.id]
-		for i := range f.records {
-			rec := &f.records[i]
-			scale := rec.within(from, r.to) * r.scale
-			switch {
-			case scale == 0:
-			case rec.odd || protocol == mesh.TCP:
-				count(f.entries[rec.off:rec.off+uint32(rec.n)], int(rec.requests), scale)
-			default: // all went well, over HTTP
-				into.total += float64(rec.total) * scale
-				into.http += float64(rec.total) * scale
-			}
-		}
-	}
-}
-
-// together merges what edges know of the same members, into a list that is
-// used again.
-func (v *viewing) together(into []member, edges []*gathered) []member {
-	e := v.engine
-	e.merges++
-	out := into[:0]
-	services := map[string]int{}
-	merge := func(m *member) {
-		at, known := len(out), false
-		if m.of == nil {
-			at, known = services[m.service.Host]
-		} else if m.of.merge == e.merges {
-			at, known = m.of.merged, true
-		}
-		if known {
-			o := &out[at]
-			o.leading.add(&m.leading)
-			o.own.add(&m.own)
-			o.several = o.several || o.service.Host != m.service.Host
-			return
-		}
-		if m.of == nil {
-			services[m.service.Host] = len(out)
-		} else {
-			m.of.merge, m.of.merged = e.merges, len(out)
-		}
-		out = append(out, *m)
-	}
-	for _, g := range edges {
-		g.eachMember(merge)
-	}
-	return out
-}
-
-// failing counts the workloads among members that fail by their own answers.
-func (v *viewing) failing(members []member) int {
+// failing counts the workloads that fail by their own answers.
+func (c *crowd) failing() int {
 	n := 0
-	for i := range members {
-		m := &members[i]
-		if m.of == nil {
-			continue
-		}
-		if list := m.own.judge(v.engine.facts.rulesFor(m.host())); len(list) > 0 && list[0].state == Fail {
+	for at, list := range c.broken {
+		if len(list) > 0 && list[0].state == Fail && c.members[at].of != nil {
 			n++
 		}
 	}
@@ -181,12 +168,12 @@ type worst struct {
 
 // judgeMembers tells for each rule the worst member that breaks it, and how
 // many others do.
-func (v *viewing) judgeMembers(members []member, of func(*member) *tally, edges []*gathered, whose func(*gathered) *figures, h *Health) {
+func (v *viewing) judgeMembers(c *crowd, edges []*gathered, whose func(*gathered) *figures, h *Health) {
+	c.judge(v.engine)
 	var found []worst
-	for i := range members {
-		m := &members[i]
-		for _, j := range of(m).judge(v.engine.facts.rulesFor(m.host())) {
-			w := worst{j, m.name(v), 0}
+	for i, list := range c.broken {
+		for _, j := range list {
+			w := worst{j, c.members[i].name(v), 0}
 			at := slices.IndexFunc(found, func(o worst) bool { return o.rule.code == j.rule.code })
 			if at < 0 {
 				found = append(found, w)

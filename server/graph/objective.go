@@ -140,17 +140,15 @@ func (v *viewing) judgeObjective(n *gatheredNode, h *Health) {
 		if !g.live {
 			continue
 		}
-		for i, p := range g.pairs {
-			if _, ok := v.engine.facts.Objectives[p.service.Host]; !ok || g.namesake(p) {
-				continue
-			}
+		for _, i := range g.held {
+			p := g.pairs[i]
 			h := byHost[p.service.Host]
 			if h == nil {
 				h = &held{}
 				byHost[p.service.Host] = h
 			}
 			h.pairs = append(h.pairs, p)
-			h.reads = append(h.reads, g.reads[i])
+			h.reads = append(h.reads, g.reading(i))
 		}
 	}
 	hosts := make([]string, 0, len(byHost))
@@ -183,8 +181,7 @@ func (v *viewing) judgeLatency(o *Objective, of *held, h *Health) {
 			v.engine.ring.add(into, s.id, r.from, r.to, r.scale)
 		}
 	}
-	q := v.figuresOf(into, mesh.HTTP).quantiles
-	into.reset()
+	q := v.figuresOf(v.take(into), mesh.HTTP).quantiles
 	name, at := "p95", q.p95
 	switch o.Quantile {
 	case 0.5:

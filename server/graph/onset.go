@@ -26,9 +26,8 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 		end = max(end, g.end)
 		found = v.engine.suspects(found, g, c, f == g.server)
 	}
-	slices.SortStableFunc(found, func(a, b suspect) int { return cmp.Compare(b.bad, a.bad) })
 	var ids []uint32
-	for _, s := range found {
+	for _, s := range worstOf(found) {
 		for _, p := range s.pairs {
 			for _, s := range p.counted(s.server) {
 				ids = append(ids, s.id)
@@ -49,34 +48,46 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 type suspect struct {
 	pairs  []*pair
 	server bool // as the server's side counts
-	bad    float64
+	bad    quanta
+}
+
+// worstOf sorts suspects, those with most errors first, and leaves out those that
+// are not looked at any more: each has a series at least.
+func worstOf(found []suspect) []suspect {
+	slices.SortStableFunc(found, func(a, b suspect) int { return cmp.Compare(b.bad, a.bad) })
+	return found[:min(len(found), maxOnset+1)]
 }
 
 // suspects adds those of an edge: one by one where it is known which they are.
 func (e *Engine) suspects(found []suspect, g *gathered, c class, server bool) []suspect {
-	if g.strands == nil {
+	if g.bundle == nil {
 		f := g.lead
 		if server {
 			f = g.server
 		}
 		return append(found, suspect{g.pairs, server, f.tally.by[c]})
 	}
-	for i := range g.strands {
-		s := &g.strands[i]
-		if !s.odd {
+	least := quanta(0) // that is not too little to be among the worst
+	for i, odd := range g.bundle.odd {
+		if !odd {
 			continue
 		}
+		if len(found) >= 4*maxOnset {
+			found = worstOf(found)
+			least = found[maxOnset].bad
+		}
+		s := &g.bundle.strands[i]
 		side := s.client
 		if server || len(g.pairs[i].client) == 0 {
 			side = s.server
 		}
-		bad := 0.0
+		bad := quanta(0)
 		for _, n := range side {
 			if e.isClass(n.key, c) {
 				bad += n.n
 			}
 		}
-		if bad > 0 {
+		if bad > least {
 			found = append(found, suspect{g.pairs[i : i+1], server, bad})
 		}
 	}

@@ -36,7 +36,7 @@ type plan struct {
 	tcp    []*gathered       // of all
 	sorted []*gatheredNode   // by ID
 
-	bundled int // pairs of edges that keep what each of them adds
+	bundled int // pairs of bundles
 	total   total
 
 	last     *moment         // of the last view, nil before the first
@@ -145,10 +145,10 @@ func (v *viewing) makePlan(q *Query, key planKey) *plan {
 	p.byID = slices.Clone(p.all)
 	slices.SortFunc(p.byID, func(a, b *gathered) int { return strings.Compare(a.id, b.id) })
 	for _, g := range p.all {
-		if len(g.pairs) >= bundle {
-			g.strands = make([]strand, len(g.pairs))
+		if g.bundle = g.bundled(); g.bundle != nil {
 			p.bundled += len(g.pairs)
 		}
+		v.mind(g)
 	}
 	p.sorted = make([]*gatheredNode, 0, len(p.nodes))
 	for _, n := range p.nodes {
@@ -164,11 +164,52 @@ func (n *gatheredNode) settle(e *Engine) {
 	n.in, n.out = n.allIn, n.allOut
 	slices.SortFunc(n.workloads, func(a, b *workload) int { return strings.Compare(a.id, b.id) })
 	slices.SortFunc(n.facts, func(a, b knownFacts) int { return strings.Compare(a.id, b.id) })
+	if !n.many() {
+		return
+	}
+	n.behind = Folded{Workloads: len(n.workloads)}
+	names := make(map[string]bool)
+	for _, w := range n.workloads {
+		names[w.Namespace] = true
+	}
 	for _, f := range n.facts {
-		if e.edges.workloads[f.id] == nil {
-			n.quiet++
+		names[f.Workload.Namespace] = true
+		if e.edges.workloads[f.id] == nil { // without traffic
+			n.behind.Workloads++
 		}
 	}
+	if n.kind == KindRest {
+		n.behind.Namespaces = len(names)
+	}
+}
+
+// mind remembers the pairs that facts say more of.
+func (v *viewing) mind(g *gathered) {
+	objectives := v.engine.facts.Objectives
+	if len(objectives) == 0 && len(v.splits.byHost) == 0 {
+		return
+	}
+	for i, p := range g.pairs {
+		if v.splits.byHost[p.service.Host] != nil {
+			g.split = append(g.split, i)
+		}
+		if _, held := objectives[p.service.Host]; held && !g.namesake(i) {
+			g.held = append(g.held, i)
+		}
+	}
+}
+
+// outlying lists the pairs of an edge of which callers keep endpoints out.
+func (v *viewing) outlying(g *gathered) []*pair {
+	if e := v.engine; g.outlined != e.outlined {
+		g.outlined, g.outlying = e.outlined, nil
+		for _, p := range g.pairs {
+			if e.outlying[p.service.Host] {
+				g.outlying = append(g.outlying, p)
+			}
+		}
+	}
+	return g.outlying
 }
 
 // inherit takes over what edges came to under the plan before.
@@ -179,7 +220,10 @@ func (p *plan) inherit(old *plan) {
 			i++
 		}
 		if i < len(old.byID) && old.byID[i].id == g.id && slices.Equal(old.byID[i].pairs, g.pairs) {
-			g.counted, g.strands = old.byID[i].counted, old.byID[i].strands
+			g.counted = old.byID[i].counted
+			if b := old.byID[i].bundle; b != nil && b.like(g.bundle) {
+				g.bundle = b
+			}
 		}
 	}
 }
@@ -251,11 +295,11 @@ func (v *viewing) disturb(n *gatheredNode) {
 	}
 }
 
-// holds reports whether an edge would come to what it came to last time, and
-// leaves the readings of its pairs in v.reads.
+// holds reports whether an edge would come to what it came to last time. It
+// brings a bundle up to date, or leaves the readings of the pairs in v.reads.
 func (v *viewing) holds(g *gathered) bool {
 	c := g.counted
-	same := c != nil && c.lasting && c.ruled == v.engine.ruled
+	same := c != nil && c.lasting && c.ruled == v.engine.ruled && len(v.outlying(g)) == 0
 	read := func(i int) {
 		r := v.clock.read(g.pairs[i], v.window, v.engine.ring.base)
 		same = same && r == c.reads[i]
@@ -263,6 +307,9 @@ func (v *viewing) holds(g *gathered) bool {
 	}
 	stirred := g.stirred
 	g.stirred = g.stirred[:0]
+	if g.bundle != nil {
+		return v.refresh(g, stirred) && same
+	}
 	if c != nil && !v.whole {
 		v.reads = append(v.reads[:0], c.reads...)
 		for _, i := range stirred {
@@ -276,9 +323,8 @@ func (v *viewing) holds(g *gathered) bool {
 		return same
 	}
 	v.reads = slices.Grow(v.reads[:0], len(g.pairs))[:len(g.pairs)]
-	for i, p := range g.pairs {
+	for i := range g.pairs {
 		read(i)
-		same = same && !v.engine.outlying[p.service.Host]
 	}
 	return same
 }
@@ -286,21 +332,17 @@ func (v *viewing) holds(g *gathered) bool {
 // restless reports whether an edge may change although nothing happens to it:
 // where no target gives data, it is read up to the time of the view.
 func (g *gathered) restless() bool {
+	if g.bundle != nil {
+		return !g.lasting || len(g.bundle.waiting) > 0
+	}
 	return !g.lasting || slices.ContainsFunc(g.reads, func(r reading) bool { return r.inputs == 0 })
 }
 
 // lasts reports whether what an edge came to depends on nothing but its
 // readings and the facts in force.
 func (v *viewing) lasts(g *gathered) bool {
-	if !g.live {
-		return false // it says for how long there is no data
-	}
-	for _, p := range g.pairs {
-		if v.engine.outlying[p.service.Host] || v.splits.byHost[p.service.Host] != nil {
-			return false
-		}
-	}
-	return true
+	// Without data it says for how long.
+	return g.live && len(g.split) == 0 && len(v.outlying(g)) == 0
 }
 
 // silent reports whether a source of the node gives no data.
@@ -320,13 +362,8 @@ func (n *gatheredNode) lasts(v *viewing) bool {
 	live := len(n.in)+len(n.out) == 0
 	for _, g := range n.in {
 		live = live || g.live
-		if len(v.engine.facts.Objectives) == 0 {
-			continue
-		}
-		for _, p := range g.pairs {
-			if _, held := v.engine.facts.Objectives[p.service.Host]; held {
-				return false // its budget burns on while nothing else changes
-			}
+		if len(g.held) > 0 {
+			return false // its budget burns on while nothing else changes
 		}
 	}
 	for _, g := range n.out {

@@ -34,6 +34,7 @@ func compareKept(t *testing.T, rng *rand.Rand, every []float64) {
 	queries := []Query{
 		{},
 		{Group: ByNamespace},
+		{Most: 5}, // less than there are namespaces
 		{Most: 12},
 		{Most: 30, Expand: []string{"namespace:ns2"}},
 		{Focus: "workload:ns1/w4", Hops: 2},
@@ -274,6 +275,8 @@ func (m *shaky) step(now float64, engines ...*Engine) {
 	}
 }
 
+// deltas are what the sidecar of a workload counts: three calls on each side, of
+// which some are of kinds of their own.
 func (m *shaky) deltas(w int, now float64) []mesh.EdgeDelta {
 	var out []mesh.EdgeDelta
 	for j := range 3 {
@@ -289,7 +292,8 @@ func (m *shaky) deltas(w int, now float64) []mesh.EdgeDelta {
 				Reporter: side, Source: m.workload(from), Target: m.workload(to), Protocol: mesh.HTTP,
 				Service: mesh.Service{Host: m.host(to)},
 			}}
-			if w%5 == 0 && j == 1 {
+			switch kind := (from + to) % 9; {
+			case w%5 == 0 && j == 1:
 				d.Key.Protocol, d.Key.Service = mesh.TCP, mesh.Service{}
 				if side == mesh.FromDestination {
 					d.Key.Source = mesh.Workload{}
@@ -297,9 +301,26 @@ func (m *shaky) deltas(w int, now float64) []mesh.EdgeDelta {
 				d.TCPOpened, d.SentBytes, d.ActiveConnections = float64(m.rng.IntN(3)), 100, float64(m.rng.IntN(4))
 				out = append(out, d)
 				continue
+			case kind < 3 && side == mesh.FromDestination:
+				d.Key.Service = mesh.Service{} // does not know what was called
+			case kind == 4:
+				d.Key.Service.Host = "alias." + d.Key.Service.Host
+			case kind == 5 && side == mesh.FromSource:
+				d.Key.Target = mesh.Workload{} // never reached one
+			case kind > 6:
+				d.Key.Protocol = mesh.GRPC
+			}
+			if w%2 == 0 {
+				d.Key.Security = "mutual_tls"
 			}
 			n := float64(m.rng.IntN(20))
+			if m.rng.IntN(500) == 0 {
+				n = 1e14 // a lie, after which sums are right again
+			}
 			d.Requests = map[mesh.Outcome]float64{{Code: 200, Flags: "-"}: n, {Code: 503, Flags: "UF"}: float64(m.rng.IntN(40) / 37)}
+			if d.Key.Protocol == mesh.GRPC {
+				d.Requests[mesh.Outcome{Code: 200, GRPC: "14", Flags: "-"}] = float64(m.rng.IntN(9) / 5)
+			}
 			d.Responses = map[mesh.Outcome]float64{{Code: 200, Flags: "-", AnsweredBy: "upstream"}: n}
 			d.Latency.Buckets = []mesh.Bucket{{Lower: 1, Upper: 2, Count: n}, {Lower: 2, Upper: 4, Count: float64(m.rng.IntN(3))}}
 			out = append(out, d)

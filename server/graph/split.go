@@ -61,7 +61,8 @@ func (s *splits) count(p *pair, rate float64) {
 
 // weight gives an edge's share, nil when it is of no split.
 func (s *splits) weight(g *gathered) *Weight {
-	for _, p := range g.pairs {
+	for _, at := range g.split {
+		p := g.pairs[at]
 		c, i := s.share(p)
 		if i < 0 {
 			continue
