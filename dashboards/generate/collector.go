@@ -12,7 +12,7 @@ func collectorBoard() board {
 				{kind: stat, title: "Series in memory", unit: "short", about: "Series that the metric store holds in memory.", queries: []query{{"sum(prometheus_tsdb_head_series)", "series"}}},
 				{kind: stat, title: "Spans a second", unit: "cps", about: "Spans that were stored.", queries: []query{{`sum(` + rated("sidelight_collector_spans_total", `result="stored"`) + ")", "spans"}}},
 				{kind: stat, title: "Size of the trace store", unit: "decbytes", about: "Spans on disk.", queries: []query{{"sum(sidelight_collector_trace_store_bytes)", "bytes"}}},
-				{kind: stat, title: "Lost", unit: "short", about: "Everything that the collector lost or gave up in the range shown.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_collector_lost_total[$__range]))", running), "losses"}}},
+				{kind: stat, title: "Lost", unit: "short", about: "Everything that the collector lost in the range shown, but for traces that were sampled out.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_collector_lost_total{"+unmeant+"}[$__range]))", running), "losses"}}},
 			}},
 			{"Scrapes", []chart{
 				{

@@ -253,7 +253,10 @@ func usesOf(t *testing.T, expr string) uses {
 	return u
 }
 
-var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
+var (
+	labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
+	queryResult = regexp.MustCompile(`^query_result\((.*)\)$`)
+)
 
 // Whatever a dashboard or a rule asks for is exported by a process of ours.
 func TestMetricsExist(t *testing.T) {
@@ -285,12 +288,14 @@ func TestMetricsExist(t *testing.T) {
 	}
 	for file, d := range read(t) {
 		for _, v := range d.Templating.List[1:] {
-			m := labelValues.FindStringSubmatch(v.Definition)
-			if m == nil {
-				t.Errorf("%s: variable %s: %q is not label_values(…)", file, v.Name, v.Definition)
-				continue
+			at := file + ": $" + v.Name
+			if m := labelValues.FindStringSubmatch(v.Definition); m != nil {
+				check(at, m[1], m[2])
+			} else if m := queryResult.FindStringSubmatch(v.Definition); m != nil && v.Regex != "" {
+				check(at, m[1])
+			} else {
+				t.Errorf("%s: %q is neither label_values(…) nor query_result(…) with a regex", at, v.Definition)
 			}
-			check(file+": $"+v.Name, m[1], m[2])
 		}
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
@@ -373,19 +378,58 @@ func TestAlertsInPages(t *testing.T) {
 				if r.Alert == "" {
 					continue
 				}
-				if alerts[r.Alert] = true; r.Annotations.Runbook == "" {
-					t.Errorf("%s names no page", r.Alert)
-				}
+				alerts[r.Alert] = true
+				checkTexts(t, r)
 			}
 		}
 	}
-	for _, m := range regexp.MustCompile("`(Sidelight[A-Z]\\w+)`").FindAllStringSubmatch(string(page), -1) {
-		if !alerts[m[1]] {
-			t.Errorf("there is no alert %s", m[1])
+	alert := regexp.MustCompile(`\bSidelight[A-Z]\w+`)
+	told := map[string]bool{}
+	for _, name := range alert.FindAllString(string(page), -1) {
+		told[name] = true
+	}
+	pages, err := filepath.Glob(filepath.Join("..", "..", "docs", "*.md"))
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	for _, name := range pages {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
 		}
-		delete(alerts, m[1])
+		for _, a := range alert.FindAllString(string(content), -1) {
+			if !alerts[a] {
+				t.Errorf("%s: there is no alert %s", name, a)
+			}
+		}
 	}
 	for name := range alerts {
+		if told[name] {
+			continue
+		}
 		t.Errorf("the page does not tell of %s", name)
+	}
+}
+
+// checkTexts wants an alert to say what is wrong in a line, then what to do in
+// sentences, and to lead to a place in a page that is there.
+func checkTexts(t *testing.T, r rule) {
+	t.Helper()
+	a := r.Annotations
+	if first := a.Summary[:1]; first != "{" && first != strings.ToUpper(first) || strings.HasSuffix(a.Summary, ".") {
+		t.Errorf("%s: summary %q: want a line that begins large, without a full stop", r.Alert, a.Summary)
+	}
+	if !strings.ContainsAny(a.Description[len(a.Description)-1:], ".?") {
+		t.Errorf("%s: description %q: want whole sentences", r.Alert, a.Description)
+	}
+	name, place, _ := strings.Cut(a.Runbook, "#")
+	page, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+	if err != nil {
+		t.Errorf("%s: runbook: %v", r.Alert, err)
+		return
+	}
+	heading := regexp.MustCompile(`(?mi)^#+ ` + strings.ReplaceAll(regexp.QuoteMeta(place), "-", "[ -]") + `$`)
+	if !strings.Contains(string(page), `<a id="`+place+`">`) && !heading.Match(page) {
+		t.Errorf("%s: runbook %s: no such place", r.Alert, a.Runbook)
 	}
 }

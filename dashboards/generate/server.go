@@ -15,7 +15,7 @@ func serverBoard() board {
 				{kind: stat, title: "Live sockets", unit: "short", about: "Pages and command lines that watch.", queries: []query{{"sum(sidelight_server_live_sockets)", "sockets"}}},
 				{kind: stat, title: "Edges in the graph", unit: "short", about: "Distinct edges that the graph holds; at 50,000 new ones are refused.", steps: above(40000, 50000), queries: []query{{"sum(sidelight_server_graph_edges)", "edges"}}},
 				{kind: stat, title: "Configuration streams", unit: "short", about: "Nodes with a configuration stream.", queries: []query{{"sum(sidelight_xds_connected_nodes)", "nodes"}}},
-				{kind: stat, title: "Lost by the server", unit: "short", about: "Everything that was dropped in the range shown; the ledger in /api/v1/status has the reasons.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_server_lost_total[$__range]))", running), "losses"}}},
+				{kind: stat, title: "Lost by the server", unit: "short", about: "Everything that was dropped in the range shown, but for traces that were sampled out; the ledger in /api/v1/status has the reasons.", steps: none(), queries: []query{{orZero("sum(increase(sidelight_server_lost_total{"+unmeant+"}[$__range]))", running), "losses"}}},
 			}},
 			{"API and live views", []chart{
 				{

@@ -3,8 +3,8 @@ package main
 func serviceBoard() board {
 	const (
 		ns     = `destination_service_namespace=~"$namespace",destination_service_name=~"$service"`
-		client = `reporter="source",` + ns
-		server = `reporter="destination",` + ns
+		client = fromCallers + "," + ns
+		server = fromCalled + "," + ns
 	)
 	return board{
 		uid: "sidelight-service", title: "Sidelight / Service",

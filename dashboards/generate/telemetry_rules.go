@@ -1,5 +1,9 @@
 package main
 
+// unmeant leaves out of the ledgers of losses what was lost on purpose: of hours
+// that are over, a share of the ordinary traces is kept.
+const unmeant = `what!="ordinary traces sampled out"`
+
 func telemetryRules() ruleFile {
 	return ruleFile{
 		name: "telemetry.yaml",
@@ -44,7 +48,7 @@ is lost here makes every other figure doubtful.`,
 			},
 			{
 				Alert: "SidelightCollectorLoses", Labels: warning(),
-				Expr: "sum by (where, what) (increase(sidelight_collector_lost_total[5m])) > 0",
+				Expr: "sum by (where, what) (increase(sidelight_collector_lost_total{" + unmeant + "}[5m])) > 0",
 				Annotations: &annotations{
 					Summary:     `{{ $labels.where }} lost {{ $value | printf "%.0f" }}: {{ $labels.what }}`,
 					Description: "GET /api/v1/status has the ledger with what to do about each.",
@@ -52,8 +56,10 @@ is lost here makes every other figure doubtful.`,
 				},
 			},
 			{
+				about: `What the collector and the stores lose has its own alert; what a viewer of
+live requests did not get is told to the viewer.`,
 				Alert: "SidelightServerLoses", Labels: warning(),
-				Expr: `sum by (where, what) (increase(sidelight_server_lost_total{where!~"collector.*|store.*"}[5m])) > 0`,
+				Expr: `sum by (where, what) (increase(sidelight_server_lost_total{where!~"collector.*|store.*|server/tap"}[5m])) > 0`,
 				Annotations: &annotations{
 					Summary:     `{{ $labels.where }} lost {{ $value | printf "%.0f" }}: {{ $labels.what }}`,
 					Description: "GET /api/v1/status has the ledger with what to do about each.",

@@ -3,8 +3,8 @@ package main
 const (
 	byService  = "reporter, destination_service, destination_service_name, destination_service_namespace"
 	byWorkload = "reporter, destination_workload, destination_workload_namespace"
-	callers    = `{reporter="source"}`
-	called     = `{reporter="destination"}`
+	callers    = "{" + fromCallers + "}"
+	called     = "{" + fromCalled + "}"
 )
 
 func trafficRules() ruleFile {
@@ -14,7 +14,8 @@ func trafficRules() ruleFile {
 them. Failed is a 5xx, a gRPC error, or no answer at all (code 0).
 
 The series are by reporter: "source" is what callers see, "destination" what
-the called see. The Mesh dashboard reads nothing but these.`,
+the called see, "waypoint" what stands between them in an ambient mesh, where
+nobody else counts requests. The Mesh dashboard reads nothing but these.`,
 		groups: []ruleGroup{
 			{Name: "sidelight-traffic", Interval: "15s", Rules: trafficSeries()},
 			{Name: "sidelight-traffic-alerts", Interval: "15s", Rules: trafficAlerts()},
@@ -71,10 +72,12 @@ each namespace: over a range it would be found anew at each step.`
 }
 
 func trafficAlerts() []rule {
+	// One of three requests in a night is a third of them, and no reason to wake anybody.
+	const busy = "\nand service:istio_requests:rate1m" + callers + " > 0.1"
 	return []rule{
 		{
 			Alert: "SidelightServiceFails", For: "2m", Labels: critical(),
-			Expr: "service:istio_request_errors:ratio1m" + callers + " > 0.05 and service:istio_requests:rate1m" + callers + " > 0.1",
+			Expr: "service:istio_request_errors:ratio1m" + callers + " > 0.05" + busy,
 			Annotations: &annotations{
 				Summary:     "{{ $value | humanizePercentage }} of requests to {{ $labels.destination_service }} fail",
 				Description: "Its callers see them fail. Open the edge in the graph: it says which sidecar answered, why, and which configuration object is behind it.",
@@ -85,7 +88,7 @@ func trafficAlerts() []rule {
 			Alert: "SidelightRequestsLostOnTheWay", For: "2m", Labels: warning(),
 			Expr: "service:istio_request_errors:ratio1m" + callers + `
   - on (destination_service) group_left ()
-max by (destination_service) (service:istio_request_errors:ratio1m` + called + ") > 0.05",
+max by (destination_service) (service:istio_request_errors:ratio1m` + called + ") > 0.05" + busy,
 			Annotations: &annotations{
 				Summary:     "Callers of {{ $labels.destination_service }} see more errors than it makes",
 				Description: "{{ $value | humanizePercentage }} of requests fail before or after the service: routes, subsets, connections, limits. Look at the callers' sidecars.",
@@ -94,9 +97,9 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 		},
 		{
 			Alert: "SidelightServiceSlow", For: "5m", Labels: warning(),
-			Expr: "service:istio_request_duration_milliseconds:p95_1m" + callers + " > 1000",
+			Expr: "service:istio_request_duration_milliseconds:p95_1m" + callers + " > 1000" + busy,
 			Annotations: &annotations{
-				Summary:     `p95 of {{ $labels.destination_service }} is {{ $value | printf "%.0f" }} ms`,
+				Summary:     `{{ $labels.destination_service }} is slow: p95 {{ $value | printf "%.0f" }} ms`,
 				Description: "Find the slow part in a trace of the service, or compare its workloads on the Service dashboard.",
 				Runbook:     "docs/troubleshooting.md#alerts",
 			},
@@ -104,10 +107,10 @@ max by (destination_service) (service:istio_request_errors:ratio1m` + called + "
 		{
 			Alert: "SidelightRetriesHideFailures", For: "5m", Labels: warning(),
 			Expr: "sum by (destination_service) (rate(sidelight_upstream_attempts_total" + callers + `[5m]))
-  / (sum by (destination_service) (rate(sidelight_responses_total` + callers + "[5m])) > 0) > 1.2",
+  / (sum by (destination_service) (rate(sidelight_responses_total` + callers + "[5m])) > 0.1) > 1.2",
 			Annotations: &annotations{
 				Summary:     `{{ $value | printf "%.2f" }} attempts per request to {{ $labels.destination_service }}`,
-				Description: "Retries hide that tries fail. The load on the service is higher by as much.",
+				Description: "Retries hide that tries fail, and multiply the load on the service. sidelight tap -w 'attempts > 1' -o wide shows which tries fail, and how.",
 				Runbook:     "docs/troubleshooting.md#alerts",
 			},
 		},

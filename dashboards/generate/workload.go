@@ -2,9 +2,11 @@ package main
 
 func workloadBoard() board {
 	const (
-		in  = `reporter="destination",destination_workload_namespace=~"$namespace",destination_workload=~"$workload"`
-		out = `reporter="source",source_workload_namespace=~"$namespace",source_workload=~"$workload"`
-		own = `namespace=~"$namespace",workload=~"$workload"`
+		sent = `source_workload_namespace=~"$namespace",source_workload=~"$workload"`
+		in   = fromCalled + `,destination_workload_namespace=~"$namespace",destination_workload=~"$workload"`
+		out  = fromCallers + `,` + sent
+		tcp  = `reporter="source",` + sent
+		own  = `namespace=~"$namespace",workload=~"$workload"`
 
 		running = "up{" + own + "} == 1"
 	)
@@ -12,8 +14,11 @@ func workloadBoard() board {
 		uid: "sidelight-workload", title: "Sidelight / Workload",
 		about: "One workload: what it is asked, what it asks of others, and what its sidecars cost.",
 		variables: []variable{
-			choice("namespace", "Namespace", "label_values(sidelight_config_applied_revision, namespace)"),
-			choice("workload", "Workload", `label_values(sidelight_config_applied_revision{namespace=~"$namespace"}, workload)`),
+			found("namespace", "Namespace", `count by (namespace) (sidelight_config_applied_revision)
+				or count by (destination_workload_namespace) (istio_requests_total) or count by (source_workload_namespace) (istio_requests_total)`),
+			found("workload", "Workload", `count by (workload) (sidelight_config_applied_revision{namespace=~"$namespace"})
+				or count by (destination_workload) (istio_requests_total{destination_workload_namespace=~"$namespace"})
+				or count by (source_workload) (istio_requests_total{source_workload_namespace=~"$namespace"})`),
 		},
 		sections: []section{
 			{"Now", []chart{
@@ -76,8 +81,8 @@ func workloadBoard() board {
 				{
 					kind: lines, title: "TCP bytes", unit: "Bps", about: "Bytes of its TCP connections, sent as requests and received as answers.",
 					queries: []query{
-						{orZero("sum("+rated("istio_tcp_received_bytes_total", out)+")", running), "sent"},
-						{orZero("sum("+rated("istio_tcp_sent_bytes_total", out)+")", running), "received"},
+						{orZero("sum("+rated("istio_tcp_received_bytes_total", tcp)+")", running), "sent"},
+						{orZero("sum("+rated("istio_tcp_sent_bytes_total", tcp)+")", running), "received"},
 					},
 				},
 			}},
