@@ -164,7 +164,7 @@ func verifyServer(state tls.ConnectionState, root *x509.Certificate) error {
 }
 
 func isServer(id, path string) error {
-	if path != "/ns/"+mesh.ServerNamespace+"/sa/"+mesh.ServerAccount {
+	if path != "/ns/"+mesh.SystemNamespace+"/sa/"+mesh.ServerAccount {
 		return &PeerError{Peer: id, Err: fmt.Errorf("%s is not the mesh's server", id)}
 	}
 	return nil

@@ -54,7 +54,7 @@ func serveAuthority(t *testing.T, account string, lifetime time.Duration) *autho
 		t.Fatal(err)
 	}
 	a.address = ln.Addr().String()
-	svid := a.ca.SVID(mesh.ServerNamespace, mesh.ServerAccount, time.Hour)
+	svid := a.ca.SVID(mesh.SystemNamespace, mesh.ServerAccount, time.Hour)
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
 		NextProtos: []string{"h2"}, ClientAuth: tls.RequestClientCert,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{svid.Certificates[0].Raw, a.ca.Root.Raw}, PrivateKey: svid.PrivateKey}},

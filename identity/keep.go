@@ -52,7 +52,11 @@ func keepFresh(ctx context.Context, into *Source, log *slog.Logger, issue func(c
 			if ctx.Err() != nil {
 				return
 			}
-			log.Warn("no new certificate", "error", err, "retry_in", retry, "valid_until", validUntil(into))
+			remedy := ""
+			if f := into.Failure(); f != nil {
+				remedy = f.Remedy
+			}
+			log.Warn("no new certificate", "error", err, "to_do", remedy, "retry_in", retry, "valid_until", validUntil(into))
 			wait, retry = retry, min(2*retry, lastRetry)
 			continue
 		}

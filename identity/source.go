@@ -16,9 +16,9 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 )
 
-// ErrNone says that the sidecar has no certificate, so it can neither prove who
+// ErrNone says that this process has no certificate, so it can neither prove who
 // it is nor take anybody's word.
-var ErrNone = errors.New("this sidecar has no certificate")
+var ErrNone = errors.New("this process has no certificate")
 
 // Certificate is a SPIFFE certificate with its key, and the roots of its trust
 // domain. It is never changed once made.

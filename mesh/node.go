@@ -17,11 +17,12 @@ type Node struct {
 	PullS     float64           `json:"pull_s,omitempty"` // it asks for its configuration so often, in seconds; 0: it is told
 }
 
-// The identity of the mesh's server, by which sidecars know it: no workload can
-// have it.
+// The identities of Sidelight's own processes, by which others know them: no
+// workload can be in their namespace.
 const (
-	ServerNamespace = "sidelight-system"
-	ServerAccount   = "sidelight"
+	SystemNamespace  = "sidelight-system"
+	ServerAccount    = "sidelight"
+	CollectorAccount = "collector"
 )
 
 // Identity is the certificate that a node uses.

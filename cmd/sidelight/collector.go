@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +20,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
@@ -146,6 +150,7 @@ func collectorCommand() *cobra.Command {
 		flags  collectorFlags
 		listen string
 		server string
+		own    identityFlags
 		buffer int64
 	)
 	cmd := &cobra.Command{
@@ -153,15 +158,18 @@ func collectorCommand() *cobra.Command {
 		Short: "Run the collector alone: scrape sidecars, take spans, store both",
 		Long: `Collector scrapes sidecars and takes spans. With --server it sends what changed
 on each edge to that server; the server reads the stores over --http. Targets
-come from --targets and --targets-url: a server lists its connected sidecars at
-http://SERVER:8430/api/v1/sd.`,
+come from a --server tls://, from --targets and --targets-url: a server lists its
+connected sidecars at http://SERVER:8430/api/v1/sd, too.
+
+  sidelight collector --server tls://SERVER:15012 --join-token-file collector.token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(flags.validate(), checkListen(listenFlag{"http", listen})); err != nil {
 				return err
 			}
+			address, secure := strings.CutPrefix(server, tlsScheme)
 			if server != "" {
-				if err := checkListen(listenFlag{"server", server}); err != nil {
+				if err := checkListen(listenFlag{"server", address}); err != nil {
 					return err
 				}
 				if buffer <= 0 {
@@ -175,14 +183,25 @@ http://SERVER:8430/api/v1/sd.`,
 					return err
 				}
 				opts.HTTP = listen
+				if opts.Provider, err = own.provider(server, filepath.Join(flags.dataDir, "identity"), proc.log); err != nil {
+					return err
+				}
+				if opts.Provider != nil {
+					opts.Identity = &identity.Source{}
+				}
 				if server != "" {
-					remote, err := publish.NewRemote(publish.RemoteOptions{
-						Server: server, Dir: filepath.Join(flags.dataDir, "edges"), MaxBytes: buffer, Logger: proc.log,
-					})
-					if err != nil {
+					remote := publish.RemoteOptions{Server: address, Dir: filepath.Join(flags.dataDir, "edges"), MaxBytes: buffer, Logger: proc.log}
+					if secure {
+						remote.TLS = opts.Identity.ServerOfMeshTLS()
+						targets, err := serverTargets(address, opts.Identity, proc.log)
+						if err != nil {
+							return err
+						}
+						opts.Targets = append(opts.Targets, targets)
+					}
+					if opts.Publish, err = publish.NewRemote(remote); err != nil {
 						return usageError{fmt.Errorf("--server %s: %w", server, err)}
 					}
-					opts.Publish = remote
 				}
 				collector, err := newCollector(opts)
 				if err != nil {
@@ -196,10 +215,25 @@ http://SERVER:8430/api/v1/sd.`,
 	}
 	proc.bind(cmd)
 	flags.bind(cmd)
+	own.bind(cmd.Flags())
 	cmd.Flags().StringVar(&listen, "http", "127.0.0.1:8432", "listen address of the stores' APIs and health")
-	cmd.Flags().StringVar(&server, "server", "", "configuration address (host:port) of the server that the edges go to")
+	cmd.Flags().StringVar(&server, "server", "", "server that the edges go to: its --grpc-tls as tls://host:port, which also tells what to scrape, or its --grpc as host:port, in plain text")
 	cmd.Flags().Int64Var(&buffer, "server-buffer-bytes", 256<<20, "how much of the edges waits on disk, at most, while that server is away; the oldest goes first")
 	return cmd
+}
+
+// serverTargets asks a server's TLS port what there is to scrape.
+func serverTargets(address string, own *identity.Source, log *slog.Logger) (target.Source, error) {
+	config := own.ServerOfMeshTLS()
+	config.NextProtos = []string{"http/1.1"}
+	targets, err := target.NewHTTP(target.HTTPOptions{
+		URL: "https://" + address + "/api/v1/sd", Logger: log,
+		Transport: &http.Transport{TLSClientConfig: config, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: 1},
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--server %s: %w", address, err)}
+	}
+	return targets, nil
 }
 
 // newCollector says which flag helps when another process holds the stores.

@@ -26,6 +26,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
@@ -48,6 +49,11 @@ type Options struct {
 	// Publish takes the edge batches. One that has to run, as publish.Remote
 	// has, is run here, and stopped after the last scrape. nil: none are wanted.
 	Publish publish.Publisher
+
+	// Identity is the collector's certificate, which Provider brings; both nil: it
+	// has none.
+	Identity *identity.Source
+	Provider identity.Provider
 
 	// Forward copies what is scraped to another store; nil: to none.
 	Forward *metrics.Forward
@@ -207,6 +213,9 @@ func (a *App) Run(ctx context.Context) error {
 	)
 	publishCtx, stopPublishing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPublishing()
+	if a.opts.Provider != nil {
+		publishing.Go(func() { a.opts.Provider.Run(publishCtx, a.opts.Identity) })
+	}
 	if p, ok := a.opts.Publish.(runner); ok {
 		publishing.Go(func() { publishErr = p.Run(publishCtx) })
 	}

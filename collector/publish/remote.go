@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +27,10 @@ import (
 // RemoteOptions say where the server is. Zero fields take the default that
 // stands beside them.
 type RemoteOptions struct {
-	Server   string // "host:port" of the server's configuration listener; required
-	Dir      string // required: for what waits while the server is away; made if need be
-	MaxBytes int64  // that wait on disk at most: 256 MiB
-	Creds    credentials.TransportCredentials
+	Server   string      // "host:port" of the server's configuration listener; required
+	Dir      string      // required: for what waits while the server is away; made if need be
+	MaxBytes int64       // that wait on disk at most: 256 MiB
+	TLS      *tls.Config // nil: plain text
 	Logger   *slog.Logger
 
 	// DialOptions are added to the client's own; tests bring their dialer.
@@ -69,8 +70,9 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 256 << 20
 	}
-	if o.Creds == nil {
-		o.Creds = insecure.NewCredentials()
+	creds := insecure.NewCredentials()
+	if o.TLS != nil {
+		creds = credentials.NewTLS(o.TLS)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -80,7 +82,7 @@ func NewRemote(o RemoteOptions) (*Remote, error) {
 		return nil, fmt.Errorf("new publisher to %s: %w", o.Server, err)
 	}
 	conn, err := grpc.NewClient(o.Server, append([]grpc.DialOption{
-		grpc.WithTransportCredentials(o.Creds),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 3 * time.Second},
@@ -135,7 +137,7 @@ func (r *Remote) sendAll(ctx context.Context) {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainTime, cancel) })
 	defer stop()
-	const least, most = 200 * time.Millisecond, 3 * time.Second
+	const least, most = 200 * time.Millisecond, time.Second // beside gRPC's own waits
 	wait := least
 	for {
 		started := time.Now()
@@ -168,7 +170,7 @@ func (r *Remote) stream(ctx, streams context.Context) error {
 	})
 	defer stop()
 	stream, err := r.conn.NewStream(opened, &meshv1.Edges_ServiceDesc.Streams[0], meshv1.Edges_Publish_FullMethodName,
-		grpc.WaitForReady(true), grpc.ForceCodec(codec{}))
+		grpc.ForceCodec(codec{}))
 	if err != nil {
 		return fmt.Errorf("open edge stream: %w", err)
 	}

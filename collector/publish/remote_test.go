@@ -15,8 +15,11 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
+	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
@@ -191,7 +194,7 @@ func TestServerAway(t *testing.T) {
 	}
 	s := new(server)
 	_, stopServer = listen(t, addr, s)
-	until(t, "the batches", func() bool { return len(s.numbers()) == 300 })
+	until(t, "the batches", func() bool { return len(s.numbers()) == 300 && r.Stats().Waiting == 0 })
 	stopServer()
 	until(t, "the break", func() bool { return !r.Stats().Connected && r.Stats().LastError != "" })
 	publish(20)
@@ -292,6 +295,47 @@ func TestStopWithoutServer(t *testing.T) {
 		if _, err := NewRemote(o); !errors.Is(err, mesh.ErrInvalid) {
 			t.Errorf("%+v: %v", o, err)
 		}
+	}
+}
+
+// Over TLS the publisher says why nothing goes, keeps what waits, and comes
+// through once its certificate or the server's is right, which needs no restart.
+func TestServerOverTLS(t *testing.T) {
+	here, elsewhere := identitytest.New(t, "cluster.local"), identitytest.New(t, "cluster.local")
+	ofServer := elsewhere.Source(mesh.SystemNamespace, mesh.ServerAccount)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := new(server)
+	g := grpc.NewServer(grpc.Creds(credentials.NewTLS(ofServer.ServerTLS([]string{"h2"}))))
+	meshv1.RegisterEdgesServer(g, s)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = g.Serve(l) }()
+	t.Cleanup(func() { g.Stop(); <-done })
+
+	own := &identity.Source{}
+	r, _ := run(t, RemoteOptions{Server: l.Addr().String(), TLS: own.ServerOfMeshTLS()})
+	r.Publish(mesh.EdgeBatch{Target: "0"})
+	reason := func(want string) {
+		t.Helper()
+		until(t, want, func() bool { return strings.Contains(r.Stats().LastError, want) })
+		if stats := r.Stats(); stats.Waiting != 1 || stats.Connected {
+			t.Errorf("%s: %+v", want, stats)
+		}
+	}
+	reason("this process has no certificate")
+	own.Set(here.Issue(mesh.SystemNamespace, mesh.CollectorAccount, time.Hour))
+	reason("peer's certificate: ") // the server's is of another root
+	ofServer.Set(here.Issue("cinema", "web", time.Hour))
+	reason("is not the mesh's server")
+	ofServer.Set(here.Issue(mesh.SystemNamespace, mesh.ServerAccount, time.Hour))
+	own.Set(here.Issue(mesh.SystemNamespace, mesh.CollectorAccount, -30*time.Second))
+	reason("tls: ") // the server refuses what has ended
+	own.Set(here.Issue(mesh.SystemNamespace, mesh.CollectorAccount, time.Hour))
+	until(t, "the batch", func() bool { return r.Stats().Waiting == 0 })
+	if got := s.targets(); len(got) != 1 {
+		t.Errorf("the server has %v", got)
 	}
 }
 

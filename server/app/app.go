@@ -224,7 +224,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.xds.RegisterRESTStatus(rest)
 	meshv1.RegisterEdgesServer(streams, &edges{publish: a.Publish, stop: web.Done()})
 	nodes := newNodePort(a.listeners.xds, nil, streams, rest, a.opts.Logger.With("part", "xds"))
-	secure, err := a.securePort()
+	secure, err := a.securePort(web.Done())
 	if err != nil {
 		return err
 	}

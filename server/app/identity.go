@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -30,7 +31,7 @@ func (a *App) openAuthority() error {
 
 // securePort is the TLS listener: what the plain one serves, to who shows a
 // certificate that fits, and certificates to who joins.
-func (a *App) securePort() (*nodePort, error) {
+func (a *App) securePort(stop <-chan struct{}) (*nodePort, error) {
 	issued := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "sidelight_certificates_requested_total",
 		Help: "Certificates that were asked for, by what came of it.",
@@ -51,6 +52,7 @@ func (a *App) securePort() (*nodePort, error) {
 		grpc.Creds(newHandshaken(config)),
 		grpc.ChainStreamInterceptor(xds.Authenticated(caller)))...)
 	a.xds.Register(server)
+	meshv1.RegisterEdgesServer(server, &edges{publish: a.Publish, stop: stop, allowed: a.isCollector, refused: &a.intake.refused, log: a.opts.Logger.With("part", "edges")})
 	meshv1.RegisterAuthorityServer(server, ca.NewService(a.authority, func(principal string, err error) {
 		if err != nil {
 			issued.WithLabelValues("refused").Inc()
@@ -64,5 +66,33 @@ func (a *App) securePort() (*nodePort, error) {
 		who, ok := a.authority.Peer(r.TLS)
 		return who.Namespace, who.ServiceAccount, ok
 	})
+	rest.HandleFunc("GET "+targetsPath, func(w http.ResponseWriter, r *http.Request) {
+		who, _ := a.authority.Peer(r.TLS)
+		if err := onlyCollectors(who); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(overall{a}.ScrapeTargets()) // the client is gone
+	})
 	return newNodePort(a.listeners.secure, config, server, rest, a.opts.Logger.With("part", "xds")), nil
+}
+
+// targetsPath is where a collector elsewhere learns what to scrape, as at the API.
+const targetsPath = "/api/v1/sd"
+
+// isCollector says whether the peer of a call may tell of the whole mesh.
+func (a *App) isCollector(ctx context.Context) error {
+	who, _ := a.authority.Caller(ctx)
+	return onlyCollectors(who)
+}
+
+// onlyCollectors refuses everybody else: what a collector tells becomes the graph
+// of all, so that no workload's certificate may do.
+func onlyCollectors(who ca.Identity) error {
+	if who == ca.Collector {
+		return nil
+	}
+	return fmt.Errorf("this is for collectors (%s), and the certificate shown is of %s: give the collector a token of its own, by `sidelight token create --namespace %s --service-account %s`",
+		ca.Collector, who, ca.Collector.Namespace, ca.Collector.ServiceAccount)
 }

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -23,6 +26,8 @@ type intake struct {
 	last     time.Time     // when the newest batch came
 	interval time.Duration // of its target
 	seen     map[string]struct{}
+
+	refused atomic.Uint64 // edge streams of who may not send any
 }
 
 // Publish takes what one scrape changed into the graph.
@@ -64,11 +69,24 @@ type edges struct {
 	meshv1.UnimplementedEdgesServer
 	publish func(mesh.EdgeBatch)
 	stop    <-chan struct{}
+
+	// Of the TLS port: whether the caller may publish, how many might not, and the
+	// log that tells of them.
+	allowed func(context.Context) error
+	refused *atomic.Uint64
+	log     *slog.Logger
 }
 
 // Publish takes a collector's batches until it or the server stops, and says
 // of each message that the graph has it.
 func (e *edges) Publish(stream grpc.BidiStreamingServer[meshv1.EdgeBatches, meshv1.PublishResponse]) error {
+	if e.allowed != nil {
+		if err := e.allowed(stream.Context()); err != nil {
+			e.refused.Add(1)
+			e.log.Warn("edges refused", "error", err)
+			return status.Error(codes.PermissionDenied, err.Error())
+		}
+	}
 	over := make(chan error, 1)
 	go func() { over <- e.take(stream) }() // Recv has no other way to be left; it ends with the handler's return
 	select {

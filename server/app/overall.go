@@ -251,6 +251,7 @@ func (o overall) losses() []api.Loss {
 		{Where: "server/graph", What: "changes of edges over the limit", Count: traffic.DroppedEdges, Hint: "more distinct edges than the graph holds"},
 		{Where: "server/graph", What: "changes that came too late", Count: traffic.Late, Hint: "the collector lagged by more than the graph looks back"},
 		{Where: "server/graph", What: "changes that made no sense", Count: traffic.Invalid, Hint: "a collector of another version, or a target that is no sidecar"},
+		{Where: "server/edges", What: "edge streams refused", Count: o.intake.refused.Load(), Hint: "somebody without a collector's certificate tells of edges: the log says who; docs/identity.md#collectors"},
 		{Where: "server/tap", What: "events that a viewer did not get", Count: o.tap.Stats().Dropped, Hint: "narrow the filter, or lower the limit of the session"},
 		{Where: "store/traces", What: "spans refused", Count: stored.Refused, Hint: "the store could not keep up, or the spans were invalid: see the log"},
 		{Where: "store/traces", What: "blocks that could not be read", Count: stored.Corrupt, Hint: "the disk returned damaged data"},

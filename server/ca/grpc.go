@@ -23,9 +23,12 @@ import (
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 
-// Server is the identity by which sidecars know their server. No token is made
-// for its namespace.
-var Server = Identity{Namespace: mesh.ServerNamespace, ServiceAccount: mesh.ServerAccount}
+// The identities of Sidelight's own processes. Of their namespace only a collector
+// gets a token: the server needs none.
+var (
+	Server    = Identity{Namespace: mesh.SystemNamespace, ServiceAccount: mesh.ServerAccount}
+	Collector = Identity{Namespace: mesh.SystemNamespace, ServiceAccount: mesh.CollectorAccount}
+)
 
 // Service issues certificates over gRPC: *Service is a meshv1.AuthorityServer.
 type Service struct {

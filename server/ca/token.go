@@ -105,8 +105,8 @@ func (a *Authority) CreateToken(r TokenRequest) (text string, _ Token, err error
 		return "", Token{}, fmt.Errorf("namespace %q is not a name: %w", r.Namespace, mesh.ErrInvalid)
 	case !accountForm.MatchString(r.ServiceAccount):
 		return "", Token{}, fmt.Errorf("service account %q is not a name: %w", r.ServiceAccount, mesh.ErrInvalid)
-	case r.Namespace == Server.Namespace:
-		return "", Token{}, fmt.Errorf("namespace %s is the server's own: choose another: %w", r.Namespace, mesh.ErrInvalid)
+	case r.Namespace == Server.Namespace && r.Identity != Collector:
+		return "", Token{}, fmt.Errorf("namespace %s is for Sidelight's own processes: choose another, or %s for a collector: %w", r.Namespace, Collector, mesh.ErrInvalid)
 	case r.TTL < time.Second || r.TTL > maxTTL:
 		return "", Token{}, fmt.Errorf("a token lives 1s to %s, not %s: %w", maxTTL, r.TTL, mesh.ErrInvalid)
 	case r.Uses < 1 || r.Uses > maxUses:
