@@ -105,7 +105,7 @@ SIDELIGHT_SCRAPE_INTERVAL.`,
 		}
 	}
 	add("run", demoCommand(), runCommand(), serverCommand(), collectorCommand(), proxyCommand())
-	add("look", statCommand(), edgesCommand(), nodesCommand(), alertsCommand(), tapCommand(), topCommand(), traceCommand())
+	add("look", checkCommand(), statCommand(), edgesCommand(), nodesCommand(), alertsCommand(), tapCommand(), topCommand(), traceCommand())
 	add("change", accessCommand(), tokenCommand(), configCommand())
 	root.AddCommand(versionCommand())
 	strictArguments(root)

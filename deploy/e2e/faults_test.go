@@ -91,6 +91,9 @@ func checkKilledSidecar(t *testing.T, m *meshUnderTest) {
 	checkServing(t, m, "GET", "/", http.StatusOK)
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
 	checkSynced(t, m, victim)
+	if got := m.cli(t, "check", "-o", "wide"); got.code != 1 || !strings.Contains(got.stdout, "is disconnected: ") {
+		t.Errorf("sidelight check: %+v", got)
+	}
 	if got := m.cli(t, "nodes", "--check"); got.code != 1 || !strings.Contains(got.stdout, "disconnected") {
 		t.Errorf("nodes --check: exit code %d:\n%s", got.code, got.stdout)
 	}

@@ -57,12 +57,13 @@ type App struct {
 	inventory statefile.File
 	expected  map[string]bool // nodes that discovery alone knows; of the tick
 
-	registry atomic.Pointer[registry.Registry] // of the newest configuration
-	intake   intake
-	markers  markers
-	stored   atomic.Pointer[stored]
-	spans    atomic.Uint64 // that sidecars could not send, as they report it
-	phase    atomic.Pointer[string]
+	registry  atomic.Pointer[registry.Registry] // of the newest configuration
+	intake    intake
+	markers   markers
+	stored    atomic.Pointer[stored]
+	spans     atomic.Uint64 // that sidecars could not send, as they report it
+	spansLost tally         // the same, of watchStored alone
+	phase     atomic.Pointer[string]
 
 	storeAway atomic.Pointer[graph.Stale] // nil while the metrics store answers
 }

@@ -23,7 +23,7 @@ var storedQueries = struct{ cpu, memory, added, spans, ejected, open string }{
 	cpu:     `sum by (node) (rate(process_cpu_seconds_total{node!=""}[1m]))`,
 	memory:  `sum by (node) (process_resident_memory_bytes{node!=""})`,
 	added:   `histogram_quantile(%g, sum(rate(` + mesh.MetricProxyAdded + `[1m]))) * 1000`,
-	spans:   `sum(` + mesh.MetricSpansDropped + `)`,
+	spans:   `sum by (node, instance) (` + mesh.MetricSpansDropped + `)`,
 	ejected: `sum by (node, cluster) (` + mesh.MetricEjectionsActive + `{node!=""}) > 0`,
 	open:    `max by (node, cluster, breaker) (` + mesh.MetricBreakerOpen + `{node!=""}) > 0`,
 }
@@ -137,13 +137,14 @@ func (a *App) readCost(ctx context.Context, now time.Time, got *stored) error {
 	if got.cost.AddedP99MS, err = number(fmt.Sprintf(storedQueries.added, 0.99)); err != nil {
 		return fmt.Errorf("measure added latency: %w", err)
 	}
-	lost, err := number(storedQueries.spans)
+	lost, err := a.opts.Metrics.Instant(ctx, storedQueries.spans, now)
 	if err != nil {
 		return fmt.Errorf("count lost spans: %w", err)
 	}
-	if lost != nil {
-		a.spans.Store(uint64(max(*lost, 0)))
+	for _, s := range lost {
+		a.spansLost.see(s.Labels["node"]+" "+s.Labels["instance"], s.Value, now)
 	}
+	a.spans.Store(a.spansLost.sum(now))
 	if len(cpu) > 0 {
 		if rps := a.engine.View(graph.Query{Window: costWindow}, now).Totals.RPS; rps > 0 {
 			perRequest := got.cost.CPUCores / rps * 1e6
