@@ -169,7 +169,7 @@ func refusal(resp *http.Response, answer []byte) error {
 	var e apiError
 	if json.Unmarshal(answer, &e) != nil || e.Error.Message == "" {
 		text := fmt.Sprintf("%s %s: %s", resp.Request.Method, resp.Request.URL.Redacted(), resp.Status)
-		if hint := explainStatus(resp); hint != "" {
+		if hint := explainStatus(resp, answer); hint != "" {
 			text += ": " + hint
 		}
 		return errors.New(text)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -129,8 +130,12 @@ func explainTLS(err error) string {
 
 // explainStatus says what to do about an answer that is not the API's own: one
 // of whatever stands before it.
-func explainStatus(resp *http.Response) string {
+func explainStatus(resp *http.Response, answer []byte) string {
 	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		if bytes.Contains(answer, []byte("HTTP request to an HTTPS server")) { // net/http's words
+			return "it speaks TLS there; write https:// in --address"
+		}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
 		return "a proxy before the API asks who you are; give it what it asks for with --header or --token-file (docs/access.md)"
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:

@@ -73,6 +73,7 @@ func TestCredentials(t *testing.T) {
 		{"no token", certificate, "", 1, "401 Unauthorized: a proxy before the API asks who you are; give it what it asks for with --header or --token-file"},
 		{"sent to sign in", with("--token-file", token), "", 1, "302 Found: a proxy before the API sends you to a page to sign in"},
 		{"no client certificate", []string{"--ca-file", ca, "--header", "@" + fields}, "", 4, "see --cert-file and --key-file"},
+		{"plain text to a TLS port", []string{"--address", strings.Replace(address, "https", "http", 1)}, "", 1, "it speaks TLS there; write https:// in --address"},
 		{"unknown authority", certificate[2:], "", 4, "name its authority with --ca-file"},
 		{"not a field", with("--header", "s3cret"), "", 2, "--header, line 1: want 'Name: value'"},
 		{"not a field in a file", with("--header", "@"+token), "", 2, "/token, line 1: want 'Name: value'"},

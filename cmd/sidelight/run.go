@@ -92,7 +92,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 		return errors.Join(err, collector.Close())
 	}
 	addrs := server.Addrs()
-	proc.log.Info("sidelight runs", "url", "http://"+addrs.API, "admin", addrs.Admin, "config_and_agents", addrs.XDS,
+	proc.log.Info("sidelight runs", "url", addrs.URL, "admin", addrs.Admin, "config_and_agents", addrs.XDS,
 		"otlp_grpc", collector.Addrs().OTLPGRPC, "otlp_http", collector.Addrs().OTLPHTTP)
 
 	// The server stops first: it reads what the collector stores.

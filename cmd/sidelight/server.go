@@ -30,6 +30,7 @@ type serverFlags struct {
 	tracesURL             string
 	tracesHeader          []string
 	hosts                 []string
+	apiCert, apiKey       string
 	access                string
 	tapRedact             []string
 	ca                    ca.Options
@@ -61,6 +62,8 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	flags.DurationVar(&s.slowPush, "slow-push", 0, "test fault: send changes to one node after the other, with this pause before each")
 	_ = flags.MarkHidden("slow-push")
 	flags.StringSliceVar(&s.hosts, "allowed-hosts", nil, "names besides loopback by which browsers may reach the API")
+	flags.StringVar(&s.apiCert, "api-cert", "", "PEM `file` of the certificate by which UI and API speak TLS, its chain behind it; followed as it changes")
+	flags.StringVar(&s.apiKey, "api-key", "", "PEM `file` of its key")
 	flags.StringVar(&s.access, "access", "", "`file` of rules that say who may look, tap and change; see docs/access.md")
 	flags.StringSliceVar(&s.tapRedact, "tap-redact-headers", nil, "header fields whose values a tap never shows, besides credentials and cookies: x-account,x-user")
 	flags.StringVar(&s.grafana.URL, "grafana-url", "", "URL of your Grafana, to show its panels in the UI below /grafana/; see docs/dashboards.md")
@@ -86,7 +89,7 @@ func (s *serverFlags) validate() error {
 func (s *serverFlags) options(proc process, registry *prometheus.Registry) serverapp.Options {
 	policy, _ := s.rollout.policy() // validate said that it is right
 	return serverapp.Options{
-		Rollout: policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, AccessFile: s.access, Grafana: s.grafana,
+		Rollout: policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, APICert: s.apiCert, APIKey: s.apiKey, AccessFile: s.access, Grafana: s.grafana,
 		Fault: xds.Fault{PushPause: s.slowPush}, TapRedact: s.tapRedact,
 		JaegerUI: s.jaegerUI, PersesUI: s.persesUI,
 		Version: version, Logger: proc.log, Registerer: registry, Gatherer: registry,
@@ -128,7 +131,7 @@ here. Stored metrics and traces are read from --collector.`,
 					return err
 				}
 				addrs := server.Addrs()
-				proc.log.Info("sidelight server runs", "url", "http://"+addrs.API, "admin", addrs.Admin, "config_and_agents", addrs.XDS)
+				proc.log.Info("sidelight server runs", "url", addrs.URL, "admin", addrs.Admin, "config_and_agents", addrs.XDS)
 				return server.Run(ctx)
 			})
 		},

@@ -47,6 +47,7 @@ type App struct {
 	engine    *graph.Engine
 	tap       *tap.Hub
 	access    *auth.Access
+	webCert   *webCert       // nil: plain HTTP
 	grafana   *grafana.Proxy // nil without
 	alerts    *alert.Service // nil: none are evaluated here
 	api       *api.Server
@@ -144,6 +145,9 @@ func (a *App) wire() (err error) {
 	a.tap = tap.New(tap.Options{Agents: markedAgents{a.xds.Agents(), &a.markers}, Redact: opts.TapRedact, Logger: opts.Logger.With("part", "tap")})
 
 	// Both, to people.
+	if a.webCert, err = openWebCert(opts.APICert, opts.APIKey, opts.Logger.With("part", "api")); err != nil {
+		return err
+	}
 	if a.access, err = auth.Open(opts.AccessFile, opts.Logger.With("part", "auth")); err != nil {
 		return err
 	}
@@ -177,7 +181,14 @@ func (a *App) wire() (err error) {
 }
 
 // Addrs tells where the listeners are bound.
-func (a *App) Addrs() Addrs { return a.listeners.addrs() }
+func (a *App) Addrs() Addrs {
+	all := a.listeners.addrs()
+	all.URL = "http://" + all.API
+	if a.webCert != nil {
+		all.URL = "https://" + all.API
+	}
+	return all
+}
 
 // Close releases what New took, of an App that was never run.
 func (a *App) Close() {
@@ -203,6 +214,9 @@ func (a *App) Run(ctx context.Context) error {
 	var workers, sockets sync.WaitGroup
 	workers.Go(func() { a.tap.Run(core) })
 	workers.Go(func() { a.access.Run(core) })
+	if a.webCert != nil {
+		workers.Go(func() { a.webCert.run(core) })
+	}
 	workers.Go(func() { a.tick(core) })
 	workers.Go(func() { a.keepInventory(core) })
 	workers.Go(func() { a.observer.Run(core) })
@@ -233,11 +247,20 @@ func (a *App) Run(ctx context.Context) error {
 	var serving sync.WaitGroup
 	part(&serving, fail, "configuration listener", func() error { return nodes.serve() })
 	part(&serving, fail, "TLS listener", func() error { return secure.serve() })
-	part(&serving, fail, "API listener", func() error { return ignoreClosed(public.Serve(a.listeners.api)) })
+	part(&serving, fail, "API listener", func() error {
+		if a.webCert == nil {
+			return ignoreClosed(public.Serve(a.listeners.api))
+		}
+		public.TLSConfig = a.webCert.config()
+		return ignoreClosed(public.ServeTLS(a.listeners.api, "", ""))
+	})
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
 	a.setPhase(phaseReady)
-	if a.opts.AccessFile == "" && exposed(a.listeners.api.Addr()) {
-		a.opts.Logger.Warn("the API listens for other machines, but refuses them until --access says who may what", "address", a.listeners.api.Addr())
+	switch at := a.listeners.api.Addr(); {
+	case exposed(at) && a.opts.AccessFile == "":
+		a.opts.Logger.Warn("the API listens for other machines, but refuses them until --access says who may what", "address", at)
+	case exposed(at) && a.webCert == nil:
+		a.opts.Logger.Warn("the API listens for other machines in plain text: give --api-cert and --api-key, or let a proxy in front end TLS and reach it on loopback", "address", at)
 	}
 
 	<-ctx.Done()

@@ -56,6 +56,10 @@ type Options struct {
 	// (--allowed-hosts): "mesh.example.com", with a port when it matters.
 	Hosts []string
 
+	// APICert and APIKey are PEM files by which the API speaks TLS, followed as
+	// they change; "" for plain HTTP.
+	APICert, APIKey string
+
 	// AccessFile holds the rules of who may look, tap and change; "" for those
 	// without a file.
 	AccessFile string
@@ -135,6 +139,7 @@ type Loss struct {
 // Addrs are the addresses that the listeners were really bound to.
 type Addrs struct {
 	API, Admin, XDS, Secure string
+	URL                     string // of the API: https where it has a certificate
 }
 
 func (o *Options) setDefaults() {
