@@ -207,7 +207,8 @@ func (c chart) asLines(p *panel) {
 	}
 	field.Custom = &style
 	p.Options = &options{
-		Legend:  &legend{DisplayMode: "table", Placement: "bottom", ShowLegend: true, Calcs: []string{"lastNotNull", "max"}},
+		// The largest first: of many series the first few are in sight.
+		Legend:  &legend{DisplayMode: "table", Placement: "bottom", ShowLegend: true, Calcs: []string{"lastNotNull", "max"}, SortBy: "Max", SortDesc: true},
 		Tooltip: &tooltip{Mode: "multi", Sort: "desc"},
 	}
 }

@@ -218,6 +218,8 @@ type legend struct {
 	Placement   string   `json:"placement"`
 	ShowLegend  bool     `json:"showLegend"`
 	Calcs       []string `json:"calcs"`
+	SortBy      string   `json:"sortBy"` // the head of a calc's column
+	SortDesc    bool     `json:"sortDesc"`
 }
 
 type tooltip struct {

@@ -73,7 +73,8 @@ func TestWhoTheVisitorIs(t *testing.T) {
 	url := theirs(t, func(_ http.ResponseWriter, r *http.Request) { got, path, host = r.Header, r.URL.RequestURI(), r.Host })
 	liar := http.Header{
 		"X-Webauth-User": {"admin"}, "X-Webauth-Role": {"Admin"}, "X-Webauth-Email": {"a@b"}, "Authorization": {"Bearer ours"},
-		"X-Forwarded-For": {"9.9.9.9"}, "X-Sidelight-User": {"ann"}, "X-Jwt-Assertion": {"x"}, "Connection": {"X-Webauth-Role"},
+		"X-Forwarded-For": {"9.9.9.9"}, "X-Ds-Authorization": {"Basic x"}, "X-Grafana-User": {"admin"}, "X-Access-Token": {"x"},
+		"Keep-Alive": {"timeout=9"}, "Te": {"trailers"}, "X-Sidelight-User": {"ann"}, "X-Jwt-Assertion": {"x"}, "Connection": {"X-Webauth-Role"},
 		"Cookie": {"grafana_session=abc; sidelight_session=secret"}, "X-Grafana-Org-Id": {"1"}, "X-Visitor": {"ann"},
 	}
 	for name, c := range map[string]struct {
@@ -89,6 +90,11 @@ func TestWhoTheVisitorIs(t *testing.T) {
 		get(t, at+"/grafana/d/a%2Fb?x=1", liar)
 		if got.Get("X-Webauth-User") != c.want || got.Get("X-Webauth-Email") != "" || got.Get("Authorization") != "" || got.Get("X-Jwt-Assertion") != "" {
 			t.Errorf("%s: %v, want user %q", name, got, c.want)
+		}
+		for _, name := range []string{"X-Ds-Authorization", "X-Grafana-User", "X-Access-Token", "Keep-Alive"} {
+			if got.Get(name) != "" {
+				t.Errorf("%s: %s is passed on", name, got.Get(name))
+			}
 		}
 		if role := got.Get("X-Webauth-Role"); role != map[bool]string{true: "Viewer"}[c.want != ""] {
 			t.Errorf("%s: role %q", name, role)
@@ -258,6 +264,41 @@ func TestStatus(t *testing.T) {
 				t.Errorf("%+v, want %s with %q", s, c.want, c.settings)
 			}
 		})
+	}
+}
+
+// Where Grafana's own login decides, the check asks with the visitor's session, and
+// with nothing of ours.
+func TestStatusOfASession(t *testing.T) {
+	visit := func(answer http.HandlerFunc, o Options, cookie string) Status {
+		o.URL = theirs(t, grafanaLike(map[string]http.HandlerFunc{"/d-solo": answer})) + "/grafana"
+		p, _ := ours(t, o)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Cookie", cookie)
+		p.Status(r)
+		return p.check(t.Context())
+	}
+	login := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Cookie") != "grafana_session=abc" {
+			http.Redirect(w, r, "/grafana/login", http.StatusFound)
+			return
+		}
+		fmt.Fprint(w, `<base href="/grafana/" />`)
+	}
+	if s := visit(login, Options{}, "grafana_session=abc; sidelight_session=secret"); s.State != Ready {
+		t.Errorf("with a session: %+v", s)
+	}
+	if s := visit(login, Options{}, "sidelight_session=secret"); s.State != Login {
+		t.Errorf("without one: %+v", s)
+	}
+	if s := visit(login, Options{User: "ann"}, "grafana_session=abc"); s.State != Login {
+		t.Errorf("who is named has no other's session: %+v", s)
+	}
+	rotate := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/grafana/user/auth-tokens/rotate?redirectTo=x", http.StatusFound)
+	}
+	if s := visit(rotate, Options{}, "grafana_session=old"); s.State != Ready {
+		t.Errorf("with a session to be renewed: %+v", s)
 	}
 }
 

@@ -136,7 +136,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Headers by which a client could claim to be somebody, or that are ours.
 func claims(name string) bool {
 	name = strings.ToLower(name)
-	for _, prefix := range []string{"x-webauth-", "x-forwarded-", "x-sidelight-", "x-real-ip", "forwarded", "authorization", "proxy-authorization", "x-grafana-id", "x-jwt-assertion", "x-id-token"} {
+	for _, prefix := range []string{"x-webauth-", "x-forwarded-", "x-sidelight-", "x-real-ip", "forwarded", "authorization", "proxy-authorization", "x-ds-authorization", "x-access-token", "x-grafana-id", "x-grafana-user", "x-jwt-assertion", "x-id-token"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}

@@ -66,7 +66,14 @@ type checks struct {
 	last   atomic.Pointer[Status]
 	wanted chan struct{}
 	client *http.Client
-	as     atomic.Pointer[string] // the visitor who asked last
+	as     atomic.Pointer[visitor] // who asked last
+}
+
+// visitor is who a check asks as: by name, or by the session that Grafana's own
+// login gave.
+type visitor struct {
+	name    string
+	cookies string
 }
 
 func dialer() *net.Dialer { return &net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second} }
@@ -87,7 +94,13 @@ func (p *Proxy) Status(r *http.Request) Status {
 		return Status{State: Off, Reason: "No Grafana is set: give sidelight run or sidelight server its address with --grafana-url."}
 	}
 	if name, err := p.userOf(r); err == nil {
-		p.checks.as.Store(&name)
+		as := visitor{name: name}
+		if p.opts.User == "" && p.opts.UserHeader == "" {
+			own := &http.Request{Header: http.Header{"Cookie": r.Header.Values("Cookie")}}
+			keepCookies(own)
+			as.cookies = own.Header.Get("Cookie")
+		}
+		p.checks.as.Store(&as)
 	}
 	select {
 	case p.checks.wanted <- struct{}{}:
@@ -162,7 +175,13 @@ func (p *Proxy) check(ctx context.Context) Status {
 		return fail(Login, loginSettings, "Grafana wants a login (%s). Let Sidelight say who the visitor is, with --grafana-user or --grafana-user-header.", page.Status)
 	case page.StatusCode >= 300 && page.StatusCode < 400:
 		to = page.Header.Get("Location")
-		if u, err := url.Parse(to); err == nil && strings.HasSuffix(u.Path, "/login") {
+		u, err := url.Parse(to)
+		switch {
+		case err == nil && strings.HasSuffix(u.Path, "/user/auth-tokens/rotate"):
+			// A session that is to be renewed: the browser gets the new one on the way.
+			s.CheckedAt = time.Now().UTC()
+			return s
+		case err == nil && strings.HasSuffix(u.Path, "/login"):
 			return fail(Login, loginSettings, "Grafana wants a login. Let Sidelight say who the visitor is, with --grafana-user or --grafana-user-header.")
 		}
 		return fail(SubPath, subPathSettings, "Grafana sends the panel's page on to %s: its root_url is not that of Sidelight.", to)
@@ -203,9 +222,11 @@ func (p *Proxy) ask(ctx context.Context, path string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if as := p.checks.as.Load(); as != nil && *as != "" {
-		req.Header.Set("X-Webauth-User", *as)
+	if as := p.checks.as.Load(); as != nil && as.name != "" {
+		req.Header.Set("X-Webauth-User", as.name)
 		req.Header.Set("X-Webauth-Role", "Viewer")
+	} else if as != nil && as.cookies != "" {
+		req.Header.Set("Cookie", as.cookies)
 	}
 	resp, err := p.checks.client.Do(req)
 	if err != nil {

@@ -133,7 +133,7 @@ describe('lines over time', () => {
   // The stand-in for a document hands custom properties down to nobody.
   vi.spyOn(CSSStyleDeclaration.prototype, 'getPropertyValue').mockImplementation((name) => ({ '--fail': 'red', '--warn': 'orange' })[name] ?? '')
   it.each(ofKind('timeseries'))('$at', async ({ panel }) => {
-    const of = (i: number, s: number) => [1, 9, 3 + i + s].map((n) => n * base(panel))
+    const of = (i: number, s: number) => [1, 9 + 2 * i + s, 3 + i + s].map((n) => n * base(panel))
     const known = answer(panel, of).flat()
     const { getByRole } = show(panel)
     await waitFor(() => expect(plots).toHaveLength(1))
@@ -159,10 +159,11 @@ describe('lines over time', () => {
         : [],
     )
     // The legend as a table with what the file asks to be computed.
-    expect(panel.options!.legend!.calcs).toEqual(['lastNotNull', 'max'])
+    expect(panel.options!.legend).toMatchObject({ calcs: ['lastNotNull', 'max'], sortBy: 'Max', sortDesc: true })
+    const max = (k: Known) => Math.max(...k.values)
     const rows = within(getByRole('region', { name: `${panel.title}, legend` })).getAllByRole('row').slice(1)
     expect(rows.map((r) => within(r).getAllByRole('cell').map((c) => squeeze(c.textContent)))).toEqual(
-      known.map((k) => [k.legend, inPanel(panel, k.values[2]!), inPanel(panel, Math.max(...k.values))].map(squeeze)),
+      known.toSorted((a, b) => max(b) - max(a)).map((k) => [k.legend, inPanel(panel, k.values[2]!), inPanel(panel, max(k))].map(squeeze)),
     )
   })
 

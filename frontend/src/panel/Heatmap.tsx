@@ -66,7 +66,8 @@ export function Heatmap({ answer, unit, title }: { answer: Measured; unit: strin
     return `${clockShort(heat.times[j]! * 1000)}, ${lower}${boundText(heat.bounds[i]!, unit)}: ${text(inUnit(v, 'reqps'))}`
   }
   return (
-    <div className={styles.plot} ref={box} title={tip ?? undefined}>
+    <div className={styles.plot} ref={box}>
+      {tip === null ? null : <p className={styles.tip}>{tip}</p>}
       {height > 0 ? (
         <Canvas
           paint={paint}

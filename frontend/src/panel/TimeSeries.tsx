@@ -101,6 +101,7 @@ function Legend({
 }) {
   const unit = unitOf(panel)
   const calcs = panel.options?.legend?.calcs ?? []
+  const rows = useMemo(() => sorted(panel, lines), [panel, lines])
   return (
     // It scrolls, so it must be reached by keys, too.
     // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
@@ -114,7 +115,7 @@ function Legend({
           </tr>
         </thead>
         <tbody>
-          {lines.map((line, i) => (
+          {rows.map(({ line, i }) => (
             <tr key={line.name}>
               <td>
                 <button
@@ -144,6 +145,15 @@ function Legend({
       </table>
     </div>
   )
+}
+
+/** The lines in the legend's order, each with its number, which gives its colour. */
+function sorted(panel: PanelModel, lines: Line[]): { line: Line; i: number }[] {
+  const rows = lines.map((line, i) => ({ line, i }))
+  const { sortBy, sortDesc } = panel.options?.legend ?? {}
+  if (sortBy !== 'Max') return rows
+  const of = (l: Line) => l.max ?? Number.NEGATIVE_INFINITY
+  return rows.sort((a, b) => (of(a.line) - of(b.line)) * (sortDesc ? -1 : 1) || a.i - b.i)
 }
 
 /** Read once a theme: to ask for a property costs as much as to draw a line. */

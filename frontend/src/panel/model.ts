@@ -24,7 +24,7 @@ export type PanelModel = {
   /** The shortest step that has anything new. */
   interval?: string
   fieldConfig?: { defaults: FieldDefaults; overrides: Override[] }
-  options?: { legend?: { calcs: string[] }; sortBy?: { displayName: string; desc: boolean }[] }
+  options?: { legend?: { calcs: string[]; sortBy?: string; sortDesc?: boolean }; sortBy?: { displayName: string; desc: boolean }[] }
   transformations?: { id: string; options: Organize }[]
 }
 
