@@ -96,12 +96,12 @@ export function stepsOnAxis(unit: string, top: number): number[] | null {
   return second > 0 && top >= 120 * second ? minutes.map((s) => s * second) : null
 }
 
-/** 1.2k, 3.4M, 0.0042: for what has no unit, such as the share of a core that an idle sidecar uses. */
+/** 1.2k, 3.4M, 0.0042: for what has no size of its own, such as the cores that an idle sidecar uses. */
 function short(value: number): string {
   const abs = Math.abs(value)
   if (abs >= 1e9) return `${figure(value / 1e9)}G`
   if (abs >= 1e6) return `${figure(value / 1e6)}M`
   if (abs >= 1e4) return `${figure(value / 1e3)}k`
-  if (abs >= 1e-4 && abs < 0.01) return String(Number(value.toPrecision(2)))
+  if (abs >= 1e-4 && abs < 0.1) return String(Number(value.toPrecision(2)))
   return figure(value)
 }
