@@ -35,6 +35,7 @@ type strand struct {
 	made     bool
 	waits    bool
 	namesake bool
+	byClient bool // the main figures come from the client's side
 
 	client, server             []count
 	rps, failed                []float32 // empty when nothing is in them
@@ -141,7 +142,7 @@ func (v *viewing) strand(g *gathered, i int, r reading) {
 	clear(sc.failed[:])
 	s := &g.bundle.strands[i]
 	c := v.part(g.pairs[i], r, s.namesake, sc.client, sc.server, sc.rps[:], sc.failed[:])
-	s.of, s.made = r, true
+	s.of, s.made, s.byClient = r, true, r.clientLeads(g.pairs[i])
 	s.client, s.server = v.engine.counted(sc.client, s.client), v.engine.counted(sc.server, s.server)
 	s.rps, s.failed = narrow(s.rps, sc.rps[:]), narrow(s.failed, sc.failed[:])
 	s.clientRate, s.serverRate = quantaOf(c.clientRate, perThing), quantaOf(c.serverRate, perThing)
@@ -206,7 +207,7 @@ func (v *viewing) put(g *gathered, i int, times quanta) {
 		return
 	}
 	lead, active := s.server, s.activeServer
-	if r.clientLeads(p) {
+	if s.byClient {
 		lead, active = s.client, s.activeClient
 		b.ledByClient += n
 	} else {
@@ -254,7 +255,7 @@ func (g *gathered) offer(i int) {
 		return
 	}
 	if b.busiest >= 0 {
-		rate, best := b.rate(g, i), b.rate(g, b.busiest)
+		rate, best := b.strands[i].rate(), b.strands[b.busiest].rate()
 		if rate < best || rate == best && strings.Compare(p.service.Host, g.pairs[b.busiest].service.Host) >= 0 {
 			return
 		}
@@ -263,9 +264,8 @@ func (g *gathered) offer(i int) {
 }
 
 // rate is what a strand adds to the requests of the edge.
-func (b *bundle) rate(g *gathered, i int) quanta {
-	s := &b.strands[i]
-	if s.of.clientLeads(g.pairs[i]) {
+func (s *strand) rate() quanta {
+	if s.byClient {
 		return s.clientRate
 	}
 	return s.serverRate
@@ -288,7 +288,7 @@ func (v *viewing) readOut(g *gathered) {
 	if !g.second {
 		for _, i := range g.split {
 			if !b.strands[i].namesake {
-				v.splits.count(g.pairs[i], b.rate(g, i).rate())
+				v.splits.count(g.pairs[i], b.strands[i].rate().rate())
 			}
 		}
 	}

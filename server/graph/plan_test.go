@@ -292,13 +292,15 @@ func (m *shaky) deltas(w int, now float64) []mesh.EdgeDelta {
 				Reporter: side, Source: m.workload(from), Target: m.workload(to), Protocol: mesh.HTTP,
 				Service: mesh.Service{Host: m.host(to)},
 			}}
+			d.SentBytes, d.ActiveConnections = 100, float64(m.rng.IntN(4))
 			switch kind := (from + to) % 9; {
 			case w%5 == 0 && j == 1:
 				d.Key.Protocol, d.Key.Service = mesh.TCP, mesh.Service{}
 				if side == mesh.FromDestination {
 					d.Key.Source = mesh.Workload{}
 				}
-				d.TCPOpened, d.SentBytes, d.ActiveConnections = float64(m.rng.IntN(3)), 100, float64(m.rng.IntN(4))
+				d.TCPOpened = float64(m.rng.IntN(3))
+				d.Requests = map[mesh.Outcome]float64{{Flags: "UF"}: float64(m.rng.IntN(6) / 5)}
 				out = append(out, d)
 				continue
 			case kind < 3 && side == mesh.FromDestination:
