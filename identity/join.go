@@ -160,14 +160,7 @@ func verifyServer(state tls.ConnectionState, root *x509.Certificate) error {
 	if _, _, err := x509svid.Verify(state.PeerCertificates, bundle); err != nil {
 		return &PeerError{Peer: id.String(), Err: err}
 	}
-	return isServer(id.String(), id.Path())
-}
-
-func isServer(id, path string) error {
-	if path != "/ns/"+mesh.SystemNamespace+"/sa/"+mesh.ServerAccount {
-		return &PeerError{Peer: id, Err: fmt.Errorf("%s is not the mesh's server", id)}
-	}
-	return nil
+	return is(state, mesh.ServerAccount)
 }
 
 func (j *Join) path() string { return filepath.Join(j.StateDir, stateFile) }

@@ -14,6 +14,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // ErrNone says that this process has no certificate, so it can neither prove who
@@ -147,17 +149,29 @@ func (s *Source) ClientTLS(sni string, alpn, names []string) *tls.Config {
 // ServerOfMeshTLS is for calling the mesh's server, which takes clients without a
 // certificate too.
 func (s *Source) ServerOfMeshTLS() *tls.Config {
-	c := s.ClientTLS("", []string{"h2"}, nil)
+	return s.processTLS(mesh.ServerAccount, []string{"h2"})
+}
+
+// collectorName is the host that clients of the mesh name to a collector: it shows
+// its identity to them, and the certificate of its hosts to all others.
+const collectorName = mesh.CollectorAccount + "." + mesh.SystemNamespace
+
+// CollectorOfMeshTLS is for calling a collector.
+func (s *Source) CollectorOfMeshTLS(alpn ...string) *tls.Config {
+	config := s.processTLS(mesh.CollectorAccount, alpn)
+	config.ServerName = collectorName
+	return config
+}
+
+// processTLS is for calling one of Sidelight's own processes.
+func (s *Source) processTLS(account string, alpn []string) *tls.Config {
+	c := s.ClientTLS("", alpn, nil)
 	verify := c.VerifyConnection
 	c.VerifyConnection = func(state tls.ConnectionState) error {
 		if err := verify(state); err != nil {
 			return err
 		}
-		id, err := x509svid.IDFromCert(state.PeerCertificates[0])
-		if err != nil {
-			return &PeerError{Err: err}
-		}
-		return isServer(id.String(), id.Path())
+		return is(state, account)
 	}
 	return c
 }

@@ -27,6 +27,7 @@ import (
 // collectorFlags are the flags of the collector's half.
 type collectorFlags struct {
 	dataDir, otlpGRPC, otlpHTTP, jaegerGRPC string
+	otlpTLS, otlpCert, otlpKey              string
 	interval                                time.Duration
 	targetFiles, targetURLs, targetNames    []string
 	relabel, remoteWrite                    string
@@ -43,6 +44,9 @@ func (c *collectorFlags) bind(cmd *cobra.Command) {
 	flags.StringVar(&c.dataDir, "data-dir", "sidelight-data", "folder of the embedded stores; made when missing")
 	flags.StringVar(&c.otlpGRPC, "otlp-grpc", "127.0.0.1:4317", "listen address for spans over OTLP/gRPC")
 	flags.StringVar(&c.otlpHTTP, "otlp-http", "127.0.0.1:4318", "listen address for spans over OTLP/HTTP")
+	flags.StringVar(&c.otlpTLS, "otlp-tls", tlsOff, "off: spans come in plain text; simple: over TLS; mutual: over TLS, from who shows a certificate of the mesh")
+	flags.StringVar(&c.otlpCert, "otlp-cert-file", "", "PEM `file` of a certificate for the host names that senders outside of the mesh know the two by; read again when it changes")
+	flags.StringVar(&c.otlpKey, "otlp-key-file", "", "PEM `file` of its key")
 	flags.StringVar(&c.jaegerGRPC, "jaeger-grpc", "", "listen address of Jaeger's query API over gRPC, as 127.0.0.1:16685; none unless given")
 	flags.DurationVar(&c.interval, "scrape-interval", 5*time.Second, "how often each sidecar is scraped")
 	flags.StringSliceVar(&c.targetFiles, "targets", nil, "files of further scrape targets, in Prometheus' file_sd format; may hold *")
@@ -77,6 +81,12 @@ func (c *collectorFlags) validate() error {
 	}
 	if !(c.tracesSample > 0 && c.tracesSample <= 1) {
 		return usageError{fmt.Errorf("--traces-sample %v: want more than 0 and at most 1; 0.1 keeps one ordinary trace in ten", c.tracesSample)}
+	}
+	if err := checkTLS("otlp-tls", c.otlpTLS); err != nil {
+		return err
+	}
+	if c.otlpCert+c.otlpKey != "" && c.otlpTLS == tlsOff {
+		return usageError{errors.New("--otlp-cert-file: is for --otlp-tls simple or mutual")}
 	}
 	listen := []listenFlag{{"otlp-grpc", c.otlpGRPC}, {"otlp-http", c.otlpHTTP}}
 	if c.jaegerGRPC != "" {
@@ -144,6 +154,11 @@ func (c *collectorFlags) options(proc process, registry *prometheus.Registry) (c
 	return opts, nil
 }
 
+// otlpListener gives how spans are taken, nil for in plain text.
+func (c *collectorFlags) otlpListener(own *identity.Source) (*identity.Listener, error) {
+	return listenTLS("otlp", c.otlpTLS, c.otlpCert, c.otlpKey, own)
+}
+
 func collectorCommand() *cobra.Command {
 	var (
 		proc   process
@@ -188,6 +203,9 @@ connected sidecars at http://SERVER:8430/api/v1/sd, too.
 				}
 				if opts.Provider != nil {
 					opts.Identity = &identity.Source{}
+				}
+				if opts.OTLPTLS, err = flags.otlpListener(opts.Identity); err != nil {
+					return err
 				}
 				if server != "" {
 					remote := publish.RemoteOptions{Server: address, Dir: filepath.Join(flags.dataDir, "edges"), MaxBytes: buffer, Logger: proc.log}

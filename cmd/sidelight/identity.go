@@ -65,3 +65,43 @@ func (f *identityFlags) provider(server, dir string, log *slog.Logger) (identity
 	}
 	return nil, nil
 }
+
+// The ways to serve a port of a collector.
+const (
+	tlsOff    = "off"
+	tlsSimple = "simple"
+	tlsMutual = "mutual"
+)
+
+func checkTLS(flag, way string) error {
+	switch way {
+	case tlsOff, tlsSimple, tlsMutual:
+		return nil
+	}
+	return usageError{fmt.Errorf("--%s %s: want off, simple or mutual", flag, way)}
+}
+
+// listenTLS gives how a port is served, nil for plain text. Hosts' certificate is
+// for clients that are not of the mesh.
+func listenTLS(flag, way, certFile, keyFile string, own *identity.Source) (*identity.Listener, error) {
+	if way == tlsOff {
+		return nil, nil
+	}
+	l := &identity.Listener{Identity: own, Mutual: way == tlsMutual}
+	switch {
+	case (certFile == "") != (keyFile == ""):
+		return nil, usageError{fmt.Errorf("--%s-cert-file and --%s-key-file go together", flag, flag)}
+	case own == nil && certFile == "":
+		return nil, usageError{fmt.Errorf("--%s-tls %s: needs a certificate: --join-token-file, --cert-file or --workload-api for one of the mesh, or --%s-cert-file", flag, way, flag)}
+	case own == nil && l.Mutual:
+		return nil, usageError{fmt.Errorf("--%s-tls mutual: needs a certificate of the mesh, to judge others by: --join-token-file, --cert-file or --workload-api", flag)}
+	}
+	if certFile != "" {
+		hosts, err := identity.OpenHostFiles(certFile, keyFile)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--%s-cert-file: %w", flag, err)}
+		}
+		l.Hosts = hosts
+	}
+	return l, nil
+}

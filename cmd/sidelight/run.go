@@ -15,6 +15,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/publish"
 	"github.com/sidelight-mesh/sidelight/collector/target"
 	"github.com/sidelight-mesh/sidelight/frontend"
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
 	"github.com/sidelight-mesh/sidelight/server/graph"
@@ -68,6 +69,14 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 	}
 	opts.Targets = append(opts.Targets, connected)
 	opts.Instance = sf.admin
+	opts.Identity = &identity.Source{}
+	opts.Provider = &identity.Issuer{
+		Issue:  func(csr []byte) (chain, roots [][]byte, err error) { return server.IssueCollector(csr) },
+		Logger: proc.log.With("part", "identity"),
+	}
+	if opts.OTLPTLS, err = cf.otlpListener(opts.Identity); err != nil {
+		return err
+	}
 	opts.Publish = publish.Func(func(b mesh.EdgeBatch) { server.Publish(b) })
 	collector, err := newCollector(opts)
 	if err != nil {

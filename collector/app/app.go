@@ -36,6 +36,8 @@ type Options struct {
 	DataDir  string // required; made if need be
 	OTLPGRPC string // "host:port"; "" none
 	OTLPHTTP string // "host:port"; "" none
+	// OTLPTLS is how both are served; nil: in plain text.
+	OTLPTLS *identity.Listener
 	// JaegerGRPC serves Jaeger's query API over gRPC: "host:port"; "" none.
 	JaegerGRPC string
 	HTTP       string // the collector's own API when it runs alone; "" none
@@ -157,7 +159,7 @@ func (a *App) open() (err error) {
 		return err
 	}
 	a.receiver, err = receive.New(receive.Options{
-		GRPC: o.OTLPGRPC, HTTP: o.OTLPHTTP, Store: o.ForwardTraces.Tee(a.traces),
+		GRPC: o.OTLPGRPC, HTTP: o.OTLPHTTP, TLS: o.OTLPTLS, Store: o.ForwardTraces.Tee(a.traces),
 		Logger: o.Logger.With("part", "receive"), Registerer: o.Registerer,
 	})
 	if err != nil {

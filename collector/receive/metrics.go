@@ -7,6 +7,8 @@ type ownMetrics struct {
 	spans    *prometheus.CounterVec
 	refusals *prometheus.CounterVec
 	cut      *prometheus.CounterVec
+
+	connections prometheus.Counter // of senders that were not let in
 }
 
 func newMetrics(registerer prometheus.Registerer) *ownMetrics {
@@ -24,8 +26,12 @@ func newMetrics(registerer prometheus.Registerer) *ownMetrics {
 			Help: "Parts of spans that were over a limit or not valid, by part: attribute, event, link, text, time.",
 		}, []string{"part"}),
 	}
+	m.connections = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sidelight_collector_span_connections_refused_total",
+		Help: "Connections of senders whose certificate was missing or not taken.",
+	})
 	if registerer != nil {
-		registerer.MustRegister(m.spans, m.refusals, m.cut)
+		registerer.MustRegister(m.spans, m.refusals, m.cut, m.connections)
 	}
 	return m
 }

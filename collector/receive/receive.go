@@ -7,11 +7,13 @@ package receive
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/jaegertracing/jaeger-idl/proto-gen/api_v2"
@@ -20,10 +22,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // senders may compress
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
+	"github.com/sidelight-mesh/sidelight/identity"
 )
 
 // Limits on what one sender can make the receiver hold.
@@ -38,6 +43,7 @@ const (
 // Options say where to listen; an empty address switches that listener off.
 type Options struct {
 	GRPC, HTTP string
+	TLS        *identity.Listener // nil: plain text
 	Store      traces.Writer
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -49,9 +55,12 @@ type Receiver struct {
 	metrics *ownMetrics
 	log     *slog.Logger
 
+	lastRefused atomic.Pointer[string]
+
 	grpcListener, httpListener net.Listener
 	grpc                       *grpc.Server
 	http                       *http.Server
+	tls                        *tls.Config // of HTTP; nil: plain text
 }
 
 // New binds the listeners.
@@ -70,7 +79,14 @@ func New(opts Options) (*Receiver, error) {
 	if r.httpListener, err = listen(opts.HTTP, "--otlp-http"); err != nil {
 		return nil, errors.Join(err, closeListener(r.grpcListener))
 	}
+	secure := insecure.NewCredentials()
+	if opts.TLS != nil {
+		l := *opts.TLS
+		l.Refused = r.refusedConnection
+		secure, r.tls = credentials.NewTLS(l.TLS("h2")), l.TLS("h2", "http/1.1")
+	}
 	r.grpc = grpc.NewServer(
+		grpc.Creds(secure),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.RPCDecompressor(unpack), //nolint:staticcheck // what is registered instead holds for the whole process, from an init
 		grpc.MaxRecvMsgSize(maxMessage),
@@ -79,6 +95,14 @@ func New(opts Options) (*Receiver, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)
+	for _, l := range []net.Listener{r.grpcListener, r.httpListener} {
+		if l == nil || opts.TLS != nil {
+			continue
+		}
+		if at, ok := l.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+			r.log.Warn("spans are taken in plain text, from everybody who reaches this address: see --otlp-tls", "address", at)
+		}
+	}
 	r.grpc.RegisterService(&traceService, r)
 	api_v2.RegisterCollectorServiceServer(r.grpc, &jaegerService{receiver: r})
 	r.http = &http.Server{
@@ -108,6 +132,16 @@ func closeListener(l net.Listener) error {
 	return l.Close()
 }
 
+// refusedConnection takes note of a sender that was not let in. The log has the
+// first, and each that is refused for another reason than the one before.
+func (r *Receiver) refusedConnection(peer string, err error) {
+	r.metrics.connections.Inc()
+	text := peer + err.Error()
+	if before := r.lastRefused.Swap(&text); before == nil || *before != text {
+		r.log.Warn("sender of spans refused", "peer", peer, "error", err)
+	}
+}
+
 // Addrs gives the bound addresses; "" for a listener that is off.
 func (r *Receiver) Addrs() (grpcAddr, httpAddr string) {
 	if r.grpcListener != nil {
@@ -130,7 +164,11 @@ func (r *Receiver) Run(ctx context.Context) error {
 	if r.httpListener != nil {
 		running++
 		go func() {
-			err := r.http.Serve(r.httpListener)
+			serving := r.httpListener
+			if r.tls != nil {
+				serving = tls.NewListener(serving, r.tls)
+			}
+			err := r.http.Serve(serving)
 			if errors.Is(err, http.ErrServerClosed) {
 				err = nil
 			}

@@ -15,7 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 
 	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
@@ -135,13 +134,12 @@ func (a *App) wireTraffic() error {
 	metrics := telemetry.NewMetrics(a.registry)
 	observers := []forward.Observer{metrics}
 	if o.Collector != "" {
-		exporter, err := otlptracegrpc.New(context.Background(), otlptracegrpc.WithEndpoint(o.Collector),
-			otlptracegrpc.WithInsecure(), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{}))
+		exporter, err := a.spanExporter()
 		if err != nil {
-			return fmt.Errorf("--collector: %w", err)
+			return err
 		}
 		a.spans = telemetry.NewSpans(telemetry.SpanOptions{
-			Workload: o.Workload, NodeID: o.NodeID, Exporter: exporter, Metrics: metrics, Errors: !o.NoErrorSpans,
+			Workload: o.Workload, NodeID: o.NodeID, Exporter: exporter, Metrics: metrics, Errors: !o.NoErrorSpans, Logger: a.log.With("part", "spans"),
 		})
 		observers = append(observers, a.spans)
 	}

@@ -31,8 +31,9 @@ type Options struct {
 	// StateOfTheWorld: the control planes have no incremental protocol.
 	StateOfTheWorld bool
 	// Pull asks them by REST, so often; 0: they tell.
-	Pull      time.Duration
-	Collector string // OTLP gRPC, "host:port"; "" = no spans
+	Pull           time.Duration
+	Collector      string // OTLP gRPC, "host:port", with TLS "https://host:port"; "" = no spans
+	CollectorRoots string // file of the roots that it is believed by, and by its host name; "" = by its identity
 
 	Outbound    string
 	Inbound     []xds.Inbound
@@ -124,12 +125,16 @@ func (o *Options) Validate() error {
 		}
 		seen[p.path()] = true
 	}
+	collector, secure := spansOver(o.Collector)
+	if o.CollectorRoots != "" && !secure {
+		return bad("collector-roots-file", "is for TLS: write --collector https://HOST:PORT")
+	}
 	addresses := []struct{ flag, value string }{
 		{"outbound", o.Outbound},
 		{"admin", o.Admin},
 		{"metrics", o.Metrics},
 		{"health", o.Health},
-		{"collector", o.Collector},
+		{"collector", collector},
 	}
 	for _, s := range o.Servers {
 		addresses = append(addresses, struct{ flag, value string }{"server", strings.TrimPrefix(s, tlsScheme)})

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ const (
 type spanQueue struct {
 	exporter sdktrace.SpanExporter
 	dropped  *prometheus.CounterVec
+	log      *slog.Logger
+	failing  bool // the last batch did not get through; of the worker
 	spans    chan sdktrace.ReadOnlySpan
 	flush    chan chan struct{}
 	stop     context.Context // the worker's, ends waiting for a collector that is away
@@ -40,10 +43,13 @@ type spanQueue struct {
 	done     chan struct{}
 }
 
-func newSpanQueue(exporter sdktrace.SpanExporter, dropped *prometheus.CounterVec) *spanQueue {
+func newSpanQueue(exporter sdktrace.SpanExporter, dropped *prometheus.CounterVec, log *slog.Logger) *spanQueue {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	q := &spanQueue{
-		exporter: exporter, dropped: dropped,
+		exporter: exporter, dropped: dropped, log: log,
 		spans: make(chan sdktrace.ReadOnlySpan, spanQueueSize),
 		flush: make(chan chan struct{}),
 		stop:  ctx, stopNow: cancel,
@@ -143,11 +149,16 @@ func (q *spanQueue) export(batch []sdktrace.ReadOnlySpan) {
 	if len(batch) == 0 {
 		return
 	}
+	var err error
 	for try := range spanTries {
 		ctx, cancel := context.WithTimeout(q.stop, spanTryTimeout)
-		err := q.exporter.ExportSpans(ctx, batch)
+		err = q.exporter.ExportSpans(ctx, batch)
 		cancel()
 		if err == nil {
+			if q.failing {
+				q.log.Info("spans are sent again")
+			}
+			q.failing = false
 			return
 		}
 		if try == spanTries-1 {
@@ -162,4 +173,8 @@ func (q *spanQueue) export(batch []sdktrace.ReadOnlySpan) {
 		}
 	}
 	q.dropped.WithLabelValues(reasonExport).Add(float64(len(batch)))
+	if !q.failing { // once, not each batch
+		q.log.Warn("spans are not sent", "error", err, "to_do", "check --collector, and the collector's log; docs/identity.md#spans-and-scrapes has what both must be told for TLS")
+	}
+	q.failing = true
 }

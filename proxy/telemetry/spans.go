@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -36,11 +37,12 @@ type SpanOptions struct {
 	Exporter sdktrace.SpanExporter
 	Metrics  *Metrics
 	Errors   bool // failed exchanges have spans, sampled or not
+	Logger   *slog.Logger
 }
 
 // NewSpans starts the export; Shutdown ends it.
 func NewSpans(o SpanOptions) *Spans {
-	queue := newSpanQueue(o.Exporter, o.Metrics.spansDropped)
+	queue := newSpanQueue(o.Exporter, o.Metrics.spansDropped, o.Logger)
 	res := resource.NewSchemaless(
 		attribute.String("service.name", o.Workload.App),
 		attribute.String("service.namespace", o.Workload.Namespace),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -306,7 +307,8 @@ func TestSpansOfAnAbsentCollectorAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMetrics(prometheus.NewRegistry())
 		e := &exporter{fail: func() error { return errors.New("connection refused") }}
-		s := NewSpans(SpanOptions{Workload: tickets.Workload, Exporter: e, Metrics: m})
+		var log bytes.Buffer
+		s := NewSpans(SpanOptions{Workload: tickets.Workload, Exporter: e, Metrics: m, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		s.Done(outbound())
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
@@ -330,6 +332,10 @@ func TestSpansOfAnAbsentCollectorAreCounted(t *testing.T) {
 		}
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Fatal(err)
+		}
+		if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); len(lines) != 2 ||
+			!strings.Contains(lines[0], "connection refused") || !strings.Contains(lines[0], "--collector") || !strings.Contains(lines[1], "again") {
+			t.Errorf("the log says %q", lines)
 		}
 	})
 }
