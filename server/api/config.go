@@ -46,12 +46,14 @@ func (s *Server) getObjects(c echo.Context) error {
 		return err
 	}
 	list := []*config.Object{}
+	since := map[string]uint64{}
 	for _, o := range s.opts.Config.Objects() {
+		since[o.Key().String()] = o.Revision
 		if (kind == "" || o.Kind == kind) && (p.text("namespace") == "" || o.Namespace == p.text("namespace")) {
 			list = append(list, o)
 		}
 	}
-	return c.JSON(http.StatusOK, objectList{list, listOf(s.opts.Nodes.Lacking(time.Now()))})
+	return c.JSON(http.StatusOK, objectList{list, listOf(s.opts.Nodes.Lacking(since, time.Now()))})
 }
 
 func (s *Server) getObject(c echo.Context) error {

@@ -119,9 +119,9 @@ func (nodes) History(id string, _ time.Duration, _ time.Time) ([]skew.Transition
 	return nil, id == "web-1"
 }
 
-func (nodes) Lacking(time.Time) []skew.Lack { return nil }
+func (nodes) Lacking(map[string]uint64, time.Time) []skew.Lack { return nil }
 
-func (nodes) Lineage(objects []string, at time.Time) []skew.LineageNode {
+func (nodes) Lineage(objects []string, _ uint64, at time.Time) []skew.LineageNode {
 	part := func(s skew.State) []skew.LineagePart {
 		return []skew.LineagePart{{Type: "cluster", Name: "a", State: skew.Synced}, {Type: "route", Name: "outbound", State: s}}
 	}

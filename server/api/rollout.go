@@ -85,7 +85,7 @@ func (s *Server) getRollout(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	l := Lineage{Object: o, Problems: []config.Problem{}, Nodes: s.opts.Nodes.Lineage([]string{key.String()}, time.Now())}
+	l := Lineage{Object: o, Problems: []config.Problem{}, Nodes: s.opts.Nodes.Lineage([]string{key.String()}, o.Revision, time.Now())}
 	for _, p := range s.opts.Config.Problems() {
 		if p.Object == key.String() {
 			l.Problems = append(l.Problems, p)
@@ -122,7 +122,16 @@ func (l *Lineage) count() {
 		l.Resources = append(l.Resources, *r)
 	}
 	slices.SortFunc(l.Resources, func(a, b LineageResource) int { return strings.Compare(a.Type+" "+a.Name, b.Type+" "+b.Name) })
-	slices.SortStableFunc(l.Nodes, func(a, b skew.LineageNode) int { return b.State.Severity() - a.State.Severity() })
+	slices.SortStableFunc(l.Nodes, func(a, b skew.LineageNode) int {
+		switch {
+		case a.Has == b.Has:
+			return b.State.Severity() - a.State.Severity()
+		case a.Has:
+			return 1
+		default:
+			return -1
+		}
+	})
 }
 
 // target is what a roll-out is waited for.
@@ -206,13 +215,15 @@ func (s *Server) rollout(t target, at time.Time) (Rollout, error) {
 		refusing = r.byRevision(s.opts.Nodes.View(at), t.revision)
 	} else {
 		var keys []string
+		var since uint64 // the last of them changed
 		for _, want := range t.objects {
 			o := s.rolloutObject(want)
 			inEffect = inEffect && o.InEffect
 			r.Objects = append(r.Objects, o)
 			keys = append(keys, want.Key().String())
+			since = max(since, o.Revision)
 		}
-		refusing = r.byLineage(s.opts.Nodes.Lineage(keys, at))
+		refusing = r.byLineage(s.opts.Nodes.Lineage(keys, since, at))
 	}
 	slices.SortStableFunc(r.Lacking, func(a, b LackingNode) int { return b.State.Severity() - a.State.Severity() })
 	r.Lacking = r.Lacking[:min(len(r.Lacking), maxLacking)]

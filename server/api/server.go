@@ -39,8 +39,8 @@ type Nodes interface {
 	View(at time.Time) skew.NodesView
 	Node(id string, at time.Time) (skew.NodeDetail, bool)
 	History(id string, window time.Duration, at time.Time) ([]skew.Transition, bool)
-	Lineage(objects []string, at time.Time) []skew.LineageNode
-	Lacking(at time.Time) []skew.Lack
+	Lineage(objects []string, since uint64, at time.Time) []skew.LineageNode
+	Lacking(since map[string]uint64, at time.Time) []skew.Lack
 }
 
 // Config is the desired configuration.

@@ -45,7 +45,7 @@ func (p *twinTrackers) same(ids []string, at time.Time) {
 	p.t.Helper()
 	ask := func(tr *Tracker) string {
 		var out []any
-		out = append(out, tr.View(at), tr.Lacking(at), tr.Lineage([]string{"ServiceEntry shop/odd"}, at))
+		out = append(out, tr.View(at), tr.Lacking(nil, at), tr.Lineage([]string{"ServiceEntry shop/odd"}, 0, at))
 		for _, id := range ids {
 			d, _ := tr.Node(id, at)
 			out = append(out, d)

@@ -15,7 +15,7 @@ type LineageNode struct {
 	ID        string        `json:"id"`
 	Workload  mesh.Workload `json:"workload"`
 	Connected bool          `json:"connected"`
-	Has       bool          `json:"has"`   // runs all of it
+	Has       bool          `json:"has"`   // runs the objects as they are
 	State     State         `json:"state"` // of the worst of these resources
 	Since     time.Time     `json:"since"`
 	Reason    string        `json:"reason"`    // the node's own sentence, "" when it has all
@@ -33,9 +33,10 @@ type LineagePart struct {
 }
 
 // Lineage follows objects to the resources that they became and to the nodes
-// that need those, by ID. A node that was not told of the newest revision yet
-// has nothing of it.
-func (t *Tracker) Lineage(objects []string, at time.Time) []LineageNode {
+// that need those, by ID. since is the revision from which on the objects are
+// as they are, 0 when that is not known. A node that was not told of the newest
+// revision yet has nothing of it.
+func (t *Tracker) Lineage(objects []string, since uint64, at time.Time) []LineageNode {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	wanted := make(map[string]bool, len(objects))
@@ -63,7 +64,8 @@ func (t *Tracker) Lineage(objects []string, at time.Time) []LineageNode {
 		}
 		told := n.prepared && (t.newest == nil || n.checked >= t.newest.Number)
 		x := LineageNode{
-			ID: n.ID, Workload: n.Workload, Connected: n.connected(), Has: worst.state == Synced && told,
+			ID: n.ID, Workload: n.Workload, Connected: n.connected(),
+			Has:   worst.state == Synced && told || n.connected() && holds(n.runsRevision(), since, worst.state),
 			State: worst.state, Since: worst.since, Resources: parts,
 		}
 		if !x.Has {
@@ -82,6 +84,11 @@ func (t *Tracker) Lineage(objects []string, at time.Time) []LineageNode {
 	return out
 }
 
+// holds tells whether a node that runs all of one revision has an object that
+// is unchanged since another, although a resource of it is behind: what the
+// resource lacks is then of other objects.
+func holds(runs, since uint64, s State) bool { return since > 0 && runs >= since && s != Drifted }
+
 // Lack says how many connected nodes lack something of an object.
 type Lack struct {
 	Object   string `json:"object"` // "VirtualService cinema/catalog"
@@ -90,8 +97,9 @@ type Lack struct {
 }
 
 // Lacking lists the objects that some connected node lacks something of, by
-// name. What is whole everywhere costs nothing.
-func (t *Tracker) Lacking(at time.Time) []Lack {
+// name. since gives the revision from which on an object is as it is, where that
+// is known. What is whole everywhere costs nothing.
+func (t *Tracker) Lacking(since map[string]uint64, at time.Time) []Lack {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	count := map[string]*Lack{}
@@ -100,15 +108,18 @@ func (t *Tracker) Lacking(at time.Time) []Lack {
 			continue
 		}
 		here := map[string]bool{} // object -> refused
+		runs := n.runsRevision()
 		for r := range n.pending {
 			state := t.judgeResource(n, r, at).state
 			for _, o := range r.objects {
-				here[o] = here[o] || state == Rejected || state == Unsupported
+				if !holds(runs, since[o], state) {
+					here[o] = here[o] || state == Rejected || state == Unsupported
+				}
 			}
 		}
 		for p, i := range n.eachLacked {
 			for _, o := range p.given[i].Objects {
-				if _, told := here[o]; !told {
+				if _, told := here[o]; !told && !holds(runs, since[o], Stale) {
 					here[o] = false
 				}
 			}

@@ -13,7 +13,7 @@ import (
 
 func (l *lab) lineage(objects ...string) string {
 	var out []string
-	for _, n := range l.tr.Lineage(objects, l.now) {
+	for _, n := range l.tr.Lineage(objects, 0, l.now) {
 		var parts []string
 		for _, p := range n.Resources {
 			parts = append(parts, fmt.Sprintf("%s %s %s/%s", p.Type, p.Name, p.Applied, p.Desired))
@@ -43,7 +43,7 @@ func TestLineage(t *testing.T) {
 	l.tr.Nacked("n2", "c-n2", "1", "no", l.now)
 	want("one refuses", "n1 has=true synced [cluster a a1/a1]\nn2 has=false rejected [cluster a /a1]")
 
-	if got := fmt.Sprint(l.tr.Lacking(l.now)); got != "[{VirtualService cinema/a 1 1} {VirtualService cinema/b 1 0}]" {
+	if got := fmt.Sprint(l.tr.Lacking(nil, l.now)); got != "[{VirtualService cinema/a 1 1} {VirtualService cinema/b 1 0}]" {
 		t.Errorf("lacking: %s", got)
 	}
 
@@ -59,5 +59,38 @@ func TestLineage(t *testing.T) {
 	want("gone", "n1 has=true synced [cluster a a1/a1]\nn2 has=false disconnected [cluster a /a1]")
 	if got := l.lineage("VirtualService cinema/none"); got != "" {
 		t.Errorf("of no object: %s", got)
+	}
+}
+
+// A resource that came from two objects is behind by what changed in one of
+// them: the other is there as it is.
+func TestLineageOfWhatIsUnchanged(t *testing.T) {
+	l := newLab(t)
+	outbound := func(revision uint64) [][]Resource {
+		l.accept(revision)
+		return parts([]Resource{{
+			Type: "route", Name: "outbound", Version: fmt.Sprint("r", revision), Revision: revision,
+			Objects: []string{"VirtualService cinema/changed", "VirtualService cinema/same"},
+		}})
+	}
+	since := map[string]uint64{"VirtualService cinema/changed": 2, "VirtualService cinema/same": 1}
+	l.tr.Connected(mesh.Node{ID: "n"}, "c", "", l.now)
+	l.tr.Desired("n", 1, outbound(1), l.now)
+	l.tr.Sent("n", "c", "1", []ResourceRef{{Type: "route", Name: "outbound", Version: "r1"}}, l.now)
+	if got := fmt.Sprint(l.tr.Lacking(since, l.now)); got != "[{VirtualService cinema/changed 1 0} {VirtualService cinema/same 1 0}]" {
+		t.Errorf("not acknowledged yet, lacking: %s", got)
+	}
+	l.tr.Acked("n", "c", "1", l.now)
+	l.tr.Desired("n", 2, outbound(2), l.now)
+	l.tr.Sent("n", "c", "2", []ResourceRef{{Type: "route", Name: "outbound", Version: "r2"}}, l.now)
+	l.tr.Nacked("n", "c", "2", "no", l.now)
+
+	if got := fmt.Sprint(l.tr.Lacking(since, l.now)); got != "[{VirtualService cinema/changed 1 1}]" {
+		t.Errorf("refused, lacking: %s", got)
+	}
+	for object, want := range map[string]bool{"VirtualService cinema/changed": false, "VirtualService cinema/same": true} {
+		if got := l.tr.Lineage([]string{object}, since[object], l.now); len(got) != 1 || got[0].Has != want || got[0].State != Rejected {
+			t.Errorf("%s: %+v, want has %t", object, got, want)
+		}
 	}
 }

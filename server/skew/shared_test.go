@@ -102,7 +102,7 @@ func TestWhatNodesShareIsKeptOnce(t *testing.T) {
 	l.want(ids[1], Drifted, "still runs revision 1 of cluster c-007")
 	l.want(ids[2], Synced, "")
 
-	if got := l.tr.Lineage([]string{"ServiceEntry shop/all"}, l.now); len(got) != 3 || len(got[0].Resources) != 199 || !got[0].Has || got[1].Has {
+	if got := l.tr.Lineage([]string{"ServiceEntry shop/all"}, 0, l.now); len(got) != 3 || len(got[0].Resources) != 199 || !got[0].Has || got[1].Has {
 		t.Errorf("lineage of %d nodes: %+v", len(got), got)
 	}
 	for _, id := range ids {
