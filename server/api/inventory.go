@@ -24,7 +24,7 @@ type ServiceEntry struct {
 	List      []Endpoint
 	Workloads []string       // IDs, sorted
 	Instances map[string]int // endpoints by workload ID
-	Objects   []string       // that it was made of
+	Objects   []string       // that are carried out for it, then those that it was made of
 }
 
 // Port is one port of a service.

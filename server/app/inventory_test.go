@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sidelight-mesh/sidelight/server/skew"
 )
 
@@ -45,4 +47,35 @@ func TestExpectedFromDiscovery(t *testing.T) {
 		list := nodes()
 		return len(list) == 1 && list[0].ID == "expected~cinema/catalog-v1" && list[0].State == skew.NeverConnected
 	})
+}
+
+// With a service stand what is carried out for it, by its callers and by its own
+// sidecars, each once, and then what it is made of.
+func TestObjectsOfAService(t *testing.T) {
+	const allow = `
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: allow-web, namespace: cinema}
+spec: {selector: {matchLabels: {app: catalog}}, rules: [{from: [{source: {principals: ["cluster.local/ns/front/sa/web"]}}]}]}
+`
+	a := start(t, func(o *Options) {
+		if err := os.WriteFile(filepath.Join(o.ConfigDir, "cinema.yaml"), []byte(cinema+allow), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+	want := map[string][]string{
+		"catalog": {
+			"AuthorizationPolicy cinema/allow-web", "DestinationRule cinema/catalog", "VirtualService cinema/catalog",
+			"ServiceEntry cinema/catalog", "WorkloadEntry cinema/catalog-v1", "WorkloadEntry cinema/catalog-v2",
+		},
+		"api": {"ServiceEntry cinema/bank"},
+	}
+	eventually(t, "the registry", func() bool { return len(overall{a}.Services()) == len(want) })
+	for _, s := range (overall{a}).Services() {
+		name, _, _ := strings.Cut(s.Service.Host, ".")
+		if d := cmp.Diff(want[name], s.Objects); d != "" {
+			t.Errorf("%s (-want +got):\n%s", s.Service.Host, d)
+		}
+	}
 }

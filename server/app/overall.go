@@ -27,12 +27,12 @@ func (o overall) Services() []api.ServiceEntry {
 	f := factsBuilder{cluster: o.opts.Cluster, clusters: map[string]string{}}
 	f.Workloads = map[string]graph.WorkloadFacts{}
 	f.addNodes(o.tracker.View(time.Now()))
+	byHost, byWorkload := policiesBy(o.Policies())
 	for _, s := range reg.Services() {
 		e := api.ServiceEntry{Service: s.Service, External: s.External, Endpoints: len(s.Endpoints), Instances: map[string]int{}}
 		for _, p := range s.Ports {
 			e.Ports = append(e.Ports, api.Port{Name: p.Name, Number: p.Number, Protocol: p.Protocol})
 		}
-		e.Objects = s.Objects
 		for _, ep := range s.Endpoints {
 			id := ""
 			if !s.External && !ep.Workload.IsUnknown() {
@@ -43,6 +43,11 @@ func (o overall) Services() []api.ServiceEntry {
 			e.List = append(e.List, endpoint(s, ep, id))
 		}
 		e.Workloads = distinct(e.Workloads)
+		e.Objects = slices.Clone(byHost[s.Host])
+		for _, id := range e.Workloads {
+			e.Objects = append(e.Objects, byWorkload[id]...)
+		}
+		e.Objects = append(distinct(e.Objects), s.Objects...)
 		out = append(out, e)
 	}
 	return out

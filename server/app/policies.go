@@ -51,6 +51,21 @@ func (f *factsBuilder) hostsOf(o *config.Object) []string {
 	return hosts
 }
 
+// policiesBy names objects by the host that callers carry them out for, and by
+// the workload whose own sidecars do.
+func policiesBy(policies []graph.Policy) (host, workload map[string][]string) {
+	host, workload = map[string][]string{}, map[string][]string{}
+	for _, p := range policies {
+		if p.Host != "" {
+			host[p.Host] = append(host[p.Host], p.Object)
+		}
+		for _, id := range p.Workloads {
+			workload[id] = append(workload[id], p.Object)
+		}
+	}
+	return host, workload
+}
+
 // selected lists the workloads of a namespace whose endpoints have labels.
 func (f *factsBuilder) selected(namespace string, labels map[string]string) []string {
 	var ids []string

@@ -47,7 +47,8 @@ export function placeLabels({ model, boxes, positions, routes, metric, lit }: La
     if (!line || lines.length === 0) continue
     const spot = freeSpot(line, lines, taken, ink, lit.has(edge.id) || edge.health.state === 'fail')
     if (!spot) continue
-    taken.push(spot)
+    // Words of two edges one under the other read as one label.
+    taken.push({ x: spot.x - 4, y: spot.y - 8, w: spot.w + 8, h: spot.h + 16 })
     labels.push({
       id: edge.id,
       x: spot.x + spot.w / 2,

@@ -64,6 +64,9 @@ describe('AlertsPage', () => {
 describe('finding', () => {
   it('writes figures and hosts as the other pages do', () => {
     expect(alertWords('5.161% of requests to web.front.svc.cluster.local fail')).toBe('5.2\u2009% of requests to web.front fail')
+    expect(alertWords('a change is not on all nodes after 1h 3m 1s')).toBe('a change is not on all nodes after 1\u2009h 3\u2009min')
+    expect(alertWords('after 35.85s')).toBe('after 36\u2009s')
+    expect(alertWords('p95 of 0.25s')).toBe('p95 of 250\u2009ms')
     expect(alertWords('1.51 attempts per request to api.bank.example')).toBe('1.51 attempts per request to api.bank.example')
   })
   it('links each kind of thing', () => {

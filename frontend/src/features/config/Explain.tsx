@@ -37,7 +37,7 @@ export function Explain() {
     <div className={styles.scroll} role="region" aria-label="Explain a request" tabIndex={0}>
       <Form />
       {asked === null ? (
-        <EmptyState title="Ask about a request" why="Who sends it decides what its sidecar does with it: choose the workload, and give the URL as its app calls it." />
+        <EmptyState title="Ask about a request" why="Who sends it decides what its sidecar does with it: choose the workload, and give the URL as its app calls it. A tapped request and an edge of the graph lead here with both filled in." />
       ) : error ? (
         <Trouble title="There is no answer" error={error} />
       ) : data ? (

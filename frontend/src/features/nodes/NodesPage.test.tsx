@@ -34,6 +34,10 @@ describe('NodesPage', () => {
     expect(screen.getByText(/^petra, /).textContent).toContain('DestinationRule booking/payments')
     expect(screen.getByRole('img', { name: /not yet/ })).toBeTruthy()
   })
+  it('says of a node that is not known that it is not', async () => {
+    await renderAt('/nodes/nosuch', () => <NodesPage />)
+    expect(screen.getByText(/No node of the name nosuch is known/)).toBeTruthy()
+  })
   it('filters by state in the address', async () => {
     const { search } = await renderAt('/nodes', () => <NodesPage />)
     fireEvent.click(screen.getByRole('button', { name: /1 rejected/ }))

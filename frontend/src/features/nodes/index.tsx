@@ -113,6 +113,11 @@ function Nodes({ view }: { view: NodesView }) {
         onState={(state) => setSearch({ state: state ?? '' })}
         onRevision={(rev) => setSearch({ rev: search.rev === String(rev) ? '' : String(rev) })}
       />
+      {nodeId !== undefined && !view.nodes.some((n) => n.id === nodeId) ? (
+        <p className={styles.unknown} role="status">
+          No node of the name {nodeId} is known: it was never seen, or left so long ago that it is forgotten.
+        </p>
+      ) : null}
       {items.length > 0 ? (
         <NodeTable {...{ items, axis, selected, onToggle }} order={search.sort} onOrder={(sort) => setSearch({ sort })} newestBuild={newestBuild(view.nodes)} onSelect={setSelected} />
       ) : (

@@ -47,7 +47,7 @@ export function AttemptChart({ axis, failed }: { axis: AttemptAxis; failed: bool
 }
 
 function Attempt({ attempt: t, next, y, x, right }: { attempt: Try; next: Try | undefined; y: number; x: (ms: number) => number; right: number }) {
-  const how = [t.reason || text(duration(t.to - t.from)), t.waits].filter(Boolean).join(', ')
+  const how = [text(duration(t.to - t.from)), t.reason, t.waits].filter(Boolean).join(', ')
   const words = [t.result, how].filter(Boolean).join(' ')
   const from = x(t.from)
   const late = from + words.length * 6 > right

@@ -8,7 +8,7 @@ import { attemptAxis } from './attempts'
 import { AttemptChart } from './AttemptChart'
 import { CopyButton } from './CopyButton'
 import { cliCommand, curlCommand } from './export'
-import { edgeOf, flagsOf, healthOf, statusWord } from './look'
+import { askedOf, edgeOf, flagsOf, healthOf, statusWord } from './look'
 import styles from './TapDrill.module.css'
 import { Path } from './TapRow'
 
@@ -112,6 +112,7 @@ function Fields({ of }: { of: readonly TapHeader[] | undefined }) {
 function Repeat({ event: e, filter }: { event: TapEvent; filter: string }) {
   const cli = e.trace_id ? cliCommand(`trace = ${e.trace_id}`, 50, false) : cliCommand(filter || 'error', 50, false)
   const curl = curlCommand(e)
+  const asked = askedOf(e)
   return (
     <>
       <header>
@@ -136,6 +137,11 @@ function Repeat({ event: e, filter }: { event: TapEvent; filter: string }) {
         {e.trace_id ? (
           <Link className={buttonClass('line', true)} to="/traces/{-$traceId}" params={{ traceId: e.trace_id }}>
             Open trace
+          </Link>
+        ) : null}
+        {asked ? (
+          <Link className={buttonClass('line', true)} to="/config/$" params={{ _splat: 'explain' }} search={asked as never}>
+            Explain
           </Link>
         ) : null}
         <Link className={buttonClass('line', true)} to="/graph" search={{ sel: edgeOf(e) } as never}>

@@ -13,6 +13,15 @@ describe('attemptAxis', () => {
       [1489, 2000, 51, false, 'UT'],
     ])
   })
+  it('says in words how each try ended, and that none is left', () => {
+    const attempt = { endpoint: 'a', start_ms: 0, duration_ms: 5, status: 503 }
+    const { tries } = attemptAxis(tapEvent({ status: 503, flags: 'URX', attempts: [
+      { ...attempt, flags: 'UC', reason: 'reset after 3 bytes' },
+      { ...attempt, flags: 'UF' },
+      { ...attempt, flags: '-', reason: 'answered 503' },
+    ] }))
+    expect(tries.map((t) => t.reason)).toEqual(['reset after 3 bytes', 'could not connect', 'no try is left'])
+  })
   it('tells what a try waited for', () => {
     const [a, b] = attemptAxis(tapEvent({ attempts: [
       { endpoint: 'a', start_ms: 0, duration_ms: 20, queue_ms: 12, connect_ms: 3, status: 503, flags: '-' },

@@ -1,4 +1,5 @@
 import type { TapAttempt, TapEvent } from '@/api/types'
+import { flagWord } from '@/lib/flags'
 import { duration, ordinal, text } from '@/lib/format'
 
 /** Try is one attempt laid out on the request's own time axis (ms). */
@@ -28,15 +29,17 @@ export function attemptAxis(e: TapEvent): AttemptAxis {
     const backoff = i === 0 ? 0 : Math.max(0, from - until)
     until = Math.max(until, to)
     const flags = a.flags === '-' ? '' : a.flags
+    const ok = e.protocol === 'tcp' ? !flags : answered(a.status, flags)
+    // "answered 503" says the status once more.
+    const reason = a.reason && a.reason !== `answered ${a.status}` ? a.reason : flagWord(flags)
+    const last = !ok && i === e.attempts.length - 1 && e.flags.includes('URX') ? 'no try is left' : ''
     return {
       n: i + 1,
       endpoint: a.endpoint,
       workload: a.workload ?? '',
-      from, to, backoff,
-      ok: e.protocol === 'tcp' ? !flags : answered(a.status, flags),
+      from, to, backoff, ok,
       result: [a.status > 0 ? String(a.status) : flags ? '' : e.protocol === 'tcp' ? 'connected' : 'no answer', flags].filter(Boolean).join(' '),
-      // "answered 503" says the status once more.
-      reason: a.reason === `answered ${a.status}` ? '' : (a.reason ?? ''),
+      reason: [reason, last].filter(Boolean).join(', '),
       waits: waits(a),
     }
   })

@@ -74,7 +74,7 @@ function Interruption({ running }: { running: boolean }) {
 
 function Nothing({ tap, now, filter, onWiden }: { tap: TapState; now: number; filter: string; onWiden: () => void }) {
   const { snapshot, error } = tap
-  if (error?.code === 'invalid') return <EmptyState state="warn" title="The filter cannot be read" why={`${error.message}${error.hint ? `. ${error.hint}` : ''}`} />
+  if (error?.code === 'invalid') return <EmptyState state="warn" title="The filter cannot be read" why={error.message.replace(/^tap filter: /, '')} />
   if (error) return <Trouble title="The tap did not start" error={error} retry={tap.start} />
   if (!tap.running) {
     return (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { tapEvent, timedOut } from './fixtures/events'
-import { edgeOf, healthOf, pathParts, statusWord, why } from './look'
+import { askedOf, edgeOf, healthOf, pathParts, statusWord, why } from './look'
 
 describe('how a request ended', () => {
   it.each([
@@ -35,4 +35,16 @@ it('names the edge as the graph does', () => {
   expect(edgeOf(tapEvent())).toBe('workload:cinema/tickets>workload:cinema/payments:http')
   expect(edgeOf(tapEvent({ destination: { namespace: '', name: '' }, service: { host: 'api.bank.example', namespace: 'booking', name: 'api.bank.example' } }))).toBe('workload:cinema/tickets>external:api.bank.example:http')
   expect(edgeOf(tapEvent({ source: { namespace: '', name: '' } }))).toBe('unknown>workload:cinema/payments:http')
+})
+
+describe('askedOf', () => {
+  it('is what Config explains, without the hidden values of a query', () => {
+    expect(askedOf(tapEvent({ method: 'POST', authority: 'payments:8080', path: '/v1/charges?card=0badc0de' }))).toEqual({
+      method: 'POST', url: 'http://payments:8080/v1/charges', caller: 'cinema/tickets',
+    })
+  })
+  it('is nothing where no sidecar could be asked', () => {
+    expect(askedOf(tapEvent({ protocol: 'tcp' }))).toBeNull()
+    expect(askedOf(tapEvent({ source: { namespace: '', name: '' } }))).toBeNull()
+  })
 })

@@ -53,6 +53,12 @@ export function pathParts(path: string): PathPart[] {
   return parts
 }
 
+/** askedOf is the request as Config explains it; null where nobody known sent it. Values of the query are hidden, so they stay out. */
+export function askedOf(e: TapEvent): { method: string; url: string; caller: string } | null {
+  if (e.protocol === 'tcp' || !e.source.name || !e.authority) return null
+  return { method: e.method ?? 'GET', url: `http://${e.authority}${(e.path ?? '/').split('?')[0]}`, caller: `${e.source.namespace}/${e.source.name}` }
+}
+
 /** edgeOf names the edge of the graph that a request went over. What has no sidecar is known by its host. */
 export function edgeOf(e: TapEvent): string {
   const id = (w: { namespace: string; name: string }) => (w.name && w.name !== 'unknown' ? `workload:${w.namespace}/${w.name}` : 'unknown')

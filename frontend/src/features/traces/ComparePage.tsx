@@ -92,7 +92,7 @@ function Side({ name, what, group: g }: { name: 'A' | 'B'; what: string; group: 
         <span className="strong">{sideInWords(what)}</span>
         <br />
         <span className="t2">
-          {plural(g.traces, 'trace')}, {g.failed} failed; mean {text(duration(g.mean_ms))}, P50 {text(duration(g.p50_ms))}, P95 {text(duration(g.p95_ms))}
+          {plural(g.traces, 'trace')}, {g.failed} failed; mean {text(duration(g.mean_ms))}, p50 {text(duration(g.p50_ms))}, p95 {text(duration(g.p95_ms))}
         </span>
       </span>
     </section>

@@ -59,10 +59,16 @@ function agreement(edge: GraphEdge, to: string): string {
 export function Connections({ edge }: { edge: GraphEdge }) {
   const reuse = edge.requests_per_connection
   const churns = reuse !== null && reuse < 3 && edge.rps > 1
+  const tcp = edge.protocol === 'tcp'
+  // Of HTTP no sidecar counts how many are open; the circuit breaker says how many are in use.
+  const open: [string, Measure, string][] = tcp ? [['Open now', { value: figure(edge.active_connections), unit: '' }, '']] : []
+  const used: [string, Measure, string][] = tcp
+    ? []
+    : [['Requests per connection', { value: reuse === null ? 'no new connection' : figure(reuse), unit: '' }, churns ? 'connections are hardly used again' : '']]
   const rows: [string, Measure, string][] = [
-    ['Open now', { value: figure(edge.active_connections), unit: '' }, ''],
+    ...open,
     ['Opened', { value: figure(edge.new_connections_per_s), unit: '/s' }, ''],
-    ['Requests per connection', { value: reuse === null ? '–' : figure(reuse), unit: '' }, churns ? 'connections are hardly used again' : ''],
+    ...used,
     ['Mutual TLS', percent(edge.mtls_ratio), edge.mtls_ratio < 0.995 ? 'the rest is plaintext' : ''],
     ['Sent', perSecond(bytes(edge.sent_bytes_per_s)), ''],
     ['Received', perSecond(bytes(edge.received_bytes_per_s)), ''],

@@ -1,4 +1,5 @@
 import { Link } from '@tanstack/react-router'
+import { Fragment } from 'react'
 import { useService } from '@/api/inventory'
 import { useNodes } from '@/api/nodes'
 import type { GraphEdge, GraphNode } from '@/api/types'
@@ -57,7 +58,8 @@ export function Sidecars({ node, title = 'Sidecars' }: { node: GraphNode; title?
       <table className={styles.edges}>
         <tbody>
           {own.map((n) => (
-            <tr key={n.id}>
+            <Fragment key={n.id}>
+            <tr>
               <td className={styles.peer}>
                 <HealthGlyph state={nodeHealth[n.state]} size={12} decorative />
                 <Link to="/nodes/{-$nodeId}" params={{ nodeId: n.id }} className="cut">
@@ -68,10 +70,17 @@ export function Sidecars({ node, title = 'Sidecars' }: { node: GraphNode; title?
               <td className="t3">{n.build}</td>
               <td className="num">{n.revision === 0 ? 'none' : `rev ${count(n.revision)}`}</td>
             </tr>
+            {n.state === 'synced' ? null : (
+              <tr>
+                <td colSpan={4} className={styles.reason}>
+                  {n.reason}
+                </td>
+              </tr>
+            )}
+            </Fragment>
           ))}
         </tbody>
       </table>
-      {own.map((n) => (n.state === 'synced' ? null : <p key={n.id} className="t2">{n.reason}</p>))}
     </Section>
   )
 }
