@@ -44,8 +44,14 @@ scenarios: build ## play the five scenarios on real processes, one line each
 test-browser: tools ## journeys through the real product in Chromium
 	SIDELIGHT_BIN=$(CURDIR)/bin npm run --silent e2e -w frontend
 
-tools:
+tools: $(TOOLS)/kube-apiserver
 	@deploy/install-for-tests
+
+# Kubernetes' API server, to test against.
+APISERVER := server/config/kubernetes/kubernetestest/apiserver
+$(TOOLS)/kube-apiserver: $(APISERVER)/go.mod
+	cd $(APISERVER) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3' -o $@ k8s.io/kubernetes/cmd/kube-apiserver
+	@touch $@
 
 check: lint generated ## what CI holds besides the tests: format, lint, generated files
 

@@ -132,7 +132,7 @@ var confined = []struct {
 	{"github.com/cockroachdb/pebble", []string{"collector/store/traces"}},
 	// server/observe asks servers of client status (CSDS), whose messages these are.
 	{"github.com/envoyproxy/go-control-plane", []string{"proxy/xds", "server/xds", "server/observe", "server/explain", "server/app", "deploy/parity", "deploy/peers"}},
-	{"k8s.io", []string{}},
+	{"k8s.io", []string{"server/config/kubernetes"}},
 	{"github.com/spiffe/go-spiffe", []string{"identity", "server/ca", "deploy/peers"}},
 	{"github.com/labstack/echo", []string{"server/api"}},
 	{"github.com/spf13/cobra", []string{"cmd", "proxy/app"}},

@@ -1,6 +1,9 @@
 package mesh
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Node is one running sidecar, gateway or per-node proxy: a thing that takes
 // configuration. Its ID is unique in a mesh and stable over reconnects, as
@@ -66,6 +69,12 @@ type Revision struct {
 	Summary string    `json:"summary"` // "changed VirtualService cinema/catalog"
 	Objects []Change  `json:"objects"` // what changed against the revision before
 	Hash    string    `json:"hash"`    // sha256 of the canonical content, hex
+}
+
+// EndpointsOnly reports whether nothing changed but what is called: instances came
+// or went. Nobody wrote such a revision.
+func (r *Revision) EndpointsOnly() bool {
+	return len(r.Objects) > 0 && !slices.ContainsFunc(r.Objects, func(c Change) bool { return c.Kind != "WorkloadEntry" })
 }
 
 // Change is one object of a revision that differs from the revision before.

@@ -18,6 +18,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/frontend"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
 	"github.com/sidelight-mesh/sidelight/server/ca"
+	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
 	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/xds"
 )
@@ -40,11 +41,17 @@ type serverFlags struct {
 	observe               []string
 	jaegerUI, persesUI    string
 	slowPush              time.Duration
+	kubernetes            bool
+	kubeconfig            string
+	kubeContext           string
 }
 
 func (s *serverFlags) bind(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&s.configDir, "config-dir", "sidelight-config", "watched folder of configuration objects; made when missing")
+	flags.BoolVar(&s.kubernetes, "kubernetes", false, "read objects, services and endpoints from Kubernetes, too: from the cluster of the kubeconfig, or the one that this runs in; see docs/kubernetes.md")
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "`file` that says how Kubernetes is reached; implies --kubernetes. Default $KUBECONFIG, then ~/.kube/config, then the cluster that this runs in")
+	flags.StringVar(&s.kubeContext, "kube-context", "", "context of the kubeconfig; implies --kubernetes")
 	flags.StringVar(&s.api, "api", "127.0.0.1:8430", "listen address of UI and API")
 	flags.StringVar(&s.admin, "admin", "127.0.0.1:8431", "listen address of health, own metrics and profiles")
 	flags.StringVar(&s.grpc, "grpc", "127.0.0.1:15010", "listen address of configuration and agent streams")
@@ -88,8 +95,13 @@ func (s *serverFlags) validate() error {
 
 func (s *serverFlags) options(proc process, registry *prometheus.Registry) serverapp.Options {
 	policy, _ := s.rollout.policy() // validate said that it is right
+	var cluster *kubernetes.Options
+	if s.kubernetes || s.kubeconfig != "" || s.kubeContext != "" {
+		cluster = &kubernetes.Options{Kubeconfig: s.kubeconfig, Context: s.kubeContext}
+	}
 	return serverapp.Options{
-		Rollout: policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, APICert: s.apiCert, APIKey: s.apiKey, AccessFile: s.access, Grafana: s.grafana,
+		Kubernetes: cluster,
+		Rollout:    policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, APICert: s.apiCert, APIKey: s.apiKey, AccessFile: s.access, Grafana: s.grafana,
 		Fault: xds.Fault{PushPause: s.slowPush}, TapRedact: s.tapRedact,
 		JaegerUI: s.jaegerUI, PersesUI: s.persesUI,
 		Version: version, Logger: proc.log, Registerer: registry, Gatherer: registry,

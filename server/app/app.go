@@ -23,6 +23,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/server/auth"
 	"github.com/sidelight-mesh/sidelight/server/ca"
 	"github.com/sidelight-mesh/sidelight/server/config"
+	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
 	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/graph"
 	"github.com/sidelight-mesh/sidelight/server/observe"
@@ -39,18 +40,19 @@ type App struct {
 	opts    Options
 	started time.Time
 
-	listeners listeners
-	store     *config.Store
-	tracker   *skew.Tracker
-	xds       *xds.Server
-	authority *ca.Authority
-	engine    *graph.Engine
-	tap       *tap.Hub
-	access    *auth.Access
-	webCert   *webCert       // nil: plain HTTP
-	grafana   *grafana.Proxy // nil without
-	alerts    *alert.Service // nil: none are evaluated here
-	api       *api.Server
+	listeners  listeners
+	store      *config.Store
+	kubernetes *kubernetes.Source // nil without
+	tracker    *skew.Tracker
+	xds        *xds.Server
+	authority  *ca.Authority
+	engine     *graph.Engine
+	tap        *tap.Hub
+	access     *auth.Access
+	webCert    *webCert       // nil: plain HTTP
+	grafana    *grafana.Proxy // nil without
+	alerts     *alert.Service // nil: none are evaluated here
+	api        *api.Server
 
 	observer  *observe.Observer
 	traffic   *skew.Traffic
@@ -105,8 +107,15 @@ func (a *App) wire() (err error) {
 	}
 
 	// Configuration, to the nodes.
+	sources := []config.Source{registrations{a, registrationGrace}}
+	if err := a.openCluster(); err != nil {
+		return err
+	}
+	if a.kubernetes != nil {
+		sources = append(sources, a.kubernetes)
+	}
 	a.store, err = config.Open(config.Options{
-		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"), Sources: []config.Source{registrations{a, registrationGrace}},
+		Dir: opts.ConfigDir, StateDir: subdir(opts.StateDir, "config"), Sources: sources,
 		Check:  func(objects []*config.Object) []config.Problem { return check(opts.RootNamespace, objects) },
 		Logger: opts.Logger.With("part", "config"), Registerer: a.opts.Registerer,
 	})
@@ -245,8 +254,8 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	public, admin := publicServer(a.api, a.opts.Logger), adminServer(api.Admin(a.opts.Gatherer, a.readiness, a.syncz), a.opts.Logger)
 	var serving sync.WaitGroup
-	part(&serving, fail, "configuration listener", func() error { return nodes.serve() })
-	part(&serving, fail, "TLS listener", func() error { return secure.serve() })
+	part(&serving, fail, "configuration listener", func() error { a.awaitCluster(ctx); return nodes.serve() })
+	part(&serving, fail, "TLS listener", func() error { a.awaitCluster(ctx); return secure.serve() })
 	part(&serving, fail, "API listener", func() error {
 		if a.webCert == nil {
 			return ignoreClosed(public.Serve(a.listeners.api))
@@ -345,7 +354,7 @@ func (a *App) readiness() api.Readiness {
 		r.Degraded = append(r.Degraded, "there is no metrics store")
 	}
 	for _, s := range (overall{a}).Missing(time.Now()) {
-		r.Degraded = append(r.Degraded, s.Reason)
+		r.Degraded = append(r.Degraded, fmt.Sprintf("%s, since %s: %s", s.Source, s.Since.UTC().Format(time.TimeOnly), s.Reason))
 	}
 	broken := 0
 	for _, p := range a.store.Problems() {

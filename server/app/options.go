@@ -13,6 +13,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/server/ca"
+	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
 	"github.com/sidelight-mesh/sidelight/server/grafana"
 	"github.com/sidelight-mesh/sidelight/server/graph"
 	"github.com/sidelight-mesh/sidelight/server/rollout"
@@ -74,6 +75,9 @@ type Options struct {
 	Traces     traces.Querier  // stored traces
 	Alerts     *Alerts         // nil: no alerts are evaluated here
 	UI         http.Handler    // everything that is not the API
+	// Kubernetes is a cluster to read objects, services and endpoints from, besides
+	// ConfigDir; nil for none. Its Earlier and Logger are set here.
+	Kubernetes *kubernetes.Options
 	// Grafana is the user's, to be embedded; without a URL there is none. Its
 	// Logger and Registerer are set here.
 	Grafana grafana.Options

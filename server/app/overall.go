@@ -75,7 +75,7 @@ func (o overall) Markers(from, until time.Time) []graph.Marker {
 		if rev.At.Before(from) {
 			break
 		}
-		if !rev.At.After(until) {
+		if !rev.At.After(until) && !rev.EndpointsOnly() {
 			out = append(out, graph.Marker{At: rev.At, Kind: "config", Text: rev.Summary, Revision: rev.Number})
 		}
 	}
@@ -113,9 +113,10 @@ func (o overall) Policies() []graph.Policy {
 }
 
 // Missing names what the graph should be made of and is not there: the
-// collector, the metrics store, and what the collector cannot read.
+// collector, the metrics store, and what the collector, or the cluster's source of
+// configuration, cannot read.
 func (o overall) Missing(at time.Time) []graph.Stale {
-	missing := o.silentCollector(at)
+	missing := append(o.silentCollector(at), o.unreadCluster(at)...)
 	if s := o.storeAway.Load(); s != nil && !at.Before(s.Since) {
 		missing = append(missing, *s)
 	}

@@ -34,11 +34,11 @@ func (registrations) Name() string { return "sidecars" }
 
 // Watch is config.Source's. Instances that an earlier process knew stay for a
 // while: their sidecars come back one after the other.
-func (r registrations) Watch(ctx context.Context, changed func(map[string]string)) error {
+func (r registrations) Watch(ctx context.Context, changed func(config.Given)) error {
 	tick := time.NewTicker(registrationTick)
 	defer tick.Stop()
 	start, heard := time.Now(), false
-	var last map[string]string
+	var last map[string]config.Document
 	for {
 		now := time.Now()
 		documents, err := r.documents(now)
@@ -51,7 +51,7 @@ func (r registrations) Watch(ctx context.Context, changed func(map[string]string
 		}
 		if (len(documents) > 0 || !returning) && (!heard || !maps.Equal(documents, last)) {
 			heard, last = true, documents
-			changed(documents)
+			changed(config.Given{Documents: documents})
 		}
 		select {
 		case <-tick.C:
@@ -62,17 +62,17 @@ func (r registrations) Watch(ctx context.Context, changed func(map[string]string
 }
 
 // earlier adds what an earlier process had.
-func (r registrations) earlier(documents map[string]string) {
+func (r registrations) earlier(documents map[string]config.Document) {
 	for _, o := range r.app.store.Objects() {
-		if name, ok := strings.CutPrefix(o.Source, r.Name()+":"); ok && documents[name] == "" {
-			documents[name] = o.YAML
+		if name, ok := strings.CutPrefix(o.Source, r.Name()+":"); ok && documents[name].Text == "" {
+			documents[name] = config.Document{Text: o.YAML}
 		}
 	}
 }
 
 // documents gives the WorkloadEntries of the sidecars that are there.
-func (r registrations) documents(now time.Time) (map[string]string, error) {
-	out := map[string]string{}
+func (r registrations) documents(now time.Time) (map[string]config.Document, error) {
+	out := map[string]config.Document{}
 	found := r.app.xds.Registrations(r.grace, now)
 	if len(found) == 0 {
 		return out, nil
@@ -88,7 +88,7 @@ func (r registrations) documents(now time.Time) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[one.Workload.Namespace+"/"+name] = text
+		out[one.Workload.Namespace+"/"+name] = config.Document{Text: text}
 	}
 	return out, nil
 }

@@ -87,7 +87,7 @@ func TestRegistration(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- quick.Watch(ctx, func(d map[string]string) { given <- slices.Sorted(maps.Keys(d)) })
+		done <- quick.Watch(ctx, func(g config.Given) { given <- slices.Sorted(maps.Keys(g.Documents)) })
 	}()
 	if first := <-given; len(first) != 1 {
 		t.Errorf("at first %q are given, want the one that was there", first)

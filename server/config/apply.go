@@ -229,6 +229,9 @@ func (s *Store) writable(key Key, name string, documents int) *Problem {
 	if source := s.giver(name); source != "" {
 		p.Message = fmt.Sprintf("%s comes from %s", key, source)
 		p.Hint = "change it there"
+		if source == "kubernetes" {
+			p.Hint = "change it there, with kubectl"
+		}
 		return p
 	}
 	if documents > 1 {

@@ -50,6 +50,45 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// Instances that come and go do not push out what people did.
+func TestHistoryKeepsWhatPeopleDid(t *testing.T) {
+	instance := func(i int) string {
+		return fmt.Sprintf("apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: w, namespace: cinema}\nspec: {address: 10.0.%d.%d}\n", i/250, i%250+1)
+	}
+	opts := Options{Dir: t.TempDir(), StateDir: t.TempDir()}
+	f := openFolder(t, opts, map[string]string{"w.yaml": instance(0)})
+	for i := range 300 {
+		if i%30 == 0 {
+			f.write("one.yaml", vs("a", fmt.Sprintf("%ds", i+1)))
+			f.reload()
+		}
+		f.write("w.yaml", instance(i+1))
+		f.reload()
+	}
+	for range 2 { // as it was, and after a restart
+		kept := f.store.Revisions(0)
+		people := 0
+		for _, rev := range kept {
+			if !rev.EndpointsOnly() {
+				people++
+			}
+		}
+		if len(kept) != keptRevisions || people != 10 {
+			t.Errorf("of %d revisions kept %d are people's, want all 10", len(kept), people)
+		}
+		for i, rev := range kept {
+			if i < keptRevisions/2 && rev.Number != kept[0].Number-uint64(i) {
+				t.Fatalf("the newest are not whole: revision %d is number %d from the end", rev.Number, i)
+			}
+		}
+		last := kept[len(kept)-1]
+		if got := timeout(t, f.store, last.Number); got != time.Second {
+			t.Errorf("revision %d has the timeout %s, want 1s", last.Number, got)
+		}
+		f = openFolder(t, opts, nil)
+	}
+}
+
 func TestHistoryBytesAreBounded(t *testing.T) {
 	f := openFolder(t, Options{StateDir: t.TempDir()}, nil)
 	f.store.history.maxBytes = 20_000

@@ -88,6 +88,12 @@ func APIGroup(kind string) string {
 	return groupNetworking
 }
 
+// APIVersions lists the versions of a kind that are understood, the best first.
+func APIVersions(kind string) []string {
+	k, _ := kindOf(kind)
+	return k.versions
+}
+
 // Kinds lists all kinds that are understood.
 func Kinds() []string {
 	var kinds []string

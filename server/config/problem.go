@@ -33,6 +33,7 @@ const (
 	CodeDuplicate    = "SL1010" // the same object twice
 	CodeLimit        = "SL1011" // a limit of the decoder or of the store
 	CodeKept         = "SL1012" // an object is in effect in an older form
+	CodeSource       = "SL1013" // a source besides the directory, or a part of it, that cannot be read
 
 	CodeRequired      = "SL2001" // something required is missing
 	CodeWeights       = "SL2002" // weights that add to nothing

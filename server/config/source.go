@@ -15,14 +15,30 @@ import (
 // ServiceEntry with endpoints, or with WorkloadEntries.
 type Source interface {
 	// Name says who the source is; it goes before the names of its documents, as in
-	// "kubernetes:cinema/virtualservice/catalog". It has no colon.
+	// "kubernetes:cinema/VirtualService/catalog". It has no colon.
 	Name() string
 	// Watch gives changed everything that the source holds, whole, once it is known
-	// and after each change, until ctx ends: documents of YAML by name. It does not
-	// change what it gave. An error, or an end, has it called again after a pause;
-	// until it gives something again, what it gave holds.
-	Watch(ctx context.Context, changed func(documents map[string]string)) error
+	// and after each change, until ctx ends. It does not change what it gave. An
+	// error, or an end, has it called again after a pause; until it gives something
+	// again, what it gave holds.
+	Watch(ctx context.Context, changed func(Given)) error
 }
+
+// Given is all that a source holds.
+type Given struct {
+	Documents map[string]Document // by name
+	Problems  []Problem           // what the source itself cannot read
+}
+
+// Document is one object, or several, in YAML.
+type Document struct {
+	Text string
+	By   string // who wrote it last; "" when nobody knows
+}
+
+// LabelService is on the WorkloadEntries that are endpoints of a service in a
+// cluster, and names it. The service's ServiceEntry selects them by it.
+const LabelService = "sidelight.io/service"
 
 // sourced is what a source gave last.
 type sourced struct {
@@ -30,6 +46,8 @@ type sourced struct {
 	heard bool // it gave something since the process began
 	files map[string]*file
 	err   error // why it is not watched just now
+	// problems are what it said itself.
+	problems []Problem
 }
 
 // again is the pause before a source is watched again, at first and at most.
@@ -42,9 +60,9 @@ const (
 func (s *Store) watchSource(ctx context.Context, of *sourced) {
 	pause := againFirst
 	for ctx.Err() == nil {
-		err := of.Watch(ctx, func(documents map[string]string) {
+		err := of.Watch(ctx, func(g Given) {
 			pause = againFirst
-			s.give(of, documents)
+			s.give(of, g)
 		})
 		if ctx.Err() != nil {
 			return
@@ -65,20 +83,26 @@ func (s *Store) watchSource(ctx context.Context, of *sourced) {
 }
 
 // give takes what a source holds now. What did not change keeps its decoded form.
-func (s *Store) give(of *sourced, documents map[string]string) {
-	files := make(map[string]*file, len(documents))
+func (s *Store) give(of *sourced, given Given) {
+	files := make(map[string]*file, len(given.Documents))
+	writers := map[string]bool{}
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	for name, text := range documents {
+	for name, doc := range given.Documents {
 		name = of.Name() + ":" + name
-		if before := of.files[name]; before != nil && before.text == text {
+		if before := of.files[name]; before != nil && before.text == doc.Text {
 			files[name] = before
 			continue
 		}
-		files[name] = &file{text: text, docs: decodeFile(name, []byte(text))}
+		files[name] = &file{text: doc.Text, docs: decodeFile(name, []byte(doc.Text))}
+		writers[doc.By] = true
 	}
-	of.files, of.heard, of.err = files, true, nil
-	s.reload(origin{by: of.Name(), source: of.Name()})
+	by := of.Name()
+	if who := slices.Collect(maps.Keys(writers)); len(who) == 1 && who[0] != "" && of.heard {
+		by = fmt.Sprintf("%s (%s)", by, who[0])
+	}
+	of.files, of.problems, of.heard, of.err = files, given.Problems, true, nil
+	s.reload(origin{by: by, source: of.Name()})
 }
 
 // reload reads everything; what cannot be read stays, and is told.
@@ -99,9 +123,10 @@ func (s *Store) withSources(t tree) (all tree, silent []string, problems []Probl
 		if !of.heard {
 			silent = append(silent, of.Name()+":")
 		}
+		problems = append(problems, of.problems...)
 		if of.err != nil {
 			problems = append(problems, Problem{
-				Severity: SeverityWarning, Code: CodeFile, File: of.Name(), Line: 1, Column: 1,
+				Severity: SeverityWarning, Code: CodeSource, File: of.Name(), Line: 1, Column: 1,
 				Message: fmt.Sprintf("%s cannot be watched: %v", of.Name(), of.err), Hint: "what it gave last stays in effect; it is tried again",
 			})
 		}

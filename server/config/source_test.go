@@ -27,13 +27,17 @@ func newCluster(documents map[string]string) *cluster {
 
 func (c *cluster) Name() string { return "cluster" }
 
-func (c *cluster) Watch(ctx context.Context, changed func(map[string]string)) error {
+func (c *cluster) Watch(ctx context.Context, changed func(Given)) error {
 	for {
 		c.mu.Lock()
 		holds := c.holds
 		c.mu.Unlock()
 		if holds != nil {
-			changed(holds)
+			given := Given{Documents: map[string]Document{}}
+			for name, text := range holds {
+				given.Documents[name] = Document{Text: text, By: "kubectl"}
+			}
+			changed(given)
 		}
 		select {
 		case <-c.changed:

@@ -117,7 +117,7 @@ func (c *checker) protocol(path string, p *networking.ServicePort) {
 	switch name := strings.ToUpper(p.Protocol); {
 	case name == "":
 		if PortProtocol(p.Protocol, p.Name) == "" {
-			c.warnf(CodeProtocolGuess, path, "add protocol: HTTP, or whatever it speaks", "%s has no protocol and is taken as TCP", path)
+			c.warnf(CodeProtocolGuess, path, "add protocol: HTTP, or whatever it speaks; to a Service of Kubernetes, appProtocol", "%s has no protocol and is taken as TCP", path)
 		}
 	case name == "UDP":
 		c.unsupported(at, "UDP")

@@ -249,7 +249,7 @@ func (c *check) serviceEntry(o *config.Object, se *networking.ServiceEntry) {
 				"%s has the host %s too (%s:%d); only that one is heeded", first.Key(), h, first.Source, first.Line)
 		}
 	}
-	if se.WorkloadSelector != nil {
+	if labels := se.WorkloadSelector.GetLabels(); len(labels) > 0 && labels[config.LabelService] == "" { // of a cluster's, none may be ready
 		if s, ok := c.registry.Lookup(se.Hosts[0], o.Namespace); ok && s.Object == o.Key() && len(s.Endpoints) == 0 {
 			c.warnf(o, config.CodeSelectsNothing, "spec.workloadSelector.labels", "compare the labels with those of the WorkloadEntries of namespace "+o.Namespace,
 				"no WorkloadEntry of namespace %s has these labels", o.Namespace)

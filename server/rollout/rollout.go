@@ -129,7 +129,7 @@ func (m *Machine) Begin(rev mesh.Revision, at time.Time) (base uint64, err error
 		return s.Base, nil
 	case s.Target == rev.Number || s.Target == 0 || !m.policy.staged() && !s.Paused:
 		return 0, m.done(s, rev.Number, "all nodes get it at once", at)
-	case s.Phase == Done && onlyEndpoints(rev):
+	case s.Phase == Done && rev.EndpointsOnly(): // instances that come and go must not wait for a canary
 		return 0, m.done(s, rev.Number, "it changes endpoints only: all nodes get it at once", at)
 	}
 	if s.Phase == Done || s.Phase == "" {
@@ -143,11 +143,6 @@ func (m *Machine) Begin(rev mesh.Revision, at time.Time) (base uint64, err error
 	}
 	s.because("revision %d goes to the canary; the others keep revision %d", s.Target, s.Base)
 	return s.Base, m.set(s)
-}
-
-// onlyEndpoints: instances that come and go must not wait for a canary.
-func onlyEndpoints(rev mesh.Revision) bool {
-	return len(rev.Objects) > 0 && !slices.ContainsFunc(rev.Objects, func(c mesh.Change) bool { return c.Kind != "WorkloadEntry" })
 }
 
 func (m *Machine) done(s State, target uint64, reason string, at time.Time) error {
