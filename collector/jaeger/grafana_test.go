@@ -37,6 +37,8 @@ func TestGrafana(t *testing.T) {
 	times := strings.NewReplacer(
 		"AT_US", number(begin.UnixMicro()), "NEXT_US", number(begin.UnixMicro()+1000),
 		"START_US", number(from.UnixMicro()), "END_US", number(to.UnixMicro()),
+		"START_AT", from.In(time.FixedZone("", 7200)).Format(time.RFC3339Nano), "END_AT", to.In(time.FixedZone("", 7200)).Format(time.RFC3339Nano),
+		"AT_NS", number(begin.UnixNano()), "SECOND_NS", number(begin.Add(time.Second).UnixNano()),
 		"START_MS", number(from.UnixMilli()), "END_MS", number(to.UnixMilli()),
 	)
 	trace, parts := archive.Files[0], archive.Files[1:]

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -99,7 +100,7 @@ func queryV3(v url.Values) (traces.Query, error) {
 		into         *time.Time
 	}{{"start_time_min", "startTimeMin", &q.From}, {"start_time_max", "startTimeMax", &q.To}} {
 		if s := get(p.snake, p.camel); s != "" {
-			if *p.into, err = time.Parse(time.RFC3339Nano, s); err != nil {
+			if *p.into, err = timeV3(s); err != nil {
 				return q, fmt.Errorf("parameter query.%s: %w: want an RFC 3339 time, not %q", p.snake, mesh.ErrInvalid, s)
 			}
 		}
@@ -135,11 +136,17 @@ func queryV3(v url.Values) (traces.Query, error) {
 }
 
 func momentV3(v url.Values, name string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, v.Get(name))
+	t, err := timeV3(v.Get(name))
 	if err != nil {
 		return t, fmt.Errorf("parameter %s: %w: want an RFC 3339 time, not %q", name, mesh.ErrInvalid, v.Get(name))
 	}
 	return t, nil
+}
+
+// timeV3 reads an RFC 3339 time. Grafana does not quote the + of a time zone,
+// which makes it a blank.
+func timeV3(s string) (time.Time, error) {
+	return time.Parse(time.RFC3339Nano, strings.ReplaceAll(s, " ", "+"))
 }
 
 // takeError turns Jaeger's way to ask for errors, a tag, into ours.
