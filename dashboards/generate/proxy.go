@@ -4,6 +4,10 @@ func proxyBoard() board {
 	const (
 		node    = `node=~"$node"`
 		running = "up{" + node + "} == 1"
+
+		// Who has left is not scraped any more, and would not be missed.
+		silent = "count by (node) (up{" + node + `} == 0) or count by (node) (sidelight_config_node_state{state="disconnected",` + node + `} == 1
+			and on (node, namespace, workload) time() - sidelight_config_node_state_start_timestamp_seconds{` + node + "} < 3600)"
 	)
 	return board{
 		uid: "sidelight-proxy", title: "Sidelight / Proxy",
@@ -16,8 +20,8 @@ func proxyBoard() board {
 					queries: []query{{"count(up{" + node + "} == 1)", "up"}},
 				},
 				{
-					kind: stat, title: "Sidecars down", unit: "short", about: "Known sidecars that do not answer scrapes.", steps: none(),
-					queries: []query{{orZero("count(up{"+node+"} == 0)", "up{"+node+"}"), "down"}},
+					kind: stat, title: "Sidecars down", unit: "short", about: "Sidecars that do not answer scrapes, or lost their connection to the server within the last hour.", steps: none(),
+					queries: []query{{orZero("count("+silent+")", "up{"+node+"}"), "down"}},
 				},
 				{
 					kind: stat, title: "Requests under way", unit: "short", about: "Requests that all of them handle at this moment.",

@@ -97,6 +97,7 @@ func checkKilledSidecar(t *testing.T, m *meshUnderTest) {
 	if got := m.cli(t, "nodes", "--check"); got.code != 1 || !strings.Contains(got.stdout, "disconnected") {
 		t.Errorf("nodes --check: exit code %d:\n%s", got.code, got.stdout)
 	}
+	checkEvent(t, m, "Proxy: Sidecars down A", "Configuration sync: Disconnected A")
 }
 
 // checkFrozenServer stops the process that is control plane and collector in

@@ -74,7 +74,12 @@ func TestDenied(t *testing.T) {
 	wantAll(t, "explain from web", allowed, "under mutual TLS, from spiffe://cluster.local/ns/front/sa/web", "rule 1 of AuthorizationPolicy catalog/films-for-web allows it", "PeerAuthentication catalog/catalog-strict")
 	denied := m.cli(t, "config", "explain", "GET", "http://catalog.catalog/v1/films", "--from", "catalog/recommendations").must(t)
 	wantAll(t, "explain from recommendations", denied, "is refused there", "answers 403: no rule allows it", "not rule 1 of AuthorizationPolicy catalog/films-for-web", "it asks for")
-	checkEvent(t, m, "Proxy: Connections kept out by the TLS mode A", "Proxy: Certificates end in A", "Service: Who answers errors, and why A")
+	apply(t, m, `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody, namespace: front, annotations: {istio.io/dry-run: "true"}}
+spec: {selector: {matchLabels: {app: web}}, action: DENY, rules: [{}]}
+`)
+	checkEvent(t, m, "Proxy: Denied on trial A", "Proxy: Connections kept out by the TLS mode A", "Proxy: Certificates end in A", "Service: Who answers errors, and why A")
 }
 
 // door passes connections on to a server until it is closed; those that are

@@ -130,9 +130,20 @@ spec: {hosts: [posters], http: [{timeout: 5s, route: [{destination: {host: poste
 		return errors.Join(missing...)
 	})
 	t.Logf("%d queries of panels have data", len(queries))
+	checkEvent(t, m, "Configuration sync: Convergence A", "Server: Tap A", "Collector: Calls between services A")
 	for _, took := range slowest(queries, m.api, 3) {
 		t.Logf("%6.1f ms %s", took.ms, took.at)
 	}
+}
+
+// apply makes an object of the configuration by the command line.
+func apply(t *testing.T, m *meshUnderTest, text string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "object.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.cli(t, "config", "apply", "-f", file).must(t)
 }
 
 // checkEvent wants panels to show what has happened: a series above zero that is

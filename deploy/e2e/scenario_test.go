@@ -79,6 +79,9 @@ func TestSkew(t *testing.T) {
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
 	checkEvent(t, m, "Configuration sync: Stale A", "Configuration sync: Revisions behind A",
 		"Configuration sync: Where a push spends its time A", "Configuration sync: Pushes by cause A")
+	// The next change of the story reaches nobody.
+	m.cli(t, "config", "rollout", "hold", "--reason", "a look at the panels").must(t)
+	checkEvent(t, m, "Configuration sync: Roll-out A", "Configuration sync: Held back A")
 }
 
 func TestNack(t *testing.T) {

@@ -159,5 +159,11 @@ func TestWalk(t *testing.T) {
 		return nil
 	})
 	wantAll(t, "tap sessions", m.cli(t, "tap", "sessions").must(t), "direction = outbound", "closed")
-	checkEvent(t, m, "Proxy: Ejected endpoints A", "Proxy: Retries A")
+	// A limit that the way into the cinema is at most of the time.
+	apply(t, m, `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: narrow, namespace: front}
+spec: {host: web, trafficPolicy: {connectionPool: {http: {http2MaxRequests: 1}}}}
+`)
+	checkEvent(t, m, "Proxy: Ejected endpoints A", "Proxy: Retries A", "Proxy: Open circuit breakers A", "Proxy: Upstream requests, limited clusters A")
 }
