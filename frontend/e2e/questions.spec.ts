@@ -71,7 +71,8 @@ test('10: who opens a connection for each request?', async ({ page }) => {
 
 test('12: who is not in the mesh?', async ({ page }) => {
   await page.goto('/')
-  await expect(page.getByRole('heading', { name: /workloads? (are in|outside) the mesh$/ })).toBeVisible(patient)
+  await expect(page.getByRole('heading', { name: /^\d+ policies do not hold/ })).toBeVisible(patient)
+  await expect(page.getByText(/unknown, which calls catalog/).first()).toBeVisible()
   await page.goto('/graph')
   await expect(mirror(page).getByRole('button', { name: /^unknown/ }).first()).toBeAttached(patient)
 })
