@@ -32,6 +32,8 @@ type attempt struct {
 	peer      atomic.Pointer[peerID]       // of a secured connection
 	simple    atomic.Bool                  // TLS that is not the mesh's
 	kept      atomic.Pointer[endpointConn] // an HTTP/1 connection that others used before
+	quiet     atomic.Uint64                // how often it had been read from by then
+	leftover  atomic.Bool                  // the answer is not to this request
 	ended     bool
 }
 
@@ -53,7 +55,7 @@ func newAttempt(parent context.Context, s *stream, host *cluster.Host) *attempt 
 		ConnectStart:         func(string, string) { a.dialed.CompareAndSwap(0, int64(a.since())) },
 		GotConn:              a.connected,
 		WroteHeaders:         func() { a.note(&a.wroteHead) },
-		GotFirstResponseByte: func() { a.note(&a.firstByte) },
+		GotFirstResponseByte: a.answered,
 	})
 	return a
 }
@@ -77,8 +79,7 @@ func (a *attempt) roundTrip(req *http.Request, perTry time.Duration) (*http.Resp
 		_ = res.Body.Close()
 		res, err = nil, errPerTry
 	}
-	if kept := a.kept.Load(); err == nil && kept != nil && !kept.heard.Load() {
-		_ = kept.Close()
+	if a.leftover.Load() && err == nil {
 		_ = res.Body.Close()
 		res, err = nil, errLeftover
 	}
@@ -131,8 +132,18 @@ func (a *attempt) keepsFrom(info httptrace.GotConnInfo) {
 		a.kept.Store(nil)
 		return
 	}
-	e.heard.Store(false)
+	a.quiet.Store(e.reads.Load())
 	a.kept.Store(e)
+}
+
+// answered is called as the answer begins, while the connection is surely this
+// request's: an answer without a body gives it back before anybody is told.
+func (a *attempt) answered() {
+	a.note(&a.firstByte)
+	if e := a.kept.Load(); e != nil && e.reads.Load() == a.quiet.Load() {
+		a.leftover.Store(true)
+		_ = e.Close() // whoever gets it next would have the answer to this request
+	}
 }
 
 // account adds this sidecar's own share of the try: building and writing the

@@ -31,7 +31,7 @@ type endpointConn struct {
 	of      *conns
 	address string
 	once    sync.Once
-	heard   atomic.Bool // anything since the present request got the connection
+	reads   atomic.Uint64 // that brought something
 }
 
 func (s *conns) add(c net.Conn, address string) net.Conn {
@@ -45,11 +45,11 @@ func (s *conns) add(c net.Conn, address string) net.Conn {
 	return e
 }
 
-// Read reads, and notes that the endpoint said something.
+// Read reads, and counts when the endpoint said something.
 func (c *endpointConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard.Load() {
-		c.heard.Store(true)
+	if n > 0 {
+		c.reads.Add(1)
 	}
 	return n, err
 }

@@ -102,3 +102,30 @@ func TestUnaskedAnswers(t *testing.T) {
 	wg.Wait()
 	t.Logf("%d of 3200 met the answer that was left over", refused.Load())
 }
+
+// An answer without a body gives its connection back before anybody is told of
+// it: whoever gets that connection next has nothing to do with this answer.
+func TestKeptConnections(t *testing.T) {
+	up := rawBackend(t, func(c net.Conn) {
+		for r := bufio.NewReader(c); ; {
+			if _, err := http.ReadRequest(r); err != nil {
+				return
+			}
+			io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	})
+	s := newSidecar(t, tickets, listen.Outbound, nothingSeen)
+	s.simple(route.Forward{}, up)
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for range 400 {
+				if a := s.get("/"); a.StatusCode != http.StatusNoContent {
+					t.Errorf("got %d %q", a.StatusCode, a.body)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
