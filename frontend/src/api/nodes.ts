@@ -3,7 +3,7 @@ import { get } from './client'
 import { merge } from './graph'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
-import type { NodeDetail, NodeDifference, NodesDelta, NodesView, ObservedList, Transition } from './types'
+import type { NodeDetail, NodeDifference, NodesDelta, NodesView, ObservedList } from './types'
 
 const fold: Fold<NodesView> = {
   snapshot: (data) => data as NodesView,
@@ -44,16 +44,6 @@ export function useNodeDifference(id: string, wanted: boolean) {
     queryKey: ['node-diff', id],
     queryFn: ({ signal }) => get<NodeDifference>(`nodes/${encodeURIComponent(id)}/diff`, {}, signal),
     enabled: wanted,
-    refetchInterval: 5000,
-  })
-}
-
-export function useNodeHistory(id: string | null, window: string) {
-  return useQuery<Transition[]>({
-    queryKey: ['node-history', id, window],
-    queryFn: ({ signal }) =>
-      get<Transition[]>(`nodes/${encodeURIComponent(id ?? '')}/history`, { window }, signal),
-    enabled: id !== null,
     refetchInterval: 5000,
   })
 }

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { get } from './client'
 import type { Fold, Live } from './resource'
 import { useLiveResource } from './resource'
-import type { Overview, Revision, Status } from './types'
+import type { Overview, Revision } from './types'
 
 const fold: Fold<Overview> = {
   snapshot: (data) => data as Overview,
@@ -13,14 +13,6 @@ const always = {}
 
 export function useOverview(): Live<Overview> {
   return useLiveResource('overview', always, fold)
-}
-
-export function useStatus() {
-  return useQuery<Status>({
-    queryKey: ['status'],
-    queryFn: ({ signal }) => get<Status>('status', {}, signal),
-    refetchInterval: 5000,
-  })
 }
 
 export function useRevisions(limit = 20) {

@@ -18,8 +18,6 @@ export const pages = [
   { to: '/dashboards/{-$uid}', match: '/dashboards', name: 'Dashboards', icon: 'dashboards', key: 'd' },
 ] as const satisfies readonly { to: string; match: string; name: string; icon: IconName; key: string }[]
 
-export type PagePath = (typeof pages)[number]['to']
-
 /** What every page keeps when one goes to another: namespaces, time and window. */
 export function kept(search: Record<string, string>): Record<string, string> {
   const out: Record<string, string> = {}

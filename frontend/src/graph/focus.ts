@@ -1,8 +1,5 @@
 import type { DrawnView } from './fold'
 
-/** How far from the node in focus a graph may reach. */
-export const hopChoices = [1, 2, 3] as const
-
 /**
  * Only what is at most so many calls away from one node, in either direction.
  * A node that is not there focuses nothing: the whole view comes back.

@@ -55,7 +55,6 @@ export const sharedSearch = {
   window: oneOf('', '5m', '15m', '30m', '1h', '3h', '6h', '12h', '1d'),
 }
 
-export type SharedSearch = Values<typeof sharedSearch>
 export type Search = Record<string, string>
 
 /** Reads `?a=b&c=d` as strings only; a repeated name keeps its last value. */

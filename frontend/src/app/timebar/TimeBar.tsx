@@ -29,8 +29,9 @@ export function TimeBar() {
   const [{ at, vs, window: chosen }, setUrl] = useUrlState(sharedSearch)
   const now = useNow()
   const live = at === ''
-  const { state } = useConnection()
+  const { state, attempt } = useConnection()
   const connected = state === 'open' || state === 'idle' || state === 'paused'
+  const lost = !connected && attempt > 0
   const asked = windowSeconds(chosen || widestUnchosen) ?? 1800
   // A moment far back is looked at from its own time on, with a tenth after it.
   const until = !live && now - Date.parse(at) > asked * 1000 ? new Date(Date.parse(at) + asked * 100).toISOString() : null
@@ -51,7 +52,7 @@ export function TimeBar() {
           onClick={() => setUrl({ at: live ? new Date().toISOString() : '' })}
         >
           {live ? <i aria-hidden="true" /> : <Icon name="pause" size={12} />}
-          {live ? 'Live' : 'Paused'}
+          {live ? (lost ? 'Not live' : 'Live') : 'Paused'}
         </button>
         <time className={styles.clock} dateTime={live ? undefined : at}>
           {clock(live ? now : at)}
