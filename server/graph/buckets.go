@@ -120,7 +120,13 @@ func round(x float64) float64 {
 		return 0
 	}
 	scale := 1000.0
-	if a := math.Abs(x); a < 1 {
+	switch a := math.Abs(x); {
+	case a >= 1:
+	case a >= 0.1:
+		scale = 1e4
+	case a >= 0.01:
+		scale = 1e5
+	default:
 		scale = math.Pow(10, 3-math.Floor(math.Log10(a)))
 	}
 	if math.IsInf(scale, 0) {

@@ -308,9 +308,10 @@ func (v *viewing) readOut(g *gathered) {
 	if g.hasServer {
 		g.server = server
 	}
-	for i := range g.rps {
-		g.rps[i] = float64(b.rps[i]) / perShown
-		g.failed[i] = float64(b.failed[i]) / perShown
+	sc := &v.engine.scratch
+	for i := range sc.rps {
+		sc.rps[i] = float64(b.rps[i]) / perShown
+		sc.failed[i] = float64(b.failed[i]) / perShown
 	}
 }
 

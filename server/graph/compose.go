@@ -81,6 +81,7 @@ type gatheredNode struct {
 	seen          uint64 // the turn in which it was last part of what is shown
 	due           uint64 // the turn in which it was last composed
 	lasting       bool   // see lasts
+	labels        []byte // as JSON
 	node          *Node
 }
 
@@ -342,11 +343,20 @@ func (v *viewing) compose(out *View, namespaces []string) {
 
 // composeNode makes a node of the view.
 func (v *viewing) composeNode(n *gatheredNode) *Node {
-	out := &Node{
+	made := &struct {
+		Node
+		written written
+	}{}
+	out := &made.Node
+	*out = Node{
 		ID: n.id, Kind: n.kind, Cluster: n.cluster, Namespace: n.namespace, Name: n.name, App: n.app, Version: n.version,
 		In: v.traffic(n.in), Out: v.traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
-		written: &written{},
+		written: &made.written,
 	}
+	if n.labels == nil {
+		n.labels = out.labels(nil)
+	}
+	out.written.head = n.labels
 	if n.kind != KindUnknown && n.kind != KindExternal {
 		out.Meshed = slices.ContainsFunc(n.workloads, func(w *workload) bool { return w.reports }) ||
 			slices.ContainsFunc(n.facts, func(f knownFacts) bool { return f.Meshed })
@@ -364,13 +374,18 @@ func (v *viewing) composeNode(n *gatheredNode) *Node {
 	if len(side) == 0 {
 		side = n.out
 	}
-	out.RPSSeries = v.numbers.take(seriesSeconds)
+	if len(side) == 1 {
+		out.RPSSeries = side[0].rps
+		return out
+	}
+	all := &v.engine.scratch.rps
+	clear(all[:])
 	for _, g := range side {
 		for i, x := range g.rps {
-			out.RPSSeries[i] += x
+			all[i] += x
 		}
 	}
-	roundAll(out.RPSSeries)
+	out.RPSSeries = v.series(all[:])
 	return out
 }
 
@@ -382,9 +397,10 @@ func roundAll(series []float64) {
 			continue
 		}
 		if x >= 1 {
-			x = math.Round(x*100) / 100
+			series[i] = math.Round(x*100) / 100
+		} else {
+			series[i] = round(x)
 		}
-		series[i] = round(x)
 	}
 }
 

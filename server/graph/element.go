@@ -24,14 +24,20 @@ func (v *viewing) edge(g *gathered) Edge {
 		SentBytesPerS: round(f.plain[sumSent]), ReceivedBytesPerS: round(f.plain[sumReceived]),
 		ActiveConnections: f.active,
 		RPSSeries:         g.rps, ErrorSeries: g.failed,
-		ClientSide: g.client.side(), ServerSide: g.server.side(),
+		ClientSide: g.client.side(&g.sides[0]), ServerSide: g.server.side(&g.sides[1]),
 		Weight:  v.splits.weight(g),
-		written: &written{},
+		written: &g.written,
 	}
-	if g.service.Host != "" {
-		service := v.service(g.service)
-		out.Service = &service
+	if g.labels == nil || g.shown != nil && g.shown.Host != g.service.Host || g.shown == nil && g.service.Host != "" {
+		g.shown = nil
+		if g.service.Host != "" {
+			service := v.service(g.service)
+			g.shown = &service
+		}
+		out.Service = g.shown
+		g.labels = out.labels(nil)
 	}
+	out.Service, out.written.head = g.shown, g.labels
 	if g.securable > 0 {
 		out.MTLSRatio = round(g.secured / g.securable)
 	}
@@ -103,17 +109,19 @@ func (v *viewing) connections(g *gathered, out *Edge) {
 	}
 	if opened := c.plain[sumNewConnections]; opened > 0 {
 		out.NewConnectionsPerS = round(opened)
-		per := round(requests / opened)
-		out.RequestsPerConnection = &per
+		per := v.numbers.take(1)
+		per[0] = round(requests / opened)
+		out.RequestsPerConnection = &per[0]
 	}
 }
 
-func (f *figures) side() *Side {
+func (f *figures) side(into *Side) *Side {
 	if f == nil {
 		return nil
 	}
 	q := f.quantiles
-	return &Side{RPS: round(f.tally.total.rate()), ErrorRatio: round(f.tally.errorRatio()), P50MS: q.p50, P95MS: q.p95, P99MS: q.p99}
+	*into = Side{RPS: round(f.tally.total.rate()), ErrorRatio: round(f.tally.errorRatio()), P50MS: q.p50, P95MS: q.p95, P99MS: q.p99}
+	return into
 }
 
 func roundMap(m map[string]float64) {
@@ -142,7 +150,7 @@ func answers(g *gathered) (AnsweredBy, []Answer) {
 		list = attribute(list, g.server.responses)
 	}
 	var by AnsweredBy
-	found := make([]Answer, 0, len(list))
+	found := []Answer{}
 	for _, r := range list {
 		switch r.AnsweredBy {
 		case mesh.AnsweredByUpstream:

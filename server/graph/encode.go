@@ -41,7 +41,8 @@ func matched(b []byte, match bool) []byte {
 	return b
 }
 
-func (n *Node) write(b []byte) []byte {
+// labels writes what does not change while a plan holds.
+func (n *Node) labels(b []byte) []byte {
 	w := writer{b}
 	w.text(`{"id":`, n.ID)
 	w.text(`,"kind":`, string(n.Kind))
@@ -50,6 +51,11 @@ func (n *Node) write(b []byte) []byte {
 	w.text(`,"name":`, n.Name)
 	w.optional(`,"app":`, n.App)
 	w.optional(`,"version":`, n.Version)
+	return w.b
+}
+
+func (n *Node) write(b []byte) []byte {
+	w := writer{n.written.begin(b, n.labels)}
 	w.flag(`,"meshed":`, n.Meshed)
 	if n.Gateway {
 		w.raw(`,"gateway":true`)
@@ -87,7 +93,9 @@ func (e *Edge) AppendJSON(b []byte) []byte {
 	return matched(append(b, e.written.get(e.write)...), e.Match)
 }
 
-func (e *Edge) write(b []byte) []byte {
+// labels writes what does not change while a plan holds and the same service is
+// called most.
+func (e *Edge) labels(b []byte) []byte {
 	w := writer{b}
 	w.text(`{"id":`, e.ID)
 	w.text(`,"source":`, e.Source)
@@ -99,6 +107,11 @@ func (e *Edge) write(b []byte) []byte {
 		w.text(`,"name":`, s.Name)
 		w.raw(`}`)
 	}
+	return w.b
+}
+
+func (e *Edge) write(b []byte) []byte {
+	w := writer{e.written.begin(b, e.labels)}
 	w.number(`,"rps":`, e.RPS)
 	w.number(`,"error_ratio":`, e.ErrorRatio)
 	w.quantiles(e.P50MS, e.P95MS, e.P99MS)
@@ -223,38 +236,49 @@ func (w *writer) number(name string, x float64) {
 	w.b = appendNumber(w.b, x)
 }
 
-// appendNumber writes what round leaves: mostly whole numbers, and those of
-// three decimals at most.
+// appendNumber writes what round leaves: mostly whole numbers, and those of few
+// decimals.
 func appendNumber(b []byte, x float64) []byte {
+	if n := int64(x); float64(n) == x && n >= 0 && n < 1e15 {
+		if n < 10 {
+			return append(b, byte('0'+n))
+		}
+		return strconv.AppendInt(b, n, 10)
+	}
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return append(b, '0') // no figure of a view is one
 	}
-	if a := math.Abs(x); a < 1e12 {
-		thousandths := math.Round(a * 1000)
-		whole := int64(thousandths) / 1000
-		part := int64(thousandths) % 1000
-		if a == float64(whole)+float64(part)/1000 || a == thousandths/1000 {
-			if x < 0 {
-				b = append(b, '-')
-			}
-			b = strconv.AppendInt(b, whole, 10)
-			if part == 0 {
-				return b
-			}
-			b = append(b, '.', byte('0'+part/100))
-			if part%100 > 0 {
-				b = append(b, byte('0'+part/10%10))
-			}
-			if part%10 > 0 {
-				b = append(b, byte('0'+part%10))
-			}
-			return b
+	a := math.Abs(x)
+	if a < 1e9 {
+		if n := int64(a*1e3 + 0.5); float64(n)/1e3 == a {
+			return appendDecimals(b, x < 0, n, 1e3)
+		}
+		if n := int64(a*1e6 + 0.5); float64(n)/1e6 == a {
+			return appendDecimals(b, x < 0, n, 1e6)
 		}
 	}
-	if a := math.Abs(x); a < 1e-6 || a >= 1e21 {
+	if a < 1e-6 || a >= 1e21 {
 		return strconv.AppendFloat(b, x, 'e', -1, 64)
 	}
 	return strconv.AppendFloat(b, x, 'f', -1, 64)
+}
+
+// appendDecimals writes n/of, of being a power of ten.
+func appendDecimals(b []byte, negative bool, n, of int64) []byte {
+	if negative {
+		b = append(b, '-')
+	}
+	b = strconv.AppendInt(b, n/of, 10)
+	n %= of
+	if n == 0 {
+		return b
+	}
+	b = append(b, '.')
+	for ; n > 0; n %= of {
+		of /= 10
+		b = append(b, byte('0'+n/of))
+	}
+	return b
 }
 
 func (w *writer) pointer(name string, x *float64) {
@@ -278,12 +302,14 @@ func (w *writer) series(name string, series []float64) {
 		w.raw("null")
 		return
 	}
-	w.b = append(w.b, '[')
+	b := append(w.b, '[')
 	for i, x := range series {
-		w.comma(i)
-		w.b = appendNumber(w.b, x)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendNumber(b, x)
 	}
-	w.b = append(w.b, ']')
+	w.b = append(b, ']')
 }
 
 func (w *writer) rates(name string, m map[string]float64) {

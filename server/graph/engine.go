@@ -59,11 +59,12 @@ type Engine struct {
 	forgotten int64 // second of the last clean-up
 
 	counts []entry64 // of the delta being added
+	still  []float64 // the series of what nothing happens to, never changed
 }
 
 // New makes an empty engine.
 func New(opt Options) *Engine {
-	e := &Engine{opt: opt.withDefaults(), targets: make(map[string]*target), plans: make(map[planKey]*plan)}
+	e := &Engine{opt: opt.withDefaults(), targets: make(map[string]*target), plans: make(map[planKey]*plan), still: make([]float64, seriesSeconds)}
 	e.outcomes = newOutcomes(e.opt.MaxOutcomes)
 	e.buckets = newBuckets(e.opt.MaxBuckets)
 	e.edges = newEdges(e.opt.MaxEdges)

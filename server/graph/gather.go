@@ -17,12 +17,14 @@ type gathered struct {
 	source, target *gatheredNode
 	protocol       mesh.Protocol
 	pairs          []*pair
-	bundle         *bundle // nil for few pairs
-	split          []int   // the pairs that routes split by weight
-	held           []int   // the pairs that are held to objectives
-	outlying       []*pair // the pairs of which callers keep endpoints out
-	outlined       uint64  // when those were looked for
-	stirred        []int   // the pairs that are to be read again
+	bundle         *bundle       // nil for few pairs
+	split          []int         // the pairs that routes split by weight
+	held           []int         // the pairs that are held to objectives
+	outlying       []*pair       // the pairs of which callers keep endpoints out
+	outlined       uint64        // when those were looked for
+	shown          *mesh.Service // what is called, completed
+	labels         []byte        // as JSON, with that
+	stirred        []int         // the pairs that are to be read again
 	mirrored       bool
 	nameless       bool     // some pair tells no service
 	second         bool     // from a service node to a workload
@@ -51,6 +53,8 @@ type counted struct {
 	ruled   uint64    // the facts that it was judged by
 	lasting bool      // see lasts
 	edge    Edge
+	sides   [2]Side // of the edge
+	written written
 }
 
 // figures are the sums of one side.
@@ -100,16 +104,28 @@ func (t *tally) errorRatio() float64 {
 // readings. A bundle is up to date already.
 func (v *viewing) gather(g *gathered) {
 	g.counted = &v.counted.take(1)[0]
-	g.rps, g.failed = v.numbers.take(seriesSeconds), v.numbers.take(seriesSeconds)
 	g.ruled = v.engine.ruled
+	sc := &v.engine.scratch
+	clear(sc.rps[:])
+	clear(sc.failed[:])
 	if g.bundle != nil {
 		v.readOut(g)
 	} else {
 		v.addUp(g)
 	}
-	roundAll(g.rps)
-	roundAll(g.failed)
+	g.rps, g.failed = v.series(sc.rps[:]), v.series(sc.failed[:])
 	g.lasting = v.lasts(g)
+}
+
+// series keeps a series as it is shown. Those without anything are one.
+func (v *viewing) series(of []float64) []float64 {
+	if !slices.ContainsFunc(of, func(x float64) bool { return x != 0 }) {
+		return v.engine.still
+	}
+	out := v.numbers.take(len(of))
+	copy(out, of)
+	roundAll(out)
+	return out
 }
 
 // addUp adds the pairs of an edge that has few.
@@ -130,7 +146,7 @@ func (v *viewing) addUp(g *gathered) {
 		g.live = g.live || r.client || r.server
 		g.note(r)
 		namesake := g.namesake(i)
-		c := v.part(p, r, namesake, sc.client, sc.server, g.rps, g.failed)
+		c := v.part(p, r, namesake, sc.client, sc.server, sc.rps[:], sc.failed[:])
 		g.secured, g.securable = g.secured+c.secured, g.securable+c.securable
 		activeClient, activeServer = activeClient+c.activeClient, activeServer+c.activeServer
 		if namesake {

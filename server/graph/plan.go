@@ -373,7 +373,10 @@ func (n *gatheredNode) lasts(v *viewing) bool {
 }
 
 // written is the JSON of an element, made once for all views that show it.
-type written struct{ text atomic.Pointer[[]byte] }
+type written struct {
+	head []byte // its labels
+	text atomic.Pointer[[]byte]
+}
 
 func (w *written) get(write func(b []byte) []byte) []byte {
 	if t := w.text.Load(); t != nil {
@@ -385,6 +388,14 @@ func (w *written) get(write func(b []byte) []byte) []byte {
 	texts.Put(buf)
 	w.text.Store(&t)
 	return t
+}
+
+// begin writes the labels of an element.
+func (w *written) begin(b []byte, labels func(b []byte) []byte) []byte {
+	if w == nil || w.head == nil {
+		return labels(b)
+	}
+	return append(b, w.head...)
 }
 
 // texts is where elements are written before they are kept at their size.
