@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ func busy(n int) *Engine {
 // many of its 30,000 edges have changed: an edge does when either end was
 // scraped. Scrapes are not counted, the JSON of what changed is.
 func BenchmarkDelta(b *testing.B) {
+	var goals []string
 	for _, of := range []struct {
 		name  string
 		every int
@@ -136,12 +138,24 @@ func BenchmarkDelta(b *testing.B) {
 						update()
 						cpu += cpuMS()
 					}
-					b.ReportMetric(cpu/float64(b.N), "CPU-ms/op") // the collector of garbage included
+					cpu /= float64(b.N) // the collector of garbage included
+					b.ReportMetric(cpu, "CPU-ms/op")
+					verdict := "met"
+					if cpu > deltaGoal {
+						verdict = "missed"
+					}
+					if of.every == 15 {
+						goals = append(goals, fmt.Sprintf("goal delta, %s, %s, CPU in ms: %.1f %d %s", of.name, q.name, cpu, deltaGoal, verdict))
+					}
 				})
 			}
 		})
 	}
+	fmt.Println(strings.Join(goals, "\n"))
 }
+
+// deltaGoal is the CPU that a second of scrapes, or one of them, may cost.
+const deltaGoal = 10
 
 func cpuMS() float64 {
 	var u syscall.Rusage

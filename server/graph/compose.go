@@ -73,6 +73,7 @@ type gatheredNode struct {
 	place
 	allIn, allOut []*gathered
 	in, out       []*gathered // without those that are dropped from this view
+	sumIn, sumOut edgeSum     // their sums
 	workloads     []*workload // with traffic or targets, by ID
 	facts         []knownFacts
 	crowd         *crowd // that it stands for; nil before it is counted
@@ -81,6 +82,8 @@ type gatheredNode struct {
 	seen          uint64 // the turn in which it was last part of what is shown
 	due           uint64 // the turn in which it was last composed
 	lasting       bool   // see lasts
+	heard         uint64 // see silences
+	held          bool   // to an objective
 	labels        []byte // as JSON
 	node          *Node
 }
@@ -278,14 +281,14 @@ func (v *viewing) update() {
 	v.countFolded()
 	for _, g := range changed {
 		g.edge = v.edge(g)
-		p.total.follow(g)
+		v.follow(g)
 	}
 	rest := p.tcp // which may have been dropped, or be back
 	if first {
 		rest = p.all
 	}
 	for _, g := range rest {
-		p.total.follow(g)
+		v.follow(g)
 	}
 	p.uneasy = p.uneasy[:0]
 	for _, n := range v.duty {
@@ -304,7 +307,7 @@ func (v *viewing) update() {
 func (v *viewing) compose(out *View, namespaces []string) {
 	all := len(namespaces) == 0
 	asked := func(n *gatheredNode) bool { return all || slices.Contains(namespaces, n.namespace) }
-	var some total
+	var some edgeSum
 	out.Edges = make([]*Edge, 0, len(v.byID))
 	for _, g := range v.byID {
 		if g.dropped {
@@ -316,7 +319,7 @@ func (v *viewing) compose(out *View, namespaces []string) {
 			}
 			g.source.seen, g.target.seen = v.turn, v.turn
 			if !g.second { // counted on the way to its service
-				some.add(g.lead, 1)
+				some.add(g.counted, 1, v.engine.buckets.rank)
 			}
 		}
 		out.Edges = append(out.Edges, &g.edge)
@@ -350,7 +353,7 @@ func (v *viewing) composeNode(n *gatheredNode) *Node {
 	out := &made.Node
 	*out = Node{
 		ID: n.id, Kind: n.kind, Cluster: n.cluster, Namespace: n.namespace, Name: n.name, App: n.app, Version: n.version,
-		In: v.traffic(n.in), Out: v.traffic(n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
+		In: v.traffic(&n.sumIn, n.in), Out: v.traffic(&n.sumOut, n.out), Config: worstConfig(n.facts), Health: v.nodeHealth(n),
 		written: &made.written,
 	}
 	if n.labels == nil {
@@ -370,20 +373,17 @@ func (v *viewing) composeNode(n *gatheredNode) *Node {
 			out.Gateway = true
 		}
 	}
-	side := n.in
+	side, sum := n.in, &n.sumIn
 	if len(side) == 0 {
-		side = n.out
+		side, sum = n.out, &n.sumOut
 	}
 	if len(side) == 1 {
 		out.RPSSeries = side[0].rps
 		return out
 	}
 	all := &v.engine.scratch.rps
-	clear(all[:])
-	for _, g := range side {
-		for i, x := range g.rps {
-			all[i] += x
-		}
+	for i, n := range sum.rps {
+		all[i] = float64(n) / perShown
 	}
 	out.RPSSeries = v.series(all[:])
 	return out
@@ -402,24 +402,6 @@ func roundAll(series []float64) {
 			series[i] = round(x)
 		}
 	}
-}
-
-// traffic sums edges on one side of a node.
-func (v *viewing) traffic(edges []*gathered) Traffic {
-	var all tally
-	var out Traffic
-	for _, g := range edges {
-		f := g.lead
-		all.add(&f.tally, 1)
-		out.SentBytesPerS += f.plain[sumSent]
-		out.ReceivedBytesPerS += f.plain[sumReceived]
-		out.ActiveConnections += f.active
-	}
-	q := v.quantilesOfAll(edges)
-	out.RPS, out.ErrorRatio = round(all.total.rate()), round(all.errorRatio())
-	out.P50MS, out.P95MS, out.P99MS = q.p50, q.p95, q.p99
-	out.SentBytesPerS, out.ReceivedBytesPerS = round(out.SentBytesPerS), round(out.ReceivedBytesPerS)
-	return out
 }
 
 // configSeverity orders configuration states, worst highest. The words are

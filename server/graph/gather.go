@@ -31,7 +31,7 @@ type gathered struct {
 	dropped        bool     // from this view, see dropAccounted
 	index          int      // in plan.all
 	due            uint64   // the turn in which it was last looked at
-	totalled       *figures // what the totals of the plan have of it
+	followed       *counted // what the sums of nodes and plan have of it
 	*counted
 }
 
@@ -207,7 +207,7 @@ func (v *viewing) part(p *pair, r reading, namesake bool, client, server *sums, 
 	}
 	c.clientRate = v.side(p.client, r, client, &c, false)
 	c.activeClient = v.active(p.client)
-	v.follow(p, r, rps, failed)
+	v.seconds(p, r, rps, failed)
 	return c
 }
 
@@ -302,8 +302,8 @@ func (v *viewing) active(side []*series) float64 {
 	return n
 }
 
-// follow adds a pair's requests and errors second by second.
-func (v *viewing) follow(p *pair, r reading, rps, failed []float64) {
+// seconds adds a pair's requests and errors second by second.
+func (v *viewing) seconds(p *pair, r reading, rps, failed []float64) {
 	if p.protocol == mesh.TCP {
 		return
 	}

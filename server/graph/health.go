@@ -255,29 +255,15 @@ func percent(ratio float64) string {
 // its sources give data.
 func (v *viewing) nodeHealth(n *gatheredNode) Health {
 	h := Health{Idle, []Reason{}}
-	var all tally
-	live := false
-	for _, g := range n.in {
-		if !g.live {
-			continue
-		}
-		live = true
-		all.add(&own(g).tally, 1)
-		if !g.lead.idle() {
-			h.State = OK
-		}
-	}
-	for _, g := range n.out {
-		live = live || g.live
-		if g.live && !g.lead.idle() && h.State == Idle {
-			h.State = OK
-		}
+	all := n.sumIn.own
+	if n.sumIn.busy+n.sumOut.busy > 0 {
+		h.State = OK
 	}
 	if n.many() {
 		v.judgeMembers(n.crowd, n.in, answering, &h)
 		all = tally{}
 	}
-	for _, j := range all.judge(v.engine.facts.rulesFor(oneHost(n.in))) {
+	for _, j := range all.judge(v.rulesFor(n)) {
 		text := fmt.Sprintf("%s of %s to it %s", percent(j.ratio), j.rule.of(), j.rule.what)
 		if worst := worstCaller(n.in, j.rule.class); worst != "" {
 			text += ", mostly from " + worst
@@ -293,8 +279,16 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		}
 	}
 	v.judgeObjective(n, &h)
-	v.judgeSources(n, live, &h)
+	v.judgeSources(n, n.sumIn.live+n.sumOut.live > 0, &h)
 	return h
+}
+
+// rulesFor gives the thresholds that hold for a node.
+func (v *viewing) rulesFor(n *gatheredNode) []rule {
+	if len(v.engine.facts.Objectives) == 0 {
+		return rules
+	}
+	return v.engine.facts.rulesFor(oneHost(n.in))
 }
 
 // oneHost gives the host that all edges call, "" when there are several.
@@ -312,11 +306,11 @@ func oneHost(edges []*gathered) string {
 // own gives an edge as the called workload counted it; what its callers'
 // proxies decided alone is not its answer. Where it does not count, the caller
 // must do.
-func own(g *gathered) *figures {
-	if g.server != nil {
-		return g.server
+func (c *counted) own() *figures {
+	if c.server != nil {
+		return c.server
 	}
-	return g.lead
+	return c.lead
 }
 
 func worstCaller(edges []*gathered, c class) string {
@@ -325,11 +319,11 @@ func worstCaller(edges []*gathered, c class) string {
 	}
 	var worst *gathered
 	for _, g := range edges {
-		n := own(g).tally.by[c]
+		n := g.own().tally.by[c]
 		if !g.live || n == 0 {
 			continue
 		}
-		if worst == nil || n > own(worst).tally.by[c] || n == own(worst).tally.by[c] && g.id < worst.id {
+		if worst == nil || n > worst.own().tally.by[c] || n == worst.own().tally.by[c] && g.id < worst.id {
 			worst = g
 		}
 	}
@@ -358,16 +352,7 @@ func configReason(f WorkloadFacts) (Reason, bool) {
 // judgeSources tells of scrape targets of the node that are silent. With all
 // of them silent nothing is known of it.
 func (v *viewing) judgeSources(n *gatheredNode, live bool, h *Health) {
-	var silent []*target
-	total := 0
-	for _, w := range n.workloads {
-		for _, t := range w.targets {
-			total++
-			if t.silent(v.clock.at, v.clock.intervals) {
-				silent = append(silent, t)
-			}
-		}
-	}
+	silent, total := v.silences(n)
 	if len(silent) == 0 {
 		if !live && len(n.in)+len(n.out) > 0 {
 			*h = noData(v.silence(slices.Concat(n.in, n.out)[0]))
@@ -389,4 +374,4 @@ func (v *viewing) judgeSources(n *gatheredNode, live bool, h *Health) {
 
 // leading and answering choose whose counts date a reason.
 func leading(g *gathered) *figures   { return g.lead }
-func answering(g *gathered) *figures { return own(g) }
+func answering(g *gathered) *figures { return g.own() }

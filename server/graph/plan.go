@@ -36,8 +36,8 @@ type plan struct {
 	tcp    []*gathered       // of all
 	sorted []*gatheredNode   // by ID
 
-	bundled int // pairs of bundles
-	total   total
+	bundled int     // pairs of bundles
+	total   edgeSum // of all edges
 
 	last     *moment         // of the last view, nil before the first
 	restless []*gathered     // that are looked at each time, as the rings lie
@@ -195,6 +195,7 @@ func (v *viewing) mind(g *gathered) {
 		}
 		if _, held := objectives[p.service.Host]; held && !g.namesake(i) {
 			g.held = append(g.held, i)
+			g.target.held = true
 		}
 	}
 }
@@ -280,8 +281,10 @@ func (v *viewing) due() []*gathered {
 func (v *viewing) fallenSilent() []*gatheredNode {
 	var out []*gatheredNode
 	for _, n := range v.sorted {
-		if n.lasting && n.silent(v) {
-			out = append(out, n)
+		if n.lasting {
+			if silent, _ := v.silences(n); len(silent) > 0 {
+				out = append(out, n)
+			}
 		}
 	}
 	return out
@@ -345,31 +348,34 @@ func (v *viewing) lasts(g *gathered) bool {
 	return g.live && len(g.split) == 0 && len(v.outlying(g)) == 0
 }
 
-// silent reports whether a source of the node gives no data.
-func (n *gatheredNode) silent(v *viewing) bool {
+// silences lists the sources of a node that give no data, and counts all. None
+// does so again as long as no target falls silent.
+func (v *viewing) silences(n *gatheredNode) (silent []*target, of int) {
+	if n.heard == v.engine.silences+1 {
+		return nil, 0
+	}
 	for _, w := range n.workloads {
+		of += len(w.targets)
 		for _, t := range w.targets {
 			if t.silent(v.clock.at, v.clock.intervals) {
-				return true
+				silent = append(silent, t)
 			}
 		}
 	}
-	return false
+	if len(silent) == 0 {
+		n.heard = v.engine.silences + 1
+	}
+	return silent, of
 }
 
 // lasts reports whether nothing but its edges would change a node.
 func (n *gatheredNode) lasts(v *viewing) bool {
-	live := len(n.in)+len(n.out) == 0
-	for _, g := range n.in {
-		live = live || g.live
-		if len(g.held) > 0 {
-			return false // its budget burns on while nothing else changes
-		}
+	if n.held {
+		return false // its budget burns on while nothing else changes
 	}
-	for _, g := range n.out {
-		live = live || g.live
-	}
-	return live && !n.silent(v)
+	live := n.sumIn.live+n.sumOut.live > 0 || len(n.in)+len(n.out) == 0
+	silent, _ := v.silences(n)
+	return live && len(silent) == 0
 }
 
 // written is the JSON of an element, made once for all views that show it.

@@ -9,11 +9,12 @@ import "math"
 // quanta are a number a second, counted in small parts.
 type quanta int64
 
-// The parts: of two thousand million things a second there are whole parts, and
-// of one in an hour a million. Bytes are more, and less to the point.
+// How many parts one has: so many that one request an hour is a million of them,
+// and so few that there is room for two thousand million requests a second. Of
+// bytes there are more, of which such small parts do not matter.
 const (
 	perThing = 1 << 32
-	perByte  = 1 << 8
+	perByte  = 1 << 16
 )
 
 // mostQuanta is what one summand may be at most: seventeen million requests a
