@@ -300,13 +300,6 @@ func dataSourceVariable() variable {
 	return variable{Name: "datasource", Label: "Data source", Type: "datasource", Query: "prometheus", Refresh: 1, Options: []struct{}{}}
 }
 
-// found is one whose values are those of a query's labels that end with its name.
-func found(name, title, expr string) variable {
-	v := choice(name, title, "query_result("+strings.Join(strings.Fields(expr), " ")+")")
-	v.Regex = `/` + name + `="([^"]+)"/`
-	return v
-}
-
 // choice is a variable whose values are a label's, all of them chosen at first.
 func choice(name, title, query string) variable {
 	source := prometheusSource()

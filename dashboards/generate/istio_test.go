@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,9 +78,8 @@ func istioPanels(t *testing.T, series []byte) string {
 		choose := strings.NewReplacer(all...)
 		title := strings.TrimPrefix(b.title, "Sidelight / ")
 		for _, v := range b.variables {
-			if m := queryResult.FindStringSubmatch(v.Definition); m != nil {
-				fmt.Fprintf(&out, "%s: $%s\n  %s\n", title, v.Name, valuesIn(v.Regex, asked(t, store, choose.Replace(m[1]), last)))
-			}
+			m := labelValues.FindStringSubmatch(v.Definition)
+			fmt.Fprintf(&out, "%s: $%s\n  %s\n", title, v.Name, values(t, store, choose.Replace(m[1]), m[2], last))
 		}
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {
@@ -92,14 +90,17 @@ func istioPanels(t *testing.T, series []byte) string {
 	return out.String()
 }
 
-// valuesIn finds a variable's values in an answer, as Grafana does.
-func valuesIn(regex, answer string) string {
-	var values []string
-	for _, m := range regexp.MustCompile(strings.Trim(regex, "/")).FindAllStringSubmatch(answer, -1) {
-		values = append(values, m[1])
+// values lists those that a label has.
+func values(t *testing.T, store *metrics.Store, selector, label string, at time.Time) string {
+	t.Helper()
+	var found []string
+	for _, s := range vector(t, store, selector, at) {
+		if v := s.Labels[label]; v != "" {
+			found = append(found, v)
+		}
 	}
-	slices.Sort(values)
-	return strings.Join(slices.Compact(values), " ")
+	slices.Sort(found)
+	return strings.Join(slices.Compact(found), " ")
 }
 
 // loadSeries writes promtool's series, and tells the time of the last sample.

@@ -217,6 +217,7 @@ func recorded(t *testing.T, e *exported) (exprs map[string]string) {
 type uses struct {
 	selectors []selector
 	grouped   []string
+	made      []string // labels, by label_replace
 }
 
 type selector struct {
@@ -234,13 +235,21 @@ func usesOf(t *testing.T, expr string) uses {
 	parser.Inspect(parsed, func(n parser.Node, _ []parser.Node) error {
 		switch n := n.(type) {
 		case *parser.VectorSelector:
-			s := selector{metric: n.Name}
+			names, labels := []string{n.Name}, []string(nil)
 			for _, m := range n.LabelMatchers {
 				if m.Name != "__name__" {
-					s.labels = append(s.labels, m.Name)
+					labels = append(labels, m.Name)
+				} else if n.Name == "" { // one of several
+					names = strings.Split(m.Value, "|")
 				}
 			}
-			u.selectors = append(u.selectors, s)
+			for _, name := range names {
+				u.selectors = append(u.selectors, selector{metric: name, labels: labels})
+			}
+		case *parser.Call:
+			if n.Func.Name == "label_replace" {
+				u.made = append(u.made, n.Args[1].(*parser.StringLiteral).Val)
+			}
 		case *parser.AggregateExpr:
 			u.grouped = append(u.grouped, n.Grouping...)
 		case *parser.BinaryExpr:
@@ -253,10 +262,7 @@ func usesOf(t *testing.T, expr string) uses {
 	return u
 }
 
-var (
-	labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
-	queryResult = regexp.MustCompile(`^query_result\((.*)\)$`)
-)
+var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
 
 // Whatever a dashboard or a rule asks for is exported by a process of ours.
 func TestMetricsExist(t *testing.T) {
@@ -264,7 +270,7 @@ func TestMetricsExist(t *testing.T) {
 	rules := recorded(t, e)
 	check := func(at, expr string, more ...string) {
 		u := usesOf(t, expr)
-		var known []string
+		known := u.made
 		for _, s := range u.selectors {
 			labels, ok := e.metrics[s.metric]
 			if !ok {
@@ -288,14 +294,12 @@ func TestMetricsExist(t *testing.T) {
 	}
 	for file, d := range read(t) {
 		for _, v := range d.Templating.List[1:] {
-			at := file + ": $" + v.Name
-			if m := labelValues.FindStringSubmatch(v.Definition); m != nil {
-				check(at, m[1], m[2])
-			} else if m := queryResult.FindStringSubmatch(v.Definition); m != nil && v.Regex != "" {
-				check(at, m[1])
-			} else {
-				t.Errorf("%s: %q is neither label_values(…) nor query_result(…) with a regex", at, v.Definition)
+			m := labelValues.FindStringSubmatch(v.Definition)
+			if m == nil {
+				t.Errorf("%s: variable %s: %q is not label_values(…)", file, v.Name, v.Definition)
+				continue
 			}
+			check(file+": $"+v.Name, m[1], m[2])
 		}
 		for _, p := range d.Panels {
 			for _, q := range p.Targets {

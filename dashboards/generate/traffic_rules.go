@@ -45,6 +45,13 @@ func trafficSeries() []rule {
 	record("service:istio_tcp_bytes:rate1m", perMinute(byService, "istio_tcp_sent_bytes_total")+"\n+ "+perMinute(byService, "istio_tcp_received_bytes_total"))
 	record("workload:istio_requests:rate1m", perMinute(byWorkload, "istio_requests_total"))
 	record("workload:istio_request_errors:rate1m", errors(byWorkload, "workload:istio_requests:rate1m"))
+	record("workload:istio_requests_sent:rate1m", perMinute("reporter, source_workload, source_workload_namespace", "istio_requests_total"))
+
+	both := len(series)
+	record("workload:istio_requests:reporters", "count by (namespace, workload) (\n  "+
+		asWorkload("workload:istio_requests:rate1m", "destination")+"\n  or "+asWorkload("workload:istio_requests_sent:rate1m", "source")+"\n)")
+	series[both].about = `All workloads that call or are called, under labels that do not say which:
+the choice of the Workload dashboard.`
 
 	ten := len(series)
 	for _, of := range []struct{ series, namespace string }{
@@ -69,6 +76,11 @@ each namespace: over a range it would be found anew at each step.`
 	record("namespace:istio_request_duration_milliseconds_bucket:rate1m",
 		perMinute("reporter, destination_service_namespace, le", "istio_request_duration_milliseconds_bucket"))
 	return series
+}
+
+// asWorkload gives the workloads of one side of requests as "workload" and "namespace".
+func asWorkload(series, side string) string {
+	return `label_replace(label_replace(` + series + `, "workload", "$1", "` + side + `_workload", "(.+)"), "namespace", "$1", "` + side + `_workload_namespace", "(.+)")`
 }
 
 func trafficAlerts() []rule {

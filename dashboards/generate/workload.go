@@ -9,16 +9,16 @@ func workloadBoard() board {
 		own  = `namespace=~"$namespace",workload=~"$workload"`
 
 		running = "up{" + own + "} == 1"
+
+		// Those with a sidecar of ours, and on any mesh those that calls are seen of.
+		seen = `__name__=~"sidelight_config_applied_revision|workload:istio_requests:reporters"`
 	)
 	return board{
 		uid: "sidelight-workload", title: "Sidelight / Workload",
 		about: "One workload: what it is asked, what it asks of others, and what its sidecars cost.",
 		variables: []variable{
-			found("namespace", "Namespace", `count by (namespace) (sidelight_config_applied_revision)
-				or count by (destination_workload_namespace) (istio_requests_total) or count by (source_workload_namespace) (istio_requests_total)`),
-			found("workload", "Workload", `count by (workload) (sidelight_config_applied_revision{namespace=~"$namespace"})
-				or count by (destination_workload) (istio_requests_total{destination_workload_namespace=~"$namespace"})
-				or count by (source_workload) (istio_requests_total{source_workload_namespace=~"$namespace"})`),
+			choice("namespace", "Namespace", "label_values({"+seen+"}, namespace)"),
+			choice("workload", "Workload", "label_values({"+seen+`,namespace=~"$namespace"}, workload)`),
 		},
 		sections: []section{
 			{"Now", []chart{

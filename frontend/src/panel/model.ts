@@ -10,7 +10,7 @@ export type DashboardFile = {
   panels: PanelModel[]
 }
 
-export type Variable = { name: string; label: string; type: string; definition?: string; regex?: string }
+export type Variable = { name: string; label: string; type: string; definition?: string }
 
 export type PanelKind = 'timeseries' | 'stat' | 'table' | 'heatmap' | 'bargauge' | 'row'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { askFor, grafanaSearch, interpolate, jaegerLink, originOf, persesLink, stepFor, valuesIn } from './query'
+import { askFor, grafanaSearch, interpolate, jaegerLink, parseDefinition, persesLink, stepFor } from './query'
 import { inUnit } from './units'
 
 const live = { from: 1000, to: 1900, live: true }
@@ -43,22 +43,11 @@ describe('links out', () => {
   })
 })
 
-describe('originOf', () => {
+describe('parseDefinition', () => {
   it('reads label_values', () => {
-    expect(originOf({ definition: 'label_values(a{b=~"$c, d"}, e)' })).toEqual({ match: 'a{b=~"$c, d"}', label: 'e' })
-    expect(originOf({ definition: 'label_values(e)' })).toEqual({ match: '', label: 'e' })
-    expect(originOf({ definition: 'metrics(x)' })).toBeNull()
-  })
-  it('reads query_result, with what is to be found in it', () => {
-    expect(originOf({ definition: 'query_result(count by (a) (b) or c)', regex: '/a="([^"]+)"/' })).toEqual({ query: 'count by (a) (b) or c', regex: /a="([^"]+)"/ })
-    expect(originOf({ definition: 'query_result(b)', regex: '' })).toBeNull()
-  })
-})
-
-describe('valuesIn', () => {
-  it('finds each value once, whatever the label before it is called', () => {
-    const series = [['workload', 'web'], ['source_workload', 'web'], ['destination_workload', 'a b'], ['other', 'x']].map(([k, v]) => ({ labels: { [k!]: v! } }))
-    expect(valuesIn(series, /workload="([^"]+)"/)).toEqual(['web', 'a b'])
+    expect(parseDefinition('label_values(a{b=~"$c, d"}, e)')).toEqual({ match: 'a{b=~"$c, d"}', label: 'e' })
+    expect(parseDefinition('label_values(e)')).toEqual({ match: '', label: 'e' })
+    expect(parseDefinition('metrics(x)')).toBeNull()
   })
 })
 

@@ -98,19 +98,8 @@ export function persesLink(base: string, uid: string, choices: Choices, range: R
 
 const labelValues = /^label_values\((?:(.*), )?(\w+)\)$/
 
-/** Where the values of a variable come from: a label of some series, or what a regular expression finds in an answer. */
-export type Origin = { label: string; match: string } | { regex: RegExp; query: string }
-
-export function originOf({ definition = '', regex = '' }: { definition?: string; regex?: string }): Origin | null {
-  const label = labelValues.exec(definition)
-  if (label) return { match: label[1] ?? '', label: label[2]! }
-  const query = /^query_result\((.*)\)$/.exec(definition)?.[1]
-  const pattern = /^\/(.*)\/$/.exec(regex)?.[1]
-  return query && pattern ? { query, regex: new RegExp(pattern) } : null
-}
-
-/** What Grafana makes of an answer before it looks for values in it: each series as PromQL writes it. */
-export function valuesIn(series: readonly { labels: Record<string, string> }[], regex: RegExp): string[] {
-  const lines = series.map((s) => `{${Object.entries(s.labels).map(([k, v]) => `${k}="${v}"`).join(', ')}}`)
-  return [...new Set(lines.flatMap((line) => regex.exec(line)?.[1] ?? []))]
+/** Where the values of a variable come from. */
+export function parseDefinition(definition: string): { match: string; label: string } | null {
+  const m = labelValues.exec(definition)
+  return m ? { match: m[1] ?? '', label: m[2]! } : null
 }

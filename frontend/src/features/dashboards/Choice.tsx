@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
-import { labelValues, measure } from '@/panel/fetch'
+import { labelValues } from '@/panel/fetch'
 import type { Variable } from '@/panel/model'
-import { type Choices, interpolate, originOf, type Range, valuesIn } from '@/panel/query'
+import { type Choices, interpolate, parseDefinition, type Range } from '@/panel/query'
 import { Button } from '@/ui/Button'
 import { Icon } from '@/ui/Icon'
 import { Menu, MenuCheck, MenuLine } from '@/ui/Menu'
@@ -20,18 +20,14 @@ export function Choice({
   range: Range
   onChoose: (values: string[]) => void
 }) {
-  const from = originOf(variable)
+  const from = parseDefinition(variable.definition ?? '')
   const chosen = choices[variable.name] ?? []
   // An hour around: a workload that has just gone should still be there to choose.
   const hour = Math.floor(range.to / 300) * 300
-  const asked = from ? interpolate('query' in from ? from.query : from.match, choices, range, 60) : ''
+  const match = from ? interpolate(from.match, choices, range, 60) : ''
   const values = useQuery({
-    queryKey: ['variable', variable.definition, asked, hour],
-    queryFn: async ({ signal }) => {
-      if ('label' in from!) return labelValues(from.label, asked, { from: hour - 3600, to: hour + 600 }, signal)
-      const { series } = await measure({ path: 'query', form: { query: asked, time: String(range.to) } }, signal)
-      return valuesIn(series, from!.regex)
-    },
+    queryKey: ['label values', from?.label, match, hour],
+    queryFn: ({ signal }) => labelValues(from!.label, match, { from: hour - 3600, to: hour + 600 }, signal),
     enabled: from !== null,
     staleTime: 30_000,
   })
