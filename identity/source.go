@@ -176,6 +176,38 @@ func (s *Source) processTLS(account string, alpn []string) *tls.Config {
 	return c
 }
 
+// IdentityOrNameTLS is for calling who may be of the mesh or not: who shows an
+// identity of the mesh is believed by that, and must be account of Sidelight's own
+// where one is named; everybody else by the host name, as this machine's
+// authorities vouch for it.
+func (s *Source) IdentityOrNameTLS(account string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if c := s.Current(); c != nil {
+				return c.tls, nil
+			}
+			return &tls.Certificate{}, nil // none
+		},
+		InsecureSkipVerify: true, // in one of two ways: VerifyConnection
+		VerifyConnection: func(state tls.ConnectionState) error {
+			leaf := state.PeerCertificates[0]
+			if _, err := x509svid.IDFromCert(leaf); err == nil {
+				if err := s.verify(state, nil); err != nil || account == "" {
+					return err
+				}
+				return is(state, account)
+			}
+			between := x509.NewCertPool()
+			for _, c := range state.PeerCertificates[1:] {
+				between.AddCert(c)
+			}
+			_, err := leaf.Verify(x509.VerifyOptions{DNSName: state.ServerName, Intermediates: between})
+			return err
+		},
+	}
+}
+
 func (s *Source) certificate() (*tls.Certificate, error) {
 	c := s.Current()
 	if c == nil {

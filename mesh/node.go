@@ -15,6 +15,7 @@ type Node struct {
 	Kind      string            `json:"kind"` // sidecar | gateway | pernode
 	Build     string            `json:"build"`
 	Address   string            `json:"address,omitempty"` // metrics "host:port", from which the collector scrapes
+	Secure    bool              `json:"secure,omitempty"`  // over TLS, to collectors of the mesh only
 	StartedAt time.Time         `json:"started_at,omitzero"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	PullS     float64           `json:"pull_s,omitempty"` // it asks for its configuration so often, in seconds; 0: it is told

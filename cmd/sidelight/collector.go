@@ -165,6 +165,9 @@ func collectorCommand() *cobra.Command {
 		flags  collectorFlags
 		listen string
 		server string
+
+		httpTLS, httpCert, httpKey string
+
 		own    identityFlags
 		buffer int64
 	)
@@ -179,7 +182,7 @@ connected sidecars at http://SERVER:8430/api/v1/sd, too.
   sidelight collector --server tls://SERVER:15012 --join-token-file collector.token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := errors.Join(flags.validate(), checkListen(listenFlag{"http", listen})); err != nil {
+			if err := errors.Join(flags.validate(), checkListen(listenFlag{"http", listen}), checkTLS("http-tls", httpTLS)); err != nil {
 				return err
 			}
 			address, secure := strings.CutPrefix(server, tlsScheme)
@@ -203,6 +206,12 @@ connected sidecars at http://SERVER:8430/api/v1/sd, too.
 				}
 				if opts.Provider != nil {
 					opts.Identity = &identity.Source{}
+				}
+				if opts.HTTPTLS, err = listenTLS("http", httpTLS, httpCert, httpKey, opts.Identity); err != nil {
+					return err
+				}
+				if opts.HTTPTLS != nil && opts.HTTPTLS.Mutual {
+					opts.HTTPTLS.Only = mesh.ServerAccount
 				}
 				if opts.OTLPTLS, err = flags.otlpListener(opts.Identity); err != nil {
 					return err
@@ -235,6 +244,9 @@ connected sidecars at http://SERVER:8430/api/v1/sd, too.
 	flags.bind(cmd)
 	own.bind(cmd.Flags())
 	cmd.Flags().StringVar(&listen, "http", "127.0.0.1:8432", "listen address of the stores' APIs and health")
+	cmd.Flags().StringVar(&httpTLS, "http-tls", tlsOff, "off: they are served in plain text; simple: over TLS; mutual: over TLS, to the mesh's server only")
+	cmd.Flags().StringVar(&httpCert, "http-cert-file", "", "PEM `file` of a certificate for the host names that clients outside of the mesh know them by; read again when it changes")
+	cmd.Flags().StringVar(&httpKey, "http-key-file", "", "PEM `file` of its key")
 	cmd.Flags().StringVar(&server, "server", "", "server that the edges go to: its --grpc-tls as tls://host:port, which also tells what to scrape, or its --grpc as host:port, in plain text")
 	cmd.Flags().Int64Var(&buffer, "server-buffer-bytes", 256<<20, "how much of the edges waits on disk, at most, while that server is away; the oldest goes first")
 	return cmd

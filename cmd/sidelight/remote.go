@@ -31,12 +31,12 @@ const storeTime = 35 * time.Second
 
 // forward hands the requests of a stored API to the collector that has the
 // store. Paths arrive relative to the API, as for an embedded store. A
-// collector that is silent for longer than limit counts as gone.
-func forward(base *url.URL, prefix string, limit time.Duration) http.Handler {
+// collector that is silent for longer than transport has patience counts as gone.
+func forward(base *url.URL, prefix string, transport http.RoundTripper) http.Handler {
 	target := base.JoinPath(prefix)
 	return &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: &http.Transport{ResponseHeaderTimeout: limit, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16},
+		Transport: transport,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -46,13 +46,13 @@ func forward(base *url.URL, prefix string, limit time.Duration) http.Handler {
 }
 
 // remoteTargets asks a collector how its scraping goes.
-func remoteTargets(address string) func(context.Context) ([]serverapp.TargetStatus, error) {
+func remoteTargets(address string, transport http.RoundTripper) func(context.Context) ([]serverapp.TargetStatus, error) {
 	return func(ctx context.Context) ([]serverapp.TargetStatus, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("ask collector for its targets: %w", err)
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := transport.RoundTrip(req)
 		if err != nil {
 			return nil, fmt.Errorf("ask collector for its targets: %w", err)
 		}

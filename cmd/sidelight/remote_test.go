@@ -20,7 +20,7 @@ func TestForward(t *testing.T) {
 		}
 		got = nil
 		answer := httptest.NewRecorder()
-		forward(base, "prometheus", time.Minute).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
+		forward(base, "prometheus", http.DefaultTransport).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
 		want := strings.TrimSuffix(base.Path, "/") + "/prometheus/api/v1/query?query=up"
 		if answer.Code != http.StatusOK || len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %d, collector was asked %q, want %q", address, answer.Code, got, want)
@@ -31,7 +31,7 @@ func TestForward(t *testing.T) {
 func TestForwardToACollectorThatIsGone(t *testing.T) {
 	base := &url.URL{Scheme: "http", Host: "127.0.0.1:1"}
 	answer := httptest.NewRecorder()
-	forward(base, "jaeger", time.Minute).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/services", nil))
+	forward(base, "jaeger", http.DefaultTransport).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/services", nil))
 	if answer.Code != http.StatusServiceUnavailable || !strings.Contains(answer.Body.String(), "127.0.0.1:1") {
 		t.Errorf("%d %s, want 503 that names the collector", answer.Code, answer.Body)
 	}
@@ -47,7 +47,7 @@ func TestForwardToACollectorThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := httptest.NewRecorder()
-	forward(base, "prometheus", 50*time.Millisecond).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
+	forward(base, "prometheus", &http.Transport{ResponseHeaderTimeout: 50 * time.Millisecond}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
 	if answer.Code != http.StatusServiceUnavailable || !strings.Contains(answer.Body.String(), base.Host) {
 		t.Errorf("%d %s, want 503 that names the collector", answer.Code, answer.Body)
 	}

@@ -71,7 +71,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 	opts.Instance = sf.admin
 	opts.Identity = &identity.Source{}
 	opts.Provider = &identity.Issuer{
-		Issue:  func(csr []byte) (chain, roots [][]byte, err error) { return server.IssueCollector(csr) },
+		Issue:  func(csr []byte) (chain, roots [][]byte, err error) { return server.Issue(mesh.CollectorAccount, csr) },
 		Logger: proc.log.With("part", "identity"),
 	}
 	if opts.OTLPTLS, err = cf.otlpListener(opts.Identity); err != nil {
@@ -126,7 +126,11 @@ func newRegistry() *prometheus.Registry {
 func scrapeTargets(nodes []serverapp.Target) []target.Target {
 	targets := make([]target.Target, 0, len(nodes))
 	for _, n := range nodes {
-		targets = append(targets, target.Target{Address: n.Address, Node: n.Node, Workload: n.Workload})
+		t := target.Target{Address: n.Address, Node: n.Node, Workload: n.Workload}
+		if n.Secure {
+			t.Scheme = "https"
+		}
+		targets = append(targets, t)
 	}
 	return targets
 }

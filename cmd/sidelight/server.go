@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,8 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/frontend"
+	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
 	"github.com/sidelight-mesh/sidelight/server/ca"
 	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
@@ -130,18 +134,30 @@ here. Stored metrics and traces are read from --collector.`,
 				registry := newRegistry()
 				opts := flags.options(proc, registry)
 				opts.StateDir, opts.Mode, opts.UI = stateDir, "server", frontend.Handler()
+				var server *serverapp.App
+				own := &identity.Source{}
 				if collector != "" {
-					if err := readFromCollector(&opts, collector); err != nil {
+					if err := readFromCollector(&opts, collector, own.IdentityOrNameTLS(mesh.CollectorAccount)); err != nil {
 						return err
 					}
 				}
 				if err := errors.Join(flags.readMetrics(&opts), flags.readTraces(&opts)); err != nil {
 					return err
 				}
-				server, err := serverapp.New(opts)
-				if err != nil {
+				var err error
+				if server, err = serverapp.New(opts); err != nil {
 					return err
 				}
+				ctx, stop := context.WithCancel(ctx)
+				var renewing sync.WaitGroup
+				defer renewing.Wait()
+				defer stop()
+				renewing.Go(func() {
+					(&identity.Issuer{
+						Issue:  func(csr []byte) (chain, roots [][]byte, err error) { return server.Issue(mesh.ServerAccount, csr) },
+						Logger: proc.log.With("part", "identity"),
+					}).Run(ctx, own)
+				})
 				addrs := server.Addrs()
 				proc.log.Info("sidelight server runs", "url", addrs.URL, "admin", addrs.Admin, "config_and_agents", addrs.XDS)
 				return server.Run(ctx)
@@ -168,7 +184,7 @@ func (s *serverFlags) readMetrics(opts *serverapp.Options) error {
 	if err != nil {
 		return usageError{fmt.Errorf("--metrics-url: %w", err)}
 	}
-	opts.Metrics, opts.Prometheus = stored, forward(base.JoinPath("/"), "", storeTime)
+	opts.Metrics, opts.Prometheus = stored, forward(base.JoinPath("/"), "", storeTransport(nil))
 	return nil
 }
 
@@ -202,25 +218,34 @@ func headerFields(flag string, fields []string) (http.Header, error) {
 	return header, nil
 }
 
+// storeTransport carries questions to a store. Secure may be nil.
+func storeTransport(secure *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true,
+		ResponseHeaderTimeout: storeTime, IdleConnTimeout: 90 * time.Second, MaxIdleConnsPerHost: 16,
+	}
+}
+
 // readFromCollector makes the server read stored data from a collector in
 // another process.
-func readFromCollector(opts *serverapp.Options, address string) error {
+func readFromCollector(opts *serverapp.Options, address string, secure *tls.Config) error {
 	base, err := collectorURL(address)
 	if err != nil {
 		return err
 	}
-	client, err := traces.NewClient(base.JoinPath("store/traces").String())
+	transport := storeTransport(secure)
+	client, err := traces.NewClient(base.JoinPath("store/traces").String(), transport)
 	if err != nil {
 		return usageError{err}
 	}
 	opts.Traces = client
-	opts.Jaeger = forward(base, "jaeger", storeTime)
-	opts.Prometheus = forward(base, "prometheus", storeTime)
-	stored, err := metrics.NewRemote(metrics.RemoteOptions{URL: base.JoinPath("prometheus").String()})
+	opts.Jaeger = forward(base, "jaeger", transport)
+	opts.Prometheus = forward(base, "prometheus", transport)
+	stored, err := metrics.NewRemote(metrics.RemoteOptions{URL: base.JoinPath("prometheus").String(), Transport: transport})
 	if err != nil {
 		return usageError{err}
 	}
 	opts.Metrics = stored
-	opts.RemoteTargets = remoteTargets(base.JoinPath("targets").String())
+	opts.RemoteTargets = remoteTargets(base.JoinPath("targets").String(), transport)
 	return nil
 }

@@ -7,6 +7,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,7 +42,8 @@ type Options struct {
 	OTLPTLS *identity.Listener
 	// JaegerGRPC serves Jaeger's query API over gRPC: "host:port"; "" none.
 	JaegerGRPC string
-	HTTP       string // the collector's own API when it runs alone; "" none
+	HTTP       string             // the collector's own API when it runs alone; "" none
+	HTTPTLS    *identity.Listener // how it is served; nil: in plain text
 	// Instance is the label "instance" of the process's own metrics in the store.
 	Instance string // HTTP, or "collector"
 
@@ -86,6 +89,8 @@ type App struct {
 	jaeger   *jaeger.Server // nil unless wanted
 	listener net.Listener   // nil without an own API
 	ready    chan struct{}
+
+	apiRefused atomic.Uint64 // clients whose certificate was missing or not taken
 
 	closeOnce sync.Once
 	closeErr  error
@@ -139,6 +144,11 @@ func (a *App) open() (err error) {
 		if a.listener, err = net.Listen("tcp", o.HTTP); err != nil {
 			return fmt.Errorf("listen for the collector's API on %s: %w; choose another address with --http", o.HTTP, err)
 		}
+		if o.HTTPTLS != nil {
+			l := *o.HTTPTLS
+			l.Refused = a.refused
+			a.listener = tls.NewListener(a.listener, l.TLS("h2", "http/1.1"))
+		}
 	}
 	a.metrics, err = metrics.Open(metrics.Options{
 		Dir:        filepath.Join(o.DataDir, "metrics"),
@@ -176,6 +186,7 @@ func (a *App) open() (err error) {
 		Publish:    calls.Watch(o.Publish.Publish),
 		Sources:    o.Targets,
 		Relabel:    o.Relabel,
+		Identity:   o.Identity,
 		Interval:   o.ScrapeInterval,
 		Limits:     o.Limits,
 		Logger:     o.Logger.With("part", "scrape"),
@@ -195,6 +206,12 @@ func (a *App) open() (err error) {
 	}
 	a.metrics.SetMetadata(a.metadata)
 	return nil
+}
+
+// refused takes note of a client of the API that was not let in.
+func (a *App) refused(peer string, err error) {
+	a.apiRefused.Add(1)
+	a.opts.Logger.Warn("client of the collector's API refused", "part", "api", "peer", peer, "error", err)
 }
 
 // runner is a publisher with a life of its own.

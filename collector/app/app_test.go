@@ -20,6 +20,8 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/collector/publish"
 	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
@@ -307,5 +309,44 @@ func TestProblems(t *testing.T) {
 	until(t, "a problem", func() bool { return len(a.Problems()) == 1 })
 	if p := a.Problems()[0]; p.Source != "http://127.0.0.1:1/targets" || p.Message == "" {
 		t.Errorf("problem %+v", p)
+	}
+}
+
+// The stores are for the mesh's server: who else comes is counted.
+func TestStoresOverTLS(t *testing.T) {
+	here := identitytest.New(t, "cluster.local")
+	own := here.Source(mesh.SystemNamespace, mesh.CollectorAccount)
+	a, _ := start(t, Options{HTTP: "127.0.0.1:0", HTTPTLS: &identity.Listener{Identity: own, Mutual: true, Only: mesh.ServerAccount}})
+	ask := func(by *identity.Source) error {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: by.IdentityOrNameTLS(mesh.CollectorAccount), ForceAttemptHTTP2: true}}
+		defer client.CloseIdleConnections()
+		resp, err := client.Get("https://" + a.Addrs().HTTP + "/targets")
+		if err != nil {
+			return err
+		}
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s, %w", resp.Status, err)
+		}
+		return nil
+	}
+	server := here.Source(mesh.SystemNamespace, mesh.ServerAccount)
+	if err := ask(server); err != nil {
+		t.Errorf("the server: %v", err)
+	}
+	for name, other := range map[string]*identity.Source{"a workload": here.Source("cinema", "web"), "nobody": {}} {
+		if err := ask(other); err == nil {
+			t.Errorf("%s is let in", name)
+		}
+	}
+	if lost := a.Losses(); len(lost) != 1 || lost[0].What != "clients of the stores' API refused" || lost[0].Count == 0 {
+		t.Errorf("losses %+v", lost)
+	}
+	own.Set(here.Issue("cinema", "web", time.Hour)) // somebody else is at the address
+	if err := ask(server); err == nil || !strings.Contains(err.Error(), "is not the mesh's collector") {
+		t.Errorf("the server asks an impostor: %v", err)
+	}
+	own.Set(here.Issue(mesh.SystemNamespace, mesh.CollectorAccount, time.Hour))
+	if err := ask(server); err != nil {
+		t.Errorf("the server, after the next certificate: %v", err)
 	}
 }

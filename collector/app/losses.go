@@ -28,6 +28,7 @@ func (a *App) Losses() []Loss {
 		{"collector/scrape", "outcomes folded", l.OutcomesFolded, "an edge has more outcomes than the limit; their counts are kept under coarser ones"},
 		{"collector/scrape", "values refused", l.ValuesRefused, "a counter was negative or not a number"},
 	}
+	all = append(all, Loss{"collector/app", "clients of the stores' API refused", a.apiRefused.Load(), "their certificate is missing or not taken: the log says whose; docs/identity.md#stores"})
 	spans := a.traces.Stats()
 	all = append(all,
 		Loss{"collector/store/traces", "spans refused", spans.Refused, "the span store is slower than the senders, or cannot write: see the log"},

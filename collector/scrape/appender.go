@@ -176,7 +176,11 @@ func scrapeError(err error) string {
 	if err == nil {
 		return "scrape failed"
 	}
-	text := strings.ToValidUTF8(strings.Join(strings.Fields(err.Error()), " "), "?")
+	cause := err.Error()
+	if strings.Contains(cause, "remote error: tls:") {
+		cause += ": the target does not take this collector's certificate: docs/identity.md#spans-and-scrapes"
+	}
+	text := strings.ToValidUTF8(strings.Join(strings.Fields(cause), " "), "?")
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}

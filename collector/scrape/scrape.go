@@ -17,6 +17,7 @@ package scrape
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,7 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/collector/dialect"
 	"github.com/sidelight-mesh/sidelight/collector/target"
+	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
@@ -42,10 +44,11 @@ type Options struct {
 	Store    storage.AppendableV2 // required
 	Publish  func(mesh.EdgeBatch) // required; called from many goroutines; must not block; owns the batch
 	Sources  []target.Source
-	Relabel  Relabeling    // of what the sources tell
-	Dialects dialect.Set   // dialect.All()
-	Interval time.Duration // 15 s; at least 100 ms
-	Timeout  time.Duration // 10 s; never longer than Interval
+	Relabel  Relabeling       // of what the sources tell
+	Identity *identity.Source // shown to targets over TLS, and judges those of the mesh; nil: targets are believed by their host name
+	Dialects dialect.Set      // dialect.All()
+	Interval time.Duration    // 15 s; at least 100 ms
+	Timeout  time.Duration    // 10 s; never longer than Interval
 	Limits   Limits
 
 	Logger     *slog.Logger
@@ -90,12 +93,18 @@ func New(o Options) (*Scraper, error) {
 	s := &Scraper{opts: o, now: time.Now, lists: sync.Pool{New: func() any { return new([]staged) }}}
 	s.watches = newWatches(o.Dialects, o.Limits, o.Interval, &s.counts)
 	s.merge = newMerger(len(o.Sources), o.Limits.Targets, o.Relabel, &s.counts, o.Logger)
+	client := []config.HTTPClientOption{config.WithDialContextFunc(s.conns.dial)}
+	if o.Identity != nil {
+		client = append(client, config.WithNewTLSConfigFunc(func(context.Context, *config.TLSConfig, ...config.TLSConfigOption) (*tls.Config, error) {
+			return o.Identity.IdentityOrNameTLS(""), nil
+		}))
+	}
 	manager, err := scrape.NewManager(&scrape.Options{
 		PassMetadataInContext:    true, // tells the appender its target
 		ParseST:                  true, // when a counter began: what its first value means
 		DiscoveryReloadInterval:  model.Duration(reloadInterval),
 		DiscoveryReloadOnStartup: true,
-		HTTPClientOptions:        []config.HTTPClientOption{config.WithDialContextFunc(s.conns.dial)},
+		HTTPClientOptions:        client,
 	}, o.Logger, nil, nil, &appendable{scraper: s, store: o.Store}, o.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("new scraper: %w", err)

@@ -100,6 +100,7 @@ func FromNode(n mesh.Node, pid int) *Hello {
 		Kind:           n.Kind,
 		Build:          n.Build,
 		MetricsAddress: n.Address,
+		MetricsTls:     n.Secure,
 		StartedAt:      fromTime(n.StartedAt),
 		Pid:            int32(pid),
 	}
@@ -118,6 +119,7 @@ func (x *Hello) Mesh() mesh.Node {
 		Kind:      x.GetKind(),
 		Build:     x.GetBuild(),
 		Address:   x.GetMetricsAddress(),
+		Secure:    x.GetMetricsTls(),
 		StartedAt: toTime(x.GetStartedAt()),
 		Labels:    x.GetLabels(),
 	}

@@ -280,6 +280,7 @@ type Hello struct {
 	StartedAt      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
 	Labels         map[string]string      `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Pid            int32                  `protobuf:"varint,8,opt,name=pid,proto3" json:"pid,omitempty"`
+	MetricsTls     bool                   `protobuf:"varint,9,opt,name=metrics_tls,json=metricsTls,proto3" json:"metrics_tls,omitempty"` // metrics_address speaks TLS, to collectors of the mesh only
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -368,6 +369,13 @@ func (x *Hello) GetPid() int32 {
 		return x.Pid
 	}
 	return 0
+}
+
+func (x *Hello) GetMetricsTls() bool {
+	if x != nil {
+		return x.MetricsTls
+	}
+	return false
 }
 
 // Heartbeat is sent every five seconds, so that a silent stream is told apart
@@ -2403,7 +2411,7 @@ const file_mesh_proto_rawDesc = "" +
 	"\rServerMessage\x12:\n" +
 	"\ttap_start\x18\x01 \x01(\v2\x1b.sidelight.mesh.v1.TapStartH\x00R\btapStart\x127\n" +
 	"\btap_stop\x18\x02 \x01(\v2\x1a.sidelight.mesh.v1.TapStopH\x00R\atapStopB\t\n" +
-	"\amessage\"\xf2\x02\n" +
+	"\amessage\"\x93\x03\n" +
 	"\x05Hello\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x127\n" +
 	"\bworkload\x18\x02 \x01(\v2\x1b.sidelight.mesh.v1.WorkloadR\bworkload\x12\x12\n" +
@@ -2413,7 +2421,9 @@ const file_mesh_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12<\n" +
 	"\x06labels\x18\a \x03(\v2$.sidelight.mesh.v1.Hello.LabelsEntryR\x06labels\x12\x10\n" +
-	"\x03pid\x18\b \x01(\x05R\x03pid\x1a9\n" +
+	"\x03pid\x18\b \x01(\x05R\x03pid\x12\x1f\n" +
+	"\vmetrics_tls\x18\t \x01(\bR\n" +
+	"metricsTls\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"4\n" +

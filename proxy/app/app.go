@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -262,6 +264,9 @@ func (a *App) bindServers() error {
 			return fmt.Errorf("--%s: %w", s.flag, listen.Explain(*s.address, err))
 		}
 		*s.address = ln.Addr().String()
+		if s.flag == "metrics" && a.opts.MetricsTLS {
+			ln = tls.NewListener(ln, a.scrapedBy())
+		}
 		protocols := new(http.Protocols)
 		protocols.SetHTTP1(true)
 		protocols.SetUnencryptedHTTP2(s.flag == "admin") // for CSDS
@@ -274,6 +279,20 @@ func (a *App) bindServers() error {
 	return nil
 }
 
+// scrapedBy is TLS for the collectors of the mesh.
+func (a *App) scrapedBy() *tls.Config {
+	var last atomic.Pointer[string]
+	return identity.Listener{
+		Identity: a.identity, Mutual: true, Only: mesh.CollectorAccount,
+		Refused: func(peer string, err error) {
+			text := peer + err.Error()
+			if before := last.Swap(&text); before == nil || *before != text { // once for each cause
+				a.log.Warn("scrape refused: --metrics-tls is for collectors of the mesh", "peer", peer, "error", err)
+			}
+		},
+	}.TLS("http/1.1")
+}
+
 func (a *App) wireClient() error {
 	o := &a.opts
 	if len(o.Servers) == 0 {
@@ -284,7 +303,7 @@ func (a *App) wireClient() error {
 	a.client, err = xds.New(xds.Options{
 		Node: mesh.Node{
 			ID: o.NodeID, Workload: o.Workload, Kind: o.kind(), Build: o.Build,
-			Address: o.Metrics, StartedAt: a.started, Labels: o.Labels,
+			Address: o.Metrics, Secure: o.MetricsTLS, StartedAt: a.started, Labels: o.Labels,
 		},
 		ServiceAccount: o.ServiceAccount,
 		Locality:       o.Locality,

@@ -434,6 +434,7 @@ func TestNewNamesTheFlag(t *testing.T) {
 		{"collector", func(o *app.Options) { o.Collector = "x" }, "--collector"},
 		{"collector over TLS", func(o *app.Options) { o.Collector = "https://x" }, "--collector"},
 		{"roots for a plain collector", func(o *app.Options) { o.Collector, o.CollectorRoots = "127.0.0.1:4317", "roots.pem" }, "--collector-roots-file: is for TLS: write --collector https://HOST:PORT"},
+		{"metrics over TLS by nobody", func(o *app.Options) { o.MetricsTLS = true }, "--metrics-tls: needs a certificate"},
 		{"no roots", func(o *app.Options) { o.Collector, o.CollectorRoots = "https://127.0.0.1:4317", "/nonexistent" }, "--collector-roots-file"},
 		{"open admin", func(o *app.Options) { o.Admin = "0.0.0.0:0" }, "--admin"},
 		{"outbound in use", func(o *app.Options) { o.Outbound = used }, "--outbound: listen on " + used + ": the port is in use"},

@@ -102,6 +102,7 @@ func (f *flags) register(cmd *cobra.Command) {
 	p.StringVar(&f.Locality, "locality", "", "where it runs, `REGION[/ZONE[/SUBZONE]]`: endpoints nearby go before others")
 	p.StringToStringVar(&f.labels, "label", nil, "a label of the workload: `KEY=VALUE` (repeatable)")
 	p.StringVar(&f.bootstrap, "bootstrap", "", "run by the static resources of an Envoy v3 bootstrap `file` (YAML or JSON), without a control plane")
+	p.BoolVar(&f.MetricsTLS, "metrics-tls", false, "serve --metrics over TLS by the sidecar's certificate, to collectors of the mesh only")
 	p.StringVar(&f.Collector, "collector", "127.0.0.1:4317", "OTLP gRPC `host:port` for spans, or https://host:port for TLS; off for none")
 	p.StringVar(&f.CollectorRoots, "collector-roots-file", "", "PEM `file` of the roots that --collector https:// is believed by, and by its host name; by its identity in the mesh when not given")
 	p.StringVar(&f.outbound, "outbound", "127.0.0.1:15001", "`address` where the app's requests come in; off for none")

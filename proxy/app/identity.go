@@ -25,6 +25,7 @@ type IdentityOptions struct {
 const tlsScheme = "tls://"
 
 func (o *IdentityOptions) joins() bool { return o.JoinToken != "" || o.JoinTokenFile != "" }
+func (o *IdentityOptions) given() bool { return o.joins() || o.files() || o.WorkloadAPI != "" }
 func (o *IdentityOptions) files() bool { return o.CertFile+o.KeyFile+o.RootsFile != "" }
 
 func (o *IdentityOptions) validate(servers []string) error {

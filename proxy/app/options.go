@@ -32,6 +32,7 @@ type Options struct {
 	StateOfTheWorld bool
 	// Pull asks them by REST, so often; 0: they tell.
 	Pull           time.Duration
+	MetricsTLS     bool   // Metrics speaks TLS, to collectors of the mesh only
 	Collector      string // OTLP gRPC, "host:port", with TLS "https://host:port"; "" = no spans
 	CollectorRoots string // file of the roots that it is believed by, and by its host name; "" = by its identity
 
@@ -114,6 +115,9 @@ func (o *Options) Validate() error {
 	}
 	if err := o.Identity.validate(o.Servers); err != nil {
 		return err
+	}
+	if o.MetricsTLS && !o.Identity.given() {
+		return bad("metrics-tls", "needs a certificate: give --join-token-file, --cert-file or --workload-api")
 	}
 	seen := make(map[string]bool, len(o.Probes))
 	for _, p := range o.Probes {

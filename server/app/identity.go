@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 
+	"github.com/sidelight-mesh/sidelight/mesh"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/ca"
 	"github.com/sidelight-mesh/sidelight/server/xds"
@@ -97,10 +98,10 @@ func onlyCollectors(who ca.Identity) error {
 		ca.Collector, who, ca.Collector.Namespace, ca.Collector.ServiceAccount)
 }
 
-// IssueCollector gives a certificate to the collector in this process, for the key
-// of a request.
-func (a *App) IssueCollector(csr []byte) (chain, roots [][]byte, err error) {
-	out, err := a.authority.Renew(ca.Collector, csr)
+// Issue gives a certificate to one of Sidelight's own that is in this process, for
+// the key of a request.
+func (a *App) Issue(account string, csr []byte) (chain, roots [][]byte, err error) {
+	out, err := a.authority.Renew(ca.Identity{Namespace: mesh.SystemNamespace, ServiceAccount: account}, csr)
 	if err != nil {
 		return nil, nil, err
 	}

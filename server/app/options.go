@@ -117,6 +117,7 @@ type Alerts struct {
 // Target is a metrics endpoint of a connected node, for a collector to scrape.
 type Target struct {
 	Address  string // host:port
+	Secure   bool   // over TLS
 	Node     string
 	Workload mesh.Workload
 }

@@ -153,10 +153,11 @@ func (o overall) silentCollector(at time.Time) []graph.Stale {
 func (o overall) ScrapeTargets() []api.ScrapeTarget {
 	out := []api.ScrapeTarget{}
 	for _, t := range o.scrapeTargets() {
-		out = append(out, api.ScrapeTarget{
-			Targets: []string{t.Address},
-			Labels:  map[string]string{"node": t.Node, "workload": t.Workload.Name, "namespace": t.Workload.Namespace},
-		})
+		labels := map[string]string{"node": t.Node, "workload": t.Workload.Name, "namespace": t.Workload.Namespace}
+		if t.Secure {
+			labels["__scheme__"] = "https"
+		}
+		out = append(out, api.ScrapeTarget{Targets: []string{t.Address}, Labels: labels})
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func (a *App) scrapeTargets() []Target {
 	connected := a.xds.Targets()
 	targets := make([]Target, 0, len(connected))
 	for _, t := range connected {
-		targets = append(targets, Target{Address: t.Address, Node: t.Node.ID, Workload: t.Node.Workload})
+		targets = append(targets, Target{Address: t.Address, Secure: t.Node.Secure, Node: t.Node.ID, Workload: t.Node.Workload})
 	}
 	return targets
 }

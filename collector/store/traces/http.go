@@ -128,13 +128,13 @@ type Client struct {
 
 var _ Querier = (*Client)(nil)
 
-// NewClient gives a client of the Handler at base.
-func NewClient(base string) (*Client, error) {
+// NewClient gives a client of the Handler at base. Transport may be nil.
+func NewClient(base string, transport http.RoundTripper) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("trace store address %q: %w: want a URL", base, mesh.ErrInvalid)
 	}
-	return &Client{base: u, http: &http.Client{Timeout: 30 * time.Second}}, nil
+	return &Client{base: u, http: &http.Client{Timeout: 30 * time.Second, Transport: transport}}, nil
 }
 
 // maxAnswerBytes bounds what a remote store can make this process hold.

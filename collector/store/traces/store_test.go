@@ -71,7 +71,7 @@ func TestClient(t *testing.T) {
 		s := open(t, traces.Options{})
 		server := httptest.NewServer(traces.Handler(s))
 		t.Cleanup(server.Close)
-		client, err := traces.NewClient(server.URL)
+		client, err := traces.NewClient(server.URL, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestClient(t *testing.T) {
 }
 
 func TestClientOfAStoreThatIsGone(t *testing.T) {
-	client, err := traces.NewClient("http://127.0.0.1:1")
+	client, err := traces.NewClient("http://127.0.0.1:1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
