@@ -18,6 +18,7 @@ import (
 	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
 	serverapp "github.com/sidelight-mesh/sidelight/server/app"
+	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
 	"github.com/sidelight-mesh/sidelight/server/graph"
 )
 
@@ -41,6 +42,9 @@ unless told otherwise.`,
 			if err := errors.Join(server.validate(), collector.validate(), alerts.validate()); err != nil {
 				return err
 			}
+			if server.podTargets && server.cluster() == nil {
+				return usageError{errors.New("--targets-kubernetes: which cluster? Give --kubernetes or --kubeconfig, too")}
+			}
 			return proc.run(cmd, func(ctx context.Context) error {
 				return runBoth(ctx, proc, server, collector, alerts, mode)
 			})
@@ -50,6 +54,7 @@ unless told otherwise.`,
 	server.bind(cmd)
 	collector.bind(cmd)
 	alerts.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&server.podTargets, "targets-kubernetes", false, "scrape the proxies of other meshes in the pods of the cluster of --kubernetes, too")
 	cmd.Flags().StringVar(&mode, "mode-name", "run", "what /api/v1/status calls this process")
 	_ = cmd.Flags().MarkHidden("mode-name")
 	return cmd
@@ -68,6 +73,11 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 		return err
 	}
 	opts.Targets = append(opts.Targets, connected)
+	if sf.podTargets {
+		opts.Targets = append(opts.Targets, target.Func(func(ctx context.Context, update func([]target.Target)) error {
+			return server.WatchProxies(ctx, func(proxies []kubernetes.Proxy) { update(proxyTargets(proxies)) })
+		}))
+	}
 	opts.Instance = sf.admin
 	opts.Identity = &identity.Source{}
 	opts.Provider = &identity.Issuer{
@@ -131,6 +141,14 @@ func scrapeTargets(nodes []serverapp.Target) []target.Target {
 			t.Scheme = "https"
 		}
 		targets = append(targets, t)
+	}
+	return targets
+}
+
+func proxyTargets(proxies []kubernetes.Proxy) []target.Target {
+	targets := make([]target.Target, 0, len(proxies))
+	for _, p := range proxies {
+		targets = append(targets, target.Target{Address: p.Address, Path: p.Path, Meta: p.Meta, Workload: p.Workload})
 	}
 	return targets
 }

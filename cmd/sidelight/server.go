@@ -48,6 +48,7 @@ type serverFlags struct {
 	kubernetes            bool
 	kubeconfig            string
 	kubeContext           string
+	podTargets            bool // of run only, which has the collector, too
 }
 
 func (s *serverFlags) bind(cmd *cobra.Command) {
@@ -97,14 +98,18 @@ func (s *serverFlags) validate() error {
 	return checkListen(listenFlag{"api", s.api}, listenFlag{"admin", s.admin}, listenFlag{"grpc", s.grpc}, listenFlag{"grpc-tls", s.grpcTLS})
 }
 
+// cluster is the one to read from; nil for none.
+func (s *serverFlags) cluster() *kubernetes.Options {
+	if !s.kubernetes && s.kubeconfig == "" && s.kubeContext == "" {
+		return nil
+	}
+	return &kubernetes.Options{Kubeconfig: s.kubeconfig, Context: s.kubeContext}
+}
+
 func (s *serverFlags) options(proc process, registry *prometheus.Registry) serverapp.Options {
 	policy, _ := s.rollout.policy() // validate said that it is right
-	var cluster *kubernetes.Options
-	if s.kubernetes || s.kubeconfig != "" || s.kubeContext != "" {
-		cluster = &kubernetes.Options{Kubeconfig: s.kubeconfig, Context: s.kubeContext}
-	}
 	return serverapp.Options{
-		Kubernetes: cluster,
+		Kubernetes: s.cluster(),
 		Rollout:    policy, Observe: s.observe, ConfigDir: s.configDir, API: s.api, Admin: s.admin, XDS: s.grpc, Secure: s.grpcTLS, Authority: s.ca, RootNamespace: s.rootNamespace, Hosts: s.hosts, APICert: s.apiCert, APIKey: s.apiKey, AccessFile: s.access, Grafana: s.grafana,
 		Fault: xds.Fault{PushPause: s.slowPush}, TapRedact: s.tapRedact,
 		JaegerUI: s.jaegerUI, PersesUI: s.persesUI,

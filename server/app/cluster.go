@@ -22,6 +22,12 @@ func (a *App) openCluster() (err error) {
 	return err
 }
 
+// WatchProxies calls update with the proxies of other meshes in the cluster's pods,
+// now and when they changed, until ctx ends.
+func (a *App) WatchProxies(ctx context.Context, update func([]kubernetes.Proxy)) error {
+	return a.kubernetes.WatchProxies(ctx, update)
+}
+
 // ofCluster gives what is in effect of the cluster's.
 func (a *App) ofCluster() map[string]config.Document {
 	out := map[string]config.Document{}

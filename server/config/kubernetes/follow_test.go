@@ -89,6 +89,16 @@ func refuse(code int, reason metav1.StatusReason) func(http.ResponseWriter, *htt
 	}
 }
 
+func kubeconfig(t *testing.T, address string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: a, cluster: {server: %q}}], contexts: [{name: a, context: {cluster: a}}]}", address)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // play follows Pods until all answers were given, and gives what was asked and
 // what is held then.
 func play(t *testing.T, answers ...func(http.ResponseWriter, *http.Request)) (f *follower[*pod], asked []string, err error) {
@@ -96,18 +106,13 @@ func play(t *testing.T, answers ...func(http.ResponseWriter, *http.Request)) (f 
 	s := &script{answers: answers, over: make(chan struct{})}
 	server := httptest.NewServer(s)
 	defer server.Close()
-	config := filepath.Join(t.TempDir(), "kubeconfig")
-	text := fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: a, cluster: {server: %q}}], contexts: [{name: a, context: {cluster: a}}]}", server.URL)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := connect(Options{Kubeconfig: config})
+	c, err := connect(Options{Kubeconfig: kubeconfig(t, server.URL)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.http.CloseIdleConnections()
 	changed := make(chan struct{}, 100)
-	f = newFollower("Pod", readPod, (*pod).same, func() { changed <- struct{}{} })
+	f = newFollower("Pod", readPod, same, func() { changed <- struct{}{} })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)

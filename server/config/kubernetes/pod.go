@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"maps"
 	"regexp"
 	"strings"
 
@@ -14,18 +13,42 @@ type pod struct {
 	labels   map[string]string
 	account  string
 	workload string // what it is an instance of
+	proxies  []Proxy
+}
+
+// podSpec and podStatus have the API's fields.
+type podSpec struct {
+	ServiceAccountName string      `json:"serviceAccountName"`
+	NodeName           string      `json:"nodeName"`
+	InitContainers     []container `json:"initContainers"`
+	Containers         []container `json:"containers"`
+}
+
+type container struct {
+	Name  string `json:"name"`
+	Ports []struct {
+		Name          string `json:"name"`
+		ContainerPort int64  `json:"containerPort"`
+	} `json:"ports"`
+}
+
+type podStatus struct {
+	PodIP string `json:"podIP"`
+	Phase string `json:"phase"`
 }
 
 func readPod(o metav1.Object) *pod {
 	p := &pod{labels: o.GetLabels(), workload: workloadOf(o)}
-	if u, ok := o.(*unstructured.Unstructured); ok {
-		p.account, _, _ = unstructured.NestedString(u.Object, "spec", "serviceAccountName")
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return p
 	}
+	var spec podSpec
+	var status podStatus
+	fill(u.Object["spec"], &spec)
+	fill(u.Object["status"], &status)
+	p.account, p.proxies = spec.ServiceAccountName, spec.proxies(o, status, p.workload)
 	return p
-}
-
-func (p *pod) same(o *pod) bool {
-	return p.account == o.account && p.workload == o.workload && maps.Equal(p.labels, o.labels)
 }
 
 // atTime ends the name of a Job that a CronJob made.

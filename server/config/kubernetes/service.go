@@ -80,8 +80,7 @@ func readService(o metav1.Object) *service {
 		}
 	}
 	if u, ok := o.(*unstructured.Unstructured); ok {
-		spec, _, _ := unstructured.NestedMap(u.Object, "spec")
-		fill(spec, &s.serviceSpec)
+		fill(u.Object["spec"], &s.serviceSpec)
 	}
 	return s
 }
@@ -98,8 +97,10 @@ func readSlice(o metav1.Object) *slice {
 }
 
 // fill reads the API's fields; what is not as the API says it is stays empty.
-func fill(from map[string]any, into any) {
-	_ = runtime.DefaultUnstructuredConverter.FromUnstructured(from, into)
+func fill(from, into any) {
+	if fields, ok := from.(map[string]any); ok {
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(fields, into)
+	}
 }
 
 func same[T any](a, b T) bool { return reflect.DeepEqual(a, b) }

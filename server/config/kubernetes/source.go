@@ -34,6 +34,7 @@ type Source struct {
 	client   *client
 	every    time.Duration // discoverEvery
 	changed  chan struct{} // something is otherwise than it was given
+	pods     chan struct{} // pods are otherwise than they were told
 	given    chan struct{} // closed once everything was given
 	services translator
 
@@ -67,10 +68,13 @@ func New(opts Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{opts: opts, client: c, every: discoverEvery, changed: make(chan struct{}, 1), given: make(chan struct{}), objects: map[string]*objectKind{}}
+	s := &Source{opts: opts, client: c, every: discoverEvery, changed: make(chan struct{}, 1), pods: make(chan struct{}, 1), given: make(chan struct{}), objects: map[string]*objectKind{}}
 	s.serviceList = newFollower("Service", readService, same, s.touch)
 	s.sliceList = newFollower("EndpointSlice", readSlice, same, s.touch)
-	s.podList = newFollower("Pod", readPod, (*pod).same, s.touch)
+	s.podList = newFollower("Pod", readPod, same, func() {
+		s.touch()
+		poke(s.pods)
+	})
 	s.nodeList = newFollower("Node", readNode, same, s.touch)
 	for _, kind := range config.Kinds() {
 		sameText := func(a, b config.Document) bool { return a.Text == b.Text }
@@ -88,9 +92,11 @@ func (s *Source) Address() string { return s.client.host.String() }
 // Given is closed once everything was given for the first time.
 func (s *Source) Given() <-chan struct{} { return s.given }
 
-func (s *Source) touch() {
+func (s *Source) touch() { poke(s.changed) }
+
+func poke(waiting chan<- struct{}) {
 	select {
-	case s.changed <- struct{}{}:
+	case waiting <- struct{}{}:
 	default: // one that waits tells of this change, too
 	}
 }
@@ -255,10 +261,7 @@ func (s *Source) look(ctx context.Context, parts *sync.WaitGroup, gone chan<- st
 			parts.Go(func() {
 				defer close(ending)
 				if errors.Is(k.follow(ctx, s.client.whole(found)), errGone) {
-					select {
-					case gone <- struct{}{}:
-					default:
-					}
+					poke(gone)
 				}
 			})
 		}
