@@ -254,7 +254,7 @@ export function cinema(story) {
       findings: bad.map((e) => ({ severity: e.health.state, text: `${e.source.split('/')[1] ?? e.source} → ${e.target.split('/')[1] ?? e.target}: ${e.health.reasons[0]?.text ?? ''}`, link: `/graph?sel=${encodeURIComponent(e.id)}` })),
       totals: g.totals, namespaces: rest('namespaces', {}).items,
       services: g.nodes.map((n) => ({ id: n.id, namespace: n.namespace, name: n.name, health: n.health, rps: n.in.rps, error_ratio: n.in.error_ratio, p95_ms: n.in.p95_ms, rps_series: n.rps_series })).sort((a, b) => (a.health.state === 'fail' ? -1 : 0) - (b.health.state === 'fail' ? -1 : 0)),
-      error_edges: bad.slice(0, 5), objectives: [], coverage: { workloads: 11, meshed: 11, unmeshed: [] },
+      error_edges: bad.slice(0, 5), objectives: [], coverage: { workloads: 11, meshed: 11, unmeshed: [], not_held: [] },
       convergence: { revision: 128, nodes: v.summary.nodes, synced: v.summary.synced, applied_p50_ms: 44, applied_p99_ms: 61, not_synced: v.nodes.filter((n) => n.state !== 'synced').map((n) => ({ id: n.id, state: n.state, reason: n.reason })) },
       cost: { proxies: v.summary.nodes, cpu_cores: 0.21, memory_bytes: 231e6, added_p50_ms: 0.4, added_p99_ms: 1.9, cpu_us_per_request: 92 },
     }
