@@ -251,7 +251,7 @@ export function cinema(story) {
     const v = nodesView()
     return {
       at: now(),
-      findings: bad.map((e) => ({ severity: e.health.state, text: `${e.source.split('/')[1] ?? e.source} → ${e.target.split('/')[1] ?? e.target}: ${e.health.reasons[0]?.text ?? ''}`, link: `/graph?sel=${encodeURIComponent(e.id)}` })),
+      window_s: 30, findings: bad.map((e) => ({ severity: e.health.state, text: `${e.source.split('/')[1] ?? e.source} → ${e.target.split('/')[1] ?? e.target}: ${e.health.reasons[0]?.text ?? ''}`, link: `/graph?sel=${encodeURIComponent(e.id)}` })),
       totals: g.totals, namespaces: rest('namespaces', {}).items,
       services: g.nodes.map((n) => ({ id: n.id, namespace: n.namespace, name: n.name, health: n.health, rps: n.in.rps, error_ratio: n.in.error_ratio, p95_ms: n.in.p95_ms, rps_series: n.rps_series })).sort((a, b) => (a.health.state === 'fail' ? -1 : 0) - (b.health.state === 'fail' ? -1 : 0)),
       error_edges: bad.slice(0, 5), objectives: [], coverage: { workloads: 11, meshed: 11, unmeshed: [], not_held: [] },

@@ -21,7 +21,7 @@ func TestAnswers(t *testing.T) {
 		"/api/v1/graph?at=2020-01-01T00:00:00Z":                             "epoch seq at window_s group nodes edges stale totals limits",
 		"/api/v1/graph/diff?from=2020-01-01T00:00:00Z&group=app":            "from to window_s group nodes edges markers",
 		"/api/v1/timeline?window=10m":                                       "from step_s rps errors_per_s markers",
-		"/api/v1/overview":                                                  "at findings totals namespaces services error_edges objectives coverage convergence cost",
+		"/api/v1/overview":                                                  "at window_s findings totals namespaces services error_edges objectives coverage convergence cost",
 		"/api/v1/nodes":                                                     "at epoch seq desired summary spread nodes",
 		"/api/v1/nodes/web-1":                                               "id workload kind build state since reason connected revision behind lag_s push history identity lives resources connections",
 		"/api/v1/nodes/odd%2F~node":                                         "id workload kind build state since reason connected revision behind lag_s push history identity lives resources connections",

@@ -20,6 +20,7 @@ import (
 // costs.
 type Overview struct {
 	At          time.Time                `json:"at"`
+	WindowS     float64                  `json:"window_s"` // of the figures of traffic
 	Findings    []graph.Finding          `json:"findings"`
 	Totals      graph.Totals             `json:"totals"`
 	Namespaces  []graph.NamespaceSummary `json:"namespaces"`
@@ -74,6 +75,7 @@ func (s *Server) overview(at time.Time) Overview {
 	nodes := s.opts.Nodes.View(at)
 	return Overview{
 		At:          at,
+		WindowS:     defaultWindow.Seconds(),
 		Findings:    findings(workloads, nodes, s.opts.Stages.State()),
 		Totals:      workloads.Totals,
 		Namespaces:  listOf(graph.Namespaces(workloads)),

@@ -59,6 +59,7 @@ export type OverviewService = {
 }
 export type Overview = {
   at: string
+  window_s: number
   findings: Finding[]
   totals: Totals
   namespaces: NamespaceSummary[]

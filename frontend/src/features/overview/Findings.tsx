@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
 import type { Finding, Totals } from '@/api/types'
-import { duration, percent, rate, text } from '@/lib/format'
+import { duration, percent, rate, span, text } from '@/lib/format'
 import { IconButton } from '@/ui/Button'
 import { Figure } from '@/ui/Figure'
 import { HealthGlyph } from '@/ui/Health'
@@ -11,14 +11,14 @@ import styles from './Findings.module.css'
 import type { Verdict } from './summary'
 
 /** The answer first: how the mesh is, then each thing that is wrong, worst first, with the way there. */
-export function Findings({ verdict, totals, findings }: { verdict: Verdict; totals: Totals; findings: readonly Finding[] }) {
+export function Findings({ verdict, windowSeconds, totals, findings }: { verdict: Verdict; windowSeconds: number; totals: Totals; findings: readonly Finding[] }) {
   return (
     <section className={styles.findings} aria-label="Findings">
       <header>
         <HealthGlyph state={verdict.state} size={22} decorative />
         <div>
           <h1>{verdict.text}</h1>
-          <p className="t2">{verdict.sub}</p>
+          <p className="t2">{[verdict.sub, `figures of the last ${span(windowSeconds)}`].filter(Boolean).join(' · ')}</p>
           <FirstLookLink />
         </div>
         <dl className={styles.totals}>

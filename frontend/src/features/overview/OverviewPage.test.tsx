@@ -10,7 +10,7 @@ vi.mock('@/api/overview', () => ({ useOverview: () => answer.live }))
 
 const ok: Health = { state: 'ok', reasons: [] }
 const view = (over: Partial<Overview> = {}): Overview => ({
-  at: '', findings: [{ severity: 'fail', text: 'tickets → payments: 21.4 % errors', link: '/graph?sel=e1' }],
+  at: '', window_s: 30, findings: [{ severity: 'fail', text: 'tickets → payments: 21.4 % errors', link: '/graph?sel=e1' }],
   totals: { rps: 642, error_ratio: 0.0127, p95_ms: 212 },
   namespaces: [{ name: 'booking', health: ok, workloads: 4, meshed: 3, rps: 66, error_ratio: 0 }],
   services: [

@@ -46,7 +46,7 @@ function Whole({ of: o }: { of: Overview }) {
   return (
     <div className={styles.grid}>
       <div className={styles.main}>
-        <Findings verdict={verdict(shown.services)} totals={o.totals} findings={o.findings} />
+        <Findings verdict={verdict(shown.services)} windowSeconds={o.window_s} totals={o.totals} findings={o.findings} />
         <Services services={shown.services} />
       </div>
       <aside className={styles.aside} aria-label="The mesh">
