@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -90,16 +91,18 @@ func is(state tls.ConnectionState, account string) error {
 // from files that somebody else renews.
 type HostFiles struct {
 	certFile, keyFile string
+	log               *slog.Logger
 
 	mu      sync.Mutex
 	looked  time.Time
+	told    string       // the last complaint
 	changed [2]time.Time // of the files that current is from
 	current *tls.Certificate
 }
 
-// OpenHostFiles reads the files.
-func OpenHostFiles(certFile, keyFile string) (*HostFiles, error) {
-	h := &HostFiles{certFile: certFile, keyFile: keyFile}
+// OpenHostFiles reads the files. The log hears of later ones that are not used.
+func OpenHostFiles(certFile, keyFile string, log *slog.Logger) (*HostFiles, error) {
+	h := &HostFiles{certFile: certFile, keyFile: keyFile, log: log}
 	if err := h.read(); err != nil {
 		return nil, err
 	}
@@ -112,9 +115,22 @@ func (h *HostFiles) get() (*tls.Certificate, error) {
 	defer h.mu.Unlock()
 	if now := time.Now(); now.Sub(h.looked) >= filesEvery {
 		h.looked = now
-		_ = h.read() // the files are being written: the pair from before still holds
+		h.follow()
 	}
 	return h.current, nil
+}
+
+// follow takes files that have changed. Those that do not belong together, as
+// between two writes, are looked at again; the pair from before serves meanwhile.
+func (h *HostFiles) follow() {
+	err := h.read()
+	switch {
+	case err == nil:
+		h.told = ""
+	case err.Error() != h.told:
+		h.told = err.Error()
+		h.log.Warn("the hosts' new certificate is not used, the earlier one serves", "error", err, "valid_until", h.current.Leaf.NotAfter)
+	}
 }
 
 func (h *HostFiles) read() error {

@@ -1,8 +1,10 @@
 package identity_test
 
 import (
+	"bytes"
 	"crypto/tls"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -62,7 +64,7 @@ func TestListener(t *testing.T) {
 	expired := &identity.Source{}
 	expired.Set(here.Issue("cinema", "web", -30*time.Second))
 	hosts := identitytest.NewFiles(t, "spans.example")
-	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key)
+	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,12 +116,31 @@ func TestListener(t *testing.T) {
 	}
 }
 
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // A listener shows the certificates of the moment, and believes by the roots of
 // the moment.
 func TestListenerRotates(t *testing.T) {
 	here, next := identitytest.New(t, "cluster.local"), identitytest.New(t, "cluster.local")
 	source, hosts := &identity.Source{}, identitytest.NewFiles(t, "spans.example")
-	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key)
+	var log lockedBuffer
+	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +163,14 @@ func TestListenerRotates(t *testing.T) {
 	}
 	first := shown()
 	renewed := identitytest.NewFiles(t, "spans.example")
+	if err := os.WriteFile(hosts.Certificate, []byte("half of a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "the earlier one serves"); time.Sleep(10 * time.Millisecond) {
+		if shown() != first || time.Now().After(deadline) {
+			t.Fatalf("with half a file another certificate is shown, or nothing said: %s", log.String())
+		}
+	}
 	for from, to := range map[string]string{renewed.Certificate: hosts.Certificate, renewed.Key: hosts.Key} {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)

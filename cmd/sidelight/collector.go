@@ -155,8 +155,8 @@ func (c *collectorFlags) options(proc process, registry *prometheus.Registry) (c
 }
 
 // otlpListener gives how spans are taken, nil for in plain text.
-func (c *collectorFlags) otlpListener(own *identity.Source) (*identity.Listener, error) {
-	return listenTLS("otlp", c.otlpTLS, c.otlpCert, c.otlpKey, own)
+func (c *collectorFlags) otlpListener(own *identity.Source, log *slog.Logger) (*identity.Listener, error) {
+	return listenTLS("otlp", c.otlpTLS, c.otlpCert, c.otlpKey, own, log)
 }
 
 func collectorCommand() *cobra.Command {
@@ -207,13 +207,13 @@ connected sidecars at http://SERVER:8430/api/v1/sd, too.
 				if opts.Provider != nil {
 					opts.Identity = &identity.Source{}
 				}
-				if opts.HTTPTLS, err = listenTLS("http", httpTLS, httpCert, httpKey, opts.Identity); err != nil {
+				if opts.HTTPTLS, err = listenTLS("http", httpTLS, httpCert, httpKey, opts.Identity, proc.log); err != nil {
 					return err
 				}
 				if opts.HTTPTLS != nil && opts.HTTPTLS.Mutual {
 					opts.HTTPTLS.Only = mesh.ServerAccount
 				}
-				if opts.OTLPTLS, err = flags.otlpListener(opts.Identity); err != nil {
+				if opts.OTLPTLS, err = flags.otlpListener(opts.Identity, proc.log); err != nil {
 					return err
 				}
 				if server != "" {

@@ -83,7 +83,7 @@ func checkTLS(flag, way string) error {
 
 // listenTLS gives how a port is served, nil for plain text. Hosts' certificate is
 // for clients that are not of the mesh.
-func listenTLS(flag, way, certFile, keyFile string, own *identity.Source) (*identity.Listener, error) {
+func listenTLS(flag, way, certFile, keyFile string, own *identity.Source, log *slog.Logger) (*identity.Listener, error) {
 	if way == tlsOff {
 		return nil, nil
 	}
@@ -97,7 +97,7 @@ func listenTLS(flag, way, certFile, keyFile string, own *identity.Source) (*iden
 		return nil, usageError{fmt.Errorf("--%s-tls mutual: needs a certificate of the mesh, to judge others by: --join-token-file, --cert-file or --workload-api", flag)}
 	}
 	if certFile != "" {
-		hosts, err := identity.OpenHostFiles(certFile, keyFile)
+		hosts, err := identity.OpenHostFiles(certFile, keyFile, log.With("part", "identity"))
 		if err != nil {
 			return nil, usageError{fmt.Errorf("--%s-cert-file: %w", flag, err)}
 		}

@@ -84,7 +84,7 @@ func runBoth(ctx context.Context, proc process, sf serverFlags, cf collectorFlag
 		Issue:  func(csr []byte) (chain, roots [][]byte, err error) { return server.Issue(mesh.CollectorAccount, csr) },
 		Logger: proc.log.With("part", "identity"),
 	}
-	if opts.OTLPTLS, err = cf.otlpListener(opts.Identity); err != nil {
+	if opts.OTLPTLS, err = cf.otlpListener(opts.Identity, proc.log); err != nil {
 		return err
 	}
 	opts.Publish = publish.Func(func(b mesh.EdgeBatch) { server.Publish(b) })

@@ -115,7 +115,7 @@ sidelight_collector_span_connections_refused_total 2
 // Senders that are not of the mesh believe the collector by its host name.
 func TestSpansFromOutsideOfTheMesh(t *testing.T) {
 	here, hosts := identitytest.New(t, "cluster.local"), identitytest.NewFiles(t, "spans.example")
-	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key)
+	files, err := identity.OpenHostFiles(hosts.Certificate, hosts.Key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func identityRules() ruleFile {
 	)
 	return ruleFile{
 		name: "identity.yaml",
-		about: `The sidecars' certificates. Each is renewed when half of its life is over,
+		about: `The certificates of sidecars and collectors. Each is renewed when half of its life is over,
 so one in its last quarter is late.`,
 		groups: []ruleGroup{{Name: "sidelight-identity", Interval: "15s", Rules: []rule{
 			{
@@ -44,6 +44,15 @@ so one in its last quarter is late.`,
 				Annotations: &annotations{
 					Summary:     "The certificate of {{ $labels.node }} ended {{ $value | humanizeDuration }} ago",
 					Description: "Others refuse its mutual TLS, and it cannot reconnect to the server over TLS. " + why,
+					Runbook:     page,
+				},
+			},
+			{
+				Alert: "SidelightCollectorCertificate", For: "5m", Labels: warning(),
+				Expr: "time() - sidelight_collector_certificate_failing_timestamp_seconds >= 0",
+				Annotations: &annotations{
+					Summary:     "The collector at {{ $labels.instance }} gets no new certificate: {{ $labels.reason }}",
+					Description: "It tries in vain for {{ $value | humanizeDuration }}. Once its certificate has ended it sends no edges over TLS, and reads no sidecar and takes no spans that ask for it. Its log (part=identity) says what to do.",
 					Runbook:     page,
 				},
 			},
