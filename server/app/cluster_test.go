@@ -55,7 +55,7 @@ func TestClusterAway(t *testing.T) {
 		defer ready.Body.Close()
 		said, _ := io.ReadAll(ready.Body)
 		return ready.StatusCode == http.StatusOK && strings.Contains(string(said), "- kubernetes, since ") &&
-			strings.Contains(string(said), "the cluster at http://"+address+" is not reachable: ")
+			strings.Contains(string(said), "the cluster at http://"+address+" is not reachable: dial tcp ")
 	})
 	if missing := (overall{a}).Missing(time.Now()); len(missing) == 0 || missing[len(missing)-1].Source != "kubernetes" {
 		t.Errorf("missing is %v", missing)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -374,6 +375,9 @@ func (s *Source) unreachable() (since time.Time, away error) {
 		if c := f.now(); c.err != nil && !answered(c.err) && (away == nil || c.since.Before(since)) {
 			since, away = c.since, c.err
 		}
+	}
+	if asked, ok := errors.AsType[*url.Error](away); ok {
+		away = asked.Err // which of its paths was asked for tells nobody anything
 	}
 	return since, away
 }
