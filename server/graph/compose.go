@@ -34,13 +34,14 @@ type Query struct {
 // viewing is one view while it is made.
 type viewing struct {
 	*plan
-	engine *Engine
-	turn   uint64
-	none   map[string]float64 // what edges without flags share
-	clock  clock
-	splits splits
-	duty   []*gatheredNode // nodes that are composed anew
-	whole  bool            // all pairs are read again
+	engine  *Engine
+	turn    uint64
+	none    map[string]float64 // what edges without flags share
+	clock   clock
+	splits  splits
+	duty    []*gatheredNode // nodes that are composed anew
+	whole   bool            // all pairs are read again
+	justNow bool            // the view before this one was made
 
 	// While the plan is made.
 	pairs   []*pair  // that the view is made of, see pairsNow
@@ -83,6 +84,7 @@ type gatheredNode struct {
 	due           uint64 // the turn in which it was last composed
 	lasting       bool   // see lasts
 	heard         uint64 // see silences
+	begun         begun
 	held          bool   // to an objective
 	labels        []byte // as JSON
 	node          *Node

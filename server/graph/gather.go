@@ -32,6 +32,7 @@ type gathered struct {
 	index          int      // in plan.all
 	due            uint64   // the turn in which it was last looked at
 	followed       *counted // what the sums of nodes and plan have of it
+	begun          begun
 	*counted
 }
 

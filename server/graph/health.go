@@ -134,6 +134,8 @@ func (f *figures) idle() bool {
 
 // edgeHealth judges an edge by its main figures.
 func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
+	was := g.begun
+	g.begun = begun{}
 	if !g.live {
 		return noData(v.silence(g))
 	}
@@ -142,8 +144,7 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 	}
 	h := Health{OK, []Reason{}}
 	if g.target.many() {
-		one := []*gathered{g}
-		v.judgeMembers(g.bundle.members, one, leading, &h)
+		v.judgeMembers(g.bundle.members, &was, &g.begun, []*gathered{g}, leading, &h)
 		v.judgeOutliers(g, &h)
 		return h
 	}
@@ -152,7 +153,7 @@ func (v *viewing) edgeHealth(g *gathered, list []Answer) Health {
 		if most := mostOf(j.rule.class, list); most != "" {
 			text += ", mostly " + most
 		}
-		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, []*gathered{g}, leading)})
+		h.add(j.state, Reason{j.rule.code, text, v.since(j.rule.class, &was, &g.begun, []*gathered{g}, leading)})
 	}
 	v.judgeOutliers(g, &h)
 	return h
@@ -255,12 +256,14 @@ func percent(ratio float64) string {
 // its sources give data.
 func (v *viewing) nodeHealth(n *gatheredNode) Health {
 	h := Health{Idle, []Reason{}}
+	was := n.begun
+	n.begun = begun{}
 	all := n.sumIn.own
 	if n.sumIn.busy+n.sumOut.busy > 0 {
 		h.State = OK
 	}
 	if n.many() {
-		v.judgeMembers(n.crowd, n.in, answering, &h)
+		v.judgeMembers(n.crowd, &was, &n.begun, n.in, answering, &h)
 		all = tally{}
 	}
 	for _, j := range all.judge(v.rulesFor(n)) {
@@ -268,7 +271,7 @@ func (v *viewing) nodeHealth(n *gatheredNode) Health {
 		if worst := worstCaller(n.in, j.rule.class); worst != "" {
 			text += ", mostly from " + worst
 		}
-		h.add(j.state, Reason{j.rule.code, text, v.onset(j.rule.class, n.in, answering)})
+		h.add(j.state, Reason{j.rule.code, text, v.since(j.rule.class, &was, &n.begun, n.in, answering)})
 	}
 	for _, f := range n.facts {
 		if r, bad := configReason(f.WorkloadFacts); bad {

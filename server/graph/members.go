@@ -168,7 +168,7 @@ type worst struct {
 
 // judgeMembers tells for each rule the worst member that breaks it, and how
 // many others do.
-func (v *viewing) judgeMembers(c *crowd, edges []*gathered, whose func(*gathered) *figures, h *Health) {
+func (v *viewing) judgeMembers(c *crowd, was, now *begun, edges []*gathered, whose func(*gathered) *figures, h *Health) {
 	c.judge(v.engine)
 	var found []worst
 	for i, list := range c.broken {
@@ -194,7 +194,7 @@ func (v *viewing) judgeMembers(c *crowd, edges []*gathered, whose func(*gathered
 		if w.more > 0 {
 			text += fmt.Sprintf("; so do %d more", w.more)
 		}
-		h.add(w.state, Reason{w.rule.code, text, v.onset(w.rule.class, edges, whose)})
+		h.add(w.state, Reason{w.rule.code, text, v.since(w.rule.class, was, now, edges, whose)})
 	}
 }
 

@@ -13,9 +13,26 @@ const calm = 30
 // namespace with thousands of edges the worst of them date it well enough.
 const maxOnset = 64
 
-// onset dates the begin of the present spell of a class of errors: it walks
+// begun are the seconds since when classes of errors are a matter of health, 0
+// for those that are none.
+type begun [classTCP + 1]int64
+
+// since dates a class that is one: by when it was dated last time, if that was
+// just now and no spell can end within the window.
+func (v *viewing) since(c class, was, now *begun, edges []*gathered, whose func(*gathered) *figures) time.Time {
+	now[c] = was[c]
+	if now[c] == 0 || !v.justNow || v.window > calm {
+		now[c] = v.onset(c, edges, whose)
+	}
+	if now[c] == 0 {
+		return time.Time{}
+	}
+	return time.Unix(now[c], 0).UTC()
+}
+
+// onset finds the begin of the present spell of a class of errors: it walks
 // back in time until there was none of them for a while.
-func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figures) time.Time {
+func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figures) int64 {
 	var found []suspect
 	end := int64(0)
 	for _, g := range edges {
@@ -37,11 +54,7 @@ func (v *viewing) onset(c class, edges []*gathered, whose func(*gathered) *figur
 			break
 		}
 	}
-	begin := v.engine.spell(ids, c, end)
-	if begin == 0 {
-		return time.Time{}
-	}
-	return time.Unix(begin, 0).UTC()
+	return v.engine.spell(ids, c, end)
 }
 
 // suspect are pairs that some errors are of.

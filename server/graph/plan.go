@@ -52,6 +52,7 @@ type spot struct {
 
 // moment is what readings depend on besides their targets.
 type moment struct {
+	at       float64
 	touched  uint64 // where the list of what happened ended
 	silences uint64
 	ruled    uint64
@@ -233,11 +234,12 @@ func (p *plan) inherit(old *plan) {
 func (v *viewing) due() []*gathered {
 	p, e := v.plan, v.engine
 	last := p.last
-	now := moment{touched: e.edges.touched.end(), silences: e.silences, ruled: e.ruled, outlined: e.outlined, base: e.ring.base, newest: v.clock.newest()}
+	now := moment{at: v.clock.at, touched: e.edges.touched.end(), silences: e.silences, ruled: e.ruled, outlined: e.outlined, base: e.ring.base, newest: v.clock.newest()}
 	if now.newest == v.clock.at {
 		now.newest = math.Inf(1)
 	}
 	p.last = &now
+	v.justNow = last != nil && now.at-last.at < inStep
 	if last == nil || last.ruled != now.ruled {
 		v.duty = slices.Clone(p.sorted)
 	} else {
