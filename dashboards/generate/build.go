@@ -37,11 +37,15 @@ type chart struct {
 	words   []string // what 0, 1, 2 … mean
 	max     float64
 	stack   bool
+	colors  []hue // of series that mean something by themselves
 
 	every   string   // the shortest step that has anything new, when it is not the scrapes'
 	columns []column // of tables
 	sort    string   // the column that a table is sorted by, downwards
 }
+
+// hue is the colour of one series, by Grafana's name of it.
+type hue struct{ series, color string }
 
 type query struct {
 	expr   string
@@ -206,6 +210,12 @@ func (c chart) asLines(p *panel) {
 		style.ThresholdsStyle.Mode = "line"
 	}
 	field.Custom = &style
+	for _, h := range c.colors {
+		p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, override{
+			Matcher:    matcher{"byName", h.series},
+			Properties: []property{{"color", fixedColor{"fixed", h.color}}},
+		})
+	}
 	p.Options = &options{
 		// The largest first: of many series the first few are in sight.
 		Legend:  &legend{DisplayMode: "table", Placement: "bottom", ShowLegend: true, Calcs: []string{"lastNotNull", "max"}, SortBy: "Max", SortDesc: true},

@@ -126,8 +126,17 @@ func TestPanels(t *testing.T) {
 			}
 			for _, o := range p.FieldConfig.Overrides {
 				for _, property := range o.Properties {
-					if unit, _ := property.Value.(string); property.ID != "unit" || !slices.Contains(units, unit) {
-						t.Errorf("%s: column %s has unit %v", at, o.Matcher.Options, property.Value)
+					switch v := property.Value.(type) {
+					case map[string]any:
+						if property.ID != "color" || v["mode"] != "fixed" || v["fixedColor"] == "" {
+							t.Errorf("%s: series %s has colour %v", at, o.Matcher.Options, v)
+						}
+					case string:
+						if property.ID != "unit" || !slices.Contains(units, v) {
+							t.Errorf("%s: column %s has unit %v", at, o.Matcher.Options, v)
+						}
+					default:
+						t.Errorf("%s: %s is overridden in %s", at, o.Matcher.Options, property.ID)
 					}
 				}
 			}

@@ -190,6 +190,11 @@ type property struct {
 	Value any    `json:"value"`
 }
 
+type fixedColor struct {
+	Mode       string `json:"mode"`
+	FixedColor string `json:"fixedColor"`
+}
+
 type options struct {
 	// time series
 	Legend  *legend  `json:"legend,omitempty"`

@@ -47,6 +47,17 @@ func configSyncBoard() board {
 			{"Nodes", []chart{
 				{
 					kind: lines, title: "Nodes by state", unit: "short", about: "States that are not synced should be short spikes after a change.", stack: true,
+					colors: []hue{
+						{"synced", "green"},
+						{"in-flight", "blue"},
+						{"slow", "yellow"},
+						{"stale", "orange"},
+						{"rejected", "red"},
+						{"drifted", "red"},
+						{"unsupported", "orange"},
+						{"disconnected", "text"},
+						{"never-connected", "text"},
+					},
 					queries: []query{{"sum by (state) (sidelight_config_nodes)", "{{state}}"}},
 				},
 				{

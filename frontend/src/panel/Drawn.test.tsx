@@ -75,7 +75,7 @@ afterEach(() => {
 /** What the store answers: series with the labels that legend or table speak of, each with figures of its own. */
 type Known = { legend: string; labels: Record<string, string>; values: number[] }
 
-function answer(panel: PanelModel, figures: (query: number, series: number) => number[], count = 2): Known[][] {
+function answer(panel: PanelModel, figures: (query: number, series: number) => number[], count = 2, called: string[] = []): Known[][] {
   return panel.targets!.map((target, i) => {
     const step = windowOf(panel)
     const form = askFor(target, {}, range, step).form
@@ -83,7 +83,7 @@ function answer(panel: PanelModel, figures: (query: number, series: number) => n
     const every = Number(form.step ?? 0)
     const names = labelsOf(panel, target)
     const all = Array.from({ length: names.length === 0 ? 1 : count }, (_, s): Known => {
-      const labels = Object.fromEntries(names.map((l) => [l, l === 'le' ? les[s]! : `${l}-${s}`]))
+      const labels = Object.fromEntries(names.map((l) => [l, called[s] ?? (l === 'le' ? les[s]! : `${l}-${s}`)]))
       return { legend: said(target.legendFormat, labels), labels, values: figures(i, s) }
     })
     asked.set(form.query!, all.map(({ labels, values }) => ({
@@ -131,7 +131,7 @@ const squeeze = (s: string | null) => s?.replaceAll(/[\s\u2009\u00a0]/g, '') ?? 
 
 describe('lines over time', () => {
   // The stand-in for a document hands custom properties down to nobody.
-  vi.spyOn(CSSStyleDeclaration.prototype, 'getPropertyValue').mockImplementation((name) => ({ '--fail': 'red', '--warn': 'orange' })[name] ?? '')
+  vi.spyOn(CSSStyleDeclaration.prototype, 'getPropertyValue').mockImplementation((name) => ({ '--fail': 'red', '--warn': 'orange', '--ok': 'green' })[name] ?? '')
   it.each(ofKind('timeseries'))('$at', async ({ panel }) => {
     const of = (i: number, s: number) => [1, 9 + 2 * i + s, 3 + i + s].map((n) => n * base(panel))
     const known = answer(panel, of).flat()
@@ -165,6 +165,16 @@ describe('lines over time', () => {
     expect(rows.map((r) => within(r).getAllByRole('cell').map((c) => squeeze(c.textContent)))).toEqual(
       known.toSorted((a, b) => max(b) - max(a)).map((k) => [k.legend, inPanel(panel, k.values[2]!), inPanel(panel, max(k))].map(squeeze)),
     )
+  })
+
+  it('a state has the colour that it has everywhere', async () => {
+    const { panel } = ofKind('timeseries').find((p) => p.panel.title === 'Nodes by state')!
+    answer(panel, () => [12, 12, 11], 2, ['synced', 'rejected'])
+    const { getByRole } = show(panel)
+    await waitFor(() => expect(plots).toHaveLength(1))
+    expect(Object.fromEntries(plots[0]!.options.series.slice(1).map((s) => [s.label, s.stroke]))).toEqual({ synced: 'green', rejected: 'red' })
+    const swatch = within(getByRole('region', { name: 'Nodes by state, legend' })).getByRole('button', { name: 'rejected' }).querySelector('line')
+    expect(swatch?.getAttribute('stroke')).toBe('var(--fail)')
   })
 
   /** The bounds that are drawn, by the colour that the file gives them. */
@@ -267,7 +277,7 @@ describe('units', () => {
     reqps: [12, '12rps'], percentunit: [0.25, '25.0%'], ms: [12, '12ms'], s: [0.004, '4ms'], decbytes: [2000, '2kB'], Bps: [2000, '2kB/s'],
     short: [25_000, '25k'], none: [25_000, '25000'], cps: [2, '2/s'], 'suffix:cores': [0.0075, '0.0075cores'],
   }
-  const used = new Set(panels.flatMap(({ panel }) => [...(panel.type === 'table' ? [] : [defaults(panel).unit]), ...panel.fieldConfig!.overrides.flatMap((o) => o.properties.map((p) => String(p.value)))]))
+  const used = new Set(panels.flatMap(({ panel }) => [...(panel.type === 'table' ? [] : [defaults(panel).unit]), ...panel.fieldConfig!.overrides.flatMap((o) => o.properties.filter((p) => p.id === 'unit').map((p) => String(p.value)))]))
   it.each([...used].sort())('%s is one that we write', (unit) => {
     const [value, want] = read[unit] ?? [0, `a way to write ${unit}`]
     expect(squeeze(text(inUnit(value, unit)))).toBe(want)

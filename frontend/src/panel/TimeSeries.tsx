@@ -9,13 +9,19 @@ import { Figure } from '@/ui/Figure'
 import { text } from '@/lib/format'
 import type { Measured } from './fetch'
 import { type Line, linesOf, stacked } from './frames'
-import type { PanelModel } from './model'
+import { fixedToken, type PanelModel } from './model'
 import styles from './Panel.module.css'
 import { inTurn } from './turns'
 import { inUnit, onAxis, stepsOnAxis } from './units'
 
 /** Hues for series; beyond them the same again, dashed. */
 const hues = 8
+
+/** How the i-th series is drawn: as the file says of it, else in turn. */
+function inkOf(panel: PanelModel, name: string, i: number): { token: string; dashed: boolean } {
+  const fixed = fixedToken(panel, name)
+  return fixed ? { token: fixed, dashed: false } : { token: `series-${(i % hues) + 1}`, dashed: i >= hues }
+}
 
 /** The steps of an axis; one that counts things has no half of one. */
 const tens = Array.from({ length: 22 }, (_, i) => [1, 2, 5].map((n) => n * 10 ** (i - 9))).flat()
@@ -24,7 +30,7 @@ const whole = tens.filter((n) => n >= 1)
 /** All charts of a page share the pointer's time. */
 const pointer = 'sidelight-panels'
 
-type Look = { colours: string[]; text: string; grid: string; font: string; warn: string; fail: string }
+type Look = { token: (name: string) => string; text: string; grid: string; font: string; warn: string; fail: string }
 
 /** Lines over time, with the legend that the file asks for. */
 export function TimeSeries({ panel, answers }: { panel: PanelModel; answers: Measured[] }) {
@@ -126,7 +132,7 @@ function Legend({
                   onClick={() => onAlone(alone === line.name ? null : line.name)}
                 >
                   <svg className={styles.swatch} width="12" height="3" aria-hidden="true">
-                    <line x1="0" y1="1.5" x2="12" y2="1.5" stroke={`var(--series-${(i % hues) + 1})`} strokeWidth="3" strokeDasharray={i >= hues ? '3 2' : undefined} />
+                    <line x1="0" y1="1.5" x2="12" y2="1.5" stroke={`var(--${inkOf(panel, line.name, i).token})`} strokeWidth="3" strokeDasharray={inkOf(panel, line.name, i).dashed ? '3 2' : undefined} />
                   </svg>
                   <span className="cut">{line.name}</span>
                 </button>
@@ -164,8 +170,10 @@ function lookOf(palette: Palette): Look {
   if (known) return known
   const style = getComputedStyle(document.documentElement)
   const read = (name: string) => style.getPropertyValue(name).trim()
+  const names = ['ok', 'info', 'warn', 'fail', 'text-3', ...Array.from({ length: hues }, (_, i) => `series-${i + 1}`)]
+  const tokens = new Map(names.map((name) => [name, read(`--${name}`) || 'gray']))
   const look = {
-    colours: Array.from({ length: hues }, (_, i) => read(`--series-${i + 1}`) || 'gray'),
+    token: (name: string) => tokens.get(name) ?? 'gray',
     text: read('--text-3'), grid: read('--hair'), font: `11px ${read('--sans') || 'sans-serif'}`, warn: read('--warn'), fail: read('--fail'),
   }
   looks.set(palette, look)
@@ -204,9 +212,10 @@ function optionsOf(
   const drawn = isStacked ? lines.toReversed() : lines
   const series = drawn.map((line): uPlot.Series => {
     const i = colourOf.get(line.name) ?? 0
-    const stroke = look.colours[i % hues]!
+    const ink = inkOf(panel, line.name, i)
+    const stroke = look.token(ink.token)
     return {
-      label: line.name, stroke, width: 1.2, dash: i >= hues ? [5, 3] : undefined, points: { show: false }, spanGaps: false,
+      label: line.name, stroke, width: 1.2, dash: ink.dashed ? [5, 3] : undefined, points: { show: false }, spanGaps: false,
       fill: isStacked ? alpha(stroke, 0.35) : lines.length === 1 ? alpha(stroke, 0.12) : undefined,
     }
   })

@@ -43,6 +43,15 @@ export type Step = { color: string; value: number | null }
 
 export type Override = { matcher: { id: string; options: string }; properties: { id: string; value: unknown }[] }
 
+/** Grafana's names of colours, as tokens of ours. */
+const tokens: Partial<Record<string, string>> = { green: 'ok', blue: 'info', yellow: 'warn', orange: 'warn', red: 'fail', text: 'text-3' }
+
+/** The token of a series' colour where the file gives it one, because it means something. */
+export function fixedToken(panel: PanelModel, series: string): string | undefined {
+  const color = panel.fieldConfig?.overrides.find((o) => o.matcher.options === series)?.properties.find((p) => p.id === 'color')
+  return tokens[(color?.value as { fixedColor?: string } | undefined)?.fixedColor ?? '']
+}
+
 export type Organize = {
   excludeByName?: Record<string, boolean>
   indexByName?: Record<string, number>
