@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,7 @@ type pullStream struct {
 	every     time.Duration
 	node      *corev3.Node
 	questions map[string]*discoveryv3.DiscoveryRequest // the newest, by type
+	renamed   map[string]bool                          // types whose question has other names since it was asked
 	due       map[string]time.Time
 	nonces    uint64
 }
@@ -72,7 +74,7 @@ func newPullStream(ctx context.Context, server string, every time.Duration, conf
 	context.AfterFunc(ctx, transport.CloseIdleConnections)
 	return &pullStream{
 		ctx: ctx, client: &http.Client{Transport: transport, Timeout: pullTimeout}, base: scheme + "://" + server, every: every,
-		questions: make(map[string]*discoveryv3.DiscoveryRequest), due: make(map[string]time.Time),
+		questions: make(map[string]*discoveryv3.DiscoveryRequest), renamed: make(map[string]bool), due: make(map[string]time.Time),
 	}, nil
 }
 
@@ -83,6 +85,9 @@ func (p *pullStream) Send(req *discoveryv3.DiscoveryRequest) error {
 	}
 	req.Node = p.node // each question may reach another server
 	kind := mesh.TypeName(req.GetTypeUrl())
+	if last := p.questions[kind]; last != nil && !slices.Equal(last.GetResourceNames(), req.GetResourceNames()) {
+		p.renamed[kind] = true
+	}
 	p.questions[kind], p.due[kind] = req, time.Now()
 	return nil
 }
@@ -98,10 +103,14 @@ func (p *pullStream) Recv() (*discoveryv3.DiscoveryResponse, error) {
 			return nil, p.ctx.Err()
 		}
 		resp, err := p.ask(kind)
+		if err == nil && resp == nil && p.renamed[kind] {
+			resp, err = p.askAnew(kind)
+		}
 		if err != nil {
 			return nil, err
 		}
 		now := time.Now()
+		p.renamed[kind] = false
 		p.due[kind] = now.Add(p.every)
 		p.questions[kind].ErrorDetail = nil // it is told
 		if resp == nil {
@@ -133,6 +142,16 @@ func (p *pullStream) next() (kind string, at time.Time) {
 		}
 	}
 	return kind, at
+}
+
+// askAnew asks without a version: a server may go by that alone, and say that
+// nothing is new about names that it was not asked for before.
+func (p *pullStream) askAnew(kind string) (*discoveryv3.DiscoveryResponse, error) {
+	question := p.questions[kind]
+	version := question.GetVersionInfo()
+	question.VersionInfo = ""
+	defer func() { question.VersionInfo = version }()
+	return p.ask(kind)
 }
 
 // ask asks once; nil when nothing is new.
