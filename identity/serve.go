@@ -82,6 +82,9 @@ func is(state tls.ConnectionState, account string) error {
 		return &PeerError{Err: err}
 	}
 	if id.Path() != "/ns/"+mesh.SystemNamespace+"/sa/"+account {
+		if account == mesh.ServerAccount {
+			account = "server"
+		}
 		return &PeerError{Peer: id.String(), Err: fmt.Errorf("%s is not the mesh's %s", id, account)}
 	}
 	return nil
