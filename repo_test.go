@@ -9,6 +9,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -81,7 +82,6 @@ var forbidden = []struct {
 	why      string
 }{
 	{"mesh", "", []string{"mesh"}, "mesh is the vocabulary: it imports nothing of ours"},
-	{"identity", "", []string{"identity", "mesh"}, "identity is what sidecars and collectors share: it knows neither"},
 	{"proxy", "collector", nil, "the parts speak over the network only"},
 	{"proxy", "server", nil, "the parts speak over the network only"},
 	{"collector", "proxy", nil, "the parts speak over the network only"},
@@ -133,7 +133,7 @@ var confined = []struct {
 	// server/observe asks servers of client status (CSDS), whose messages these are.
 	{"github.com/envoyproxy/go-control-plane", []string{"proxy/xds", "server/xds", "server/observe", "server/explain", "server/app", "deploy/parity", "deploy/peers"}},
 	{"k8s.io", []string{"server/config/kubernetes"}},
-	{"github.com/spiffe/go-spiffe", []string{"identity", "server/ca", "deploy/peers"}},
+	{"github.com/spiffe/go-spiffe", []string{"mesh/identity", "server/ca", "deploy/peers"}},
 	{"github.com/labstack/echo", []string{"server/api"}},
 	{"github.com/spf13/cobra", []string{"cmd", "proxy/app"}},
 	{"istio.io", []string{"server/config", "server/registry", "server/xds", "server/app"}},
@@ -151,10 +151,14 @@ func TestLibrariesAreConfined(t *testing.T) {
 	}
 }
 
+// besideMesh stands below mesh and is no vocabulary: what all parts speak, and
+// by what they prove who they are.
+var besideMesh = []string{"mesh/meshv1", "mesh/identity"}
+
 // The vocabulary needs nothing but the standard library.
 func TestMeshIsStandardLibraryOnly(t *testing.T) {
 	for _, f := range goFiles(t) {
-		if !within(f.dir, "mesh") || within(f.dir, "mesh/meshv1") || f.test {
+		if !within(f.dir, "mesh") || within(f.dir, besideMesh...) || f.test {
 			continue
 		}
 		for _, path := range f.imports {
@@ -170,7 +174,7 @@ func TestPurePackages(t *testing.T) {
 	pure := []string{"server/graph", "proxy/route", "proxy/cluster", "proxy/policy", "server/skew", "server/rollout", "server/trace", "server/registry", "server/explain", "mesh"}
 	impure := []string{"os", "net/http", "log", "log/slog", "os/exec", "io/ioutil"}
 	for _, f := range goFiles(t) {
-		if f.test || !within(f.dir, pure...) || within(f.dir, "mesh/meshv1") {
+		if f.test || !within(f.dir, pure...) || within(f.dir, besideMesh...) {
 			continue
 		}
 		for _, path := range f.imports {
@@ -190,6 +194,24 @@ func TestPurePackages(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// What is kept is what people write, and the folders at the top stay few.
+func TestTopLevel(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "git", "ls-files", "-z").Output()
+	if err != nil {
+		t.Skipf("not a checkout of git: %v", err)
+	}
+	folders := []string{".ci", "cmd", "collector", "dashboards", "deploy", "docs", "frontend", "mesh", "proxy", "server"}
+	const most = 1 << 20
+	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		if folder, _, below := strings.Cut(path, "/"); below && !slices.Contains(folders, folder) {
+			t.Errorf("%s: %s is none of the folders %v", path, folder, folders)
+		}
+		if info, err := os.Stat(path); err == nil && info.Size() > most {
+			t.Errorf("%s has more than %d bytes: was it built?", path, most)
+		}
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // collectorFlags are the flags of the collector's half.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // tlsScheme before a server's address means that server's TLS port, as for

@@ -28,8 +28,8 @@ import (
 	"github.com/sidelight-mesh/sidelight/collector/store/metrics"
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
 	"github.com/sidelight-mesh/sidelight/collector/target"
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Options say what the collector does. Zero fields take the default that

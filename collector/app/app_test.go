@@ -20,9 +20,9 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/collector/publish"
 	"github.com/sidelight-mesh/sidelight/collector/target"
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 

@@ -18,9 +18,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 )
 

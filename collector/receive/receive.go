@@ -28,7 +28,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/sidelight-mesh/sidelight/collector/store/traces"
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Limits on what one sender can make the receiver hold.

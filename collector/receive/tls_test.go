@@ -18,9 +18,9 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/sidelight-mesh/sidelight/collector/receive"
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // startTLS runs a receiver over TLS.

@@ -34,8 +34,8 @@ import (
 
 	"github.com/sidelight-mesh/sidelight/collector/dialect"
 	"github.com/sidelight-mesh/sidelight/collector/target"
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Options say what is scraped, how, and where it goes. Zero fields take the

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/sidelight-mesh/sidelight/collector/target"
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // serveTLS is a target over TLS, by one listener for the whole test.

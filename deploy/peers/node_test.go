@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // One process stands for three workloads: each has its own ports, identity,

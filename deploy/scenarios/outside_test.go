@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // What is outside is reached under TLS though the app speaks plain HTTP; a host

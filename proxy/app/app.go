@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
 	"github.com/sidelight-mesh/sidelight/proxy/intercept"

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/telemetry"
 )
 

@@ -7,7 +7,7 @@ import (
 	"net"
 	"strings"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/forward"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/proxy/cluster"
 	"github.com/sidelight-mesh/sidelight/proxy/tcpconn"
 )

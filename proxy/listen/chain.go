@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Chain is what becomes of connections to a listener by the name that the client

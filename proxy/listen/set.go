@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Engines are what accepted traffic is handed to.

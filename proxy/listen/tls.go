@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // TLSMode says who may connect without TLS.

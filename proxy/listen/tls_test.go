@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/proxy/listen"
 )
 

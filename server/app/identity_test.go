@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/api"
 	"github.com/sidelight-mesh/sidelight/server/ca"

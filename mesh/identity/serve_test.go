@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
 	"github.com/sidelight-mesh/sidelight/mesh"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // serve greets whoever is let in, on one listener for the whole test.

@@ -18,7 +18,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 
-	"github.com/sidelight-mesh/sidelight/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 )
 
 // Authority is a root of a trust domain.

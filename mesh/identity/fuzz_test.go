@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sidelight-mesh/sidelight/identity"
-	"github.com/sidelight-mesh/sidelight/identity/identitytest"
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
+	"github.com/sidelight-mesh/sidelight/mesh/identity/identitytest"
 )
 
 // FuzzFiles reads what certificate files may hold. What is taken can be kept on
