@@ -323,12 +323,15 @@ func checkGraphCommands(t *testing.T, m *meshUnderTest) {
 	if one := m.cli(t, "stat", "booking/payments").must(t); strings.Count(one, "\n") != 2 || !strings.Contains(one, "payments") {
 		t.Errorf("stat booking/payments prints:\n%s", one)
 	}
-	stat := m.cli(t, "stat", "booking").must(t)
-	for _, want := range []string{"payments", "tickets", "seats", "synced"} {
-		if !strings.Contains(stat, want) {
-			t.Errorf("stat does not print %q:\n%s", want, stat)
+	eventually(t, 15*time.Second, "stat prints the workloads, which others' changes reach meanwhile", func() error {
+		stat := m.cli(t, "stat", "booking").must(t)
+		for _, want := range []string{"payments", "tickets", "seats", "synced"} {
+			if !strings.Contains(stat, want) {
+				return fmt.Errorf("no %q:\n%s", want, stat)
+			}
 		}
-	}
+		return nil
+	})
 	if v := decode[graphView](t, m.cli(t, "stat", "-o", "json", "--group", "namespace").must(t)); len(v.Nodes) < 3 {
 		t.Errorf("stat by namespace has %d nodes, want at least 3", len(v.Nodes))
 	}

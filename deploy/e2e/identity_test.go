@@ -158,8 +158,8 @@ func TestCertificateNotRenewed(t *testing.T) {
 	d.shut()
 
 	for _, want := range []struct{ rule, severity, says, do string }{
-		{"SidelightCertificateExpires", "warning", "The certificate of " + node + " ends in", "The sidecar's log says why there is no new one."},
-		{"SidelightCertificateExpired", "critical", "The certificate of " + node + " ended", "it cannot reconnect to the server over TLS. Its log says why"},
+		{"SidelightCertificateExpires", "warning", "The certificate of " + node + " ends in", "The last try failed: server_unreachable."},
+		{"SidelightCertificateExpired", "critical", "The certificate of " + node + " ended", "it cannot reconnect to the server over TLS. The last try failed: server_unreachable."},
 	} {
 		awaitAlert(t, h.api, want.rule, node, "firing")
 		alerts, err := alertsOf(h.api, want.rule)

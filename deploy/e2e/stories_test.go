@@ -132,7 +132,7 @@ func TestSlowPlane(t *testing.T) {
 	})
 	t.Logf("mean seconds by stage: %v", stages)
 	awaitAlert(t, m.api, "SidelightControlPlaneSlow", "", "firing")
-	wantAll(t, "alerts", m.cli(t, "alerts").must(t), "the control plane takes")
+	wantAll(t, "alerts", m.cli(t, "alerts").must(t), "The control plane takes")
 	checkServing(t, m, "POST", "/tickets?card=good", http.StatusCreated)
 }
 

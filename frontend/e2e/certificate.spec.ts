@@ -53,7 +53,7 @@ test('a certificate that could not be renewed: whose, what to do, and when it is
     const alert = active.getByRole('listitem').filter({ hasText: 'The certificate of posters-1.shop ended' })
     await alert.getByRole('button').click({ timeout: 60_000 })
     await expect(alert).toContainText('critical')
-    await expect(alert).toContainText('it cannot reconnect to the server over TLS. Its log says why there is no new one.')
+    await expect(alert).toContainText('it cannot reconnect to the server over TLS. The last try failed: server_unreachable.')
     await expect(alert).toContainText('docs/identity.md#when-a-certificate-does-not-come')
     await expect(alert.getByRole('link', { name: 'posters-1.shop' })).toHaveAttribute('href', '/nodes/posters-1.shop')
 
