@@ -47,10 +47,10 @@ test-browser: tools ## journeys through the real product in Chromium
 tools: $(TOOLS)/kube-apiserver
 	@deploy/install-for-tests
 
-# Kubernetes' API server, to test against.
+# Kubernetes' API server, to test against: not optimised, which takes a third less to build.
 APISERVER := server/config/kubernetes/kubernetestest/apiserver
 $(TOOLS)/kube-apiserver: $(APISERVER)/go.mod
-	cd $(APISERVER) && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3' -o $@ k8s.io/kubernetes/cmd/kube-apiserver
+	cd $(APISERVER) && CGO_ENABLED=0 $(GO) build -trimpath -gcflags 'all=-N -l' -ldflags '-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3' -o $@ k8s.io/kubernetes/cmd/kube-apiserver
 	@touch $@
 
 check: lint generated ## what CI holds besides the tests: format, lint, generated files
