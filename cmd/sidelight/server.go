@@ -74,8 +74,8 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 	flags.DurationVar(&s.slowPush, "slow-push", 0, "test fault: send changes to one node after the other, with this pause before each")
 	_ = flags.MarkHidden("slow-push")
 	flags.StringSliceVar(&s.hosts, "allowed-hosts", nil, "names besides loopback by which browsers may reach the API")
-	flags.StringVar(&s.apiCert, "api-cert", "", "PEM `file` of the certificate by which UI and API speak TLS, its chain behind it; followed as it changes")
-	flags.StringVar(&s.apiKey, "api-key", "", "PEM `file` of its key")
+	flags.StringVar(&s.apiCert, "api-cert-file", "", "PEM `file` of the certificate by which UI and API speak TLS, its chain behind it; read again when it changes")
+	flags.StringVar(&s.apiKey, "api-key-file", "", "PEM `file` of its key")
 	flags.StringVar(&s.access, "access", "", "`file` of rules that say who may look, tap and change; see docs/access.md")
 	flags.StringSliceVar(&s.tapRedact, "tap-redact-headers", nil, "header fields whose values a tap never shows, besides credentials and cookies: x-account,x-user")
 	flags.StringVar(&s.grafana.URL, "grafana-url", "", "URL of your Grafana, to show its panels in the UI below /grafana/; see docs/dashboards.md")
@@ -87,6 +87,9 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 
 // validate says what cannot be meant, naming the flag.
 func (s *serverFlags) validate() error {
+	if (s.apiCert == "") != (s.apiKey == "") {
+		return usageError{errors.New("--api-cert-file and --api-key-file go together")}
+	}
 	if _, err := s.rollout.policy(); err != nil {
 		return err
 	}

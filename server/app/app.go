@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
+	"github.com/sidelight-mesh/sidelight/mesh/identity"
 	"github.com/sidelight-mesh/sidelight/mesh/meshv1"
 	"github.com/sidelight-mesh/sidelight/server/alert"
 	"github.com/sidelight-mesh/sidelight/server/api"
@@ -49,9 +50,9 @@ type App struct {
 	engine     *graph.Engine
 	tap        *tap.Hub
 	access     *auth.Access
-	webCert    *webCert       // nil: plain HTTP
-	grafana    *grafana.Proxy // nil without
-	alerts     *alert.Service // nil: none are evaluated here
+	hosts      *identity.HostFiles // by which the API speaks TLS; nil: plain HTTP
+	grafana    *grafana.Proxy      // nil without
+	alerts     *alert.Service      // nil: none are evaluated here
 	api        *api.Server
 
 	observer  *observe.Observer
@@ -154,8 +155,10 @@ func (a *App) wire() (err error) {
 	a.tap = tap.New(tap.Options{Agents: markedAgents{a.xds.Agents(), &a.markers}, Redact: opts.TapRedact, Logger: opts.Logger.With("part", "tap")})
 
 	// Both, to people.
-	if a.webCert, err = openWebCert(opts.APICert, opts.APIKey, opts.Logger.With("part", "api")); err != nil {
-		return err
+	if opts.APICert != "" || opts.APIKey != "" {
+		if a.hosts, err = identity.OpenHostFiles(opts.APICert, opts.APIKey, opts.Logger.With("part", "api")); err != nil {
+			return fmt.Errorf("open API: %w", err)
+		}
 	}
 	if a.access, err = auth.Open(opts.AccessFile, opts.Logger.With("part", "auth")); err != nil {
 		return err
@@ -193,7 +196,7 @@ func (a *App) wire() (err error) {
 func (a *App) Addrs() Addrs {
 	all := a.listeners.addrs()
 	all.URL = "http://" + all.API
-	if a.webCert != nil {
+	if a.hosts != nil {
 		all.URL = "https://" + all.API
 	}
 	return all
@@ -223,9 +226,6 @@ func (a *App) Run(ctx context.Context) error {
 	var workers, sockets sync.WaitGroup
 	workers.Go(func() { a.tap.Run(core) })
 	workers.Go(func() { a.access.Run(core) })
-	if a.webCert != nil {
-		workers.Go(func() { a.webCert.run(core) })
-	}
 	workers.Go(func() { a.tick(core) })
 	workers.Go(func() { a.keepInventory(core) })
 	workers.Go(func() { a.observer.Run(core) })
@@ -257,10 +257,10 @@ func (a *App) Run(ctx context.Context) error {
 	part(&serving, fail, "configuration listener", func() error { a.awaitCluster(ctx); return nodes.serve() })
 	part(&serving, fail, "TLS listener", func() error { a.awaitCluster(ctx); return secure.serve() })
 	part(&serving, fail, "API listener", func() error {
-		if a.webCert == nil {
+		if a.hosts == nil {
 			return ignoreClosed(public.Serve(a.listeners.api))
 		}
-		public.TLSConfig = a.webCert.config()
+		public.TLSConfig = identity.Listener{Hosts: a.hosts}.TLS("h2", "http/1.1")
 		return ignoreClosed(public.ServeTLS(a.listeners.api, "", ""))
 	})
 	part(&serving, fail, "admin listener", func() error { return ignoreClosed(admin.Serve(a.listeners.admin)) })
@@ -268,8 +268,8 @@ func (a *App) Run(ctx context.Context) error {
 	switch at := a.listeners.api.Addr(); {
 	case exposed(at) && a.opts.AccessFile == "":
 		a.opts.Logger.Warn("the API listens for other machines, but refuses them until --access says who may what", "address", at)
-	case exposed(at) && a.webCert == nil:
-		a.opts.Logger.Warn("the API listens for other machines in plain text: give --api-cert and --api-key, or let a proxy in front end TLS and reach it on loopback", "address", at)
+	case exposed(at) && a.hosts == nil:
+		a.opts.Logger.Warn("the API listens for other machines in plain text: give --api-cert-file and --api-key-file, or let a proxy in front end TLS and reach it on loopback", "address", at)
 	}
 
 	<-ctx.Done()

@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-
-	"github.com/sidelight-mesh/sidelight/mesh"
 )
 
 // makeCert writes a certificate for loopback that vouches for itself.
@@ -58,7 +56,7 @@ func makeCert(t *testing.T, certFile, keyFile string) *x509.Certificate {
 }
 
 // The API over TLS, its socket too, by files that are renewed while it serves.
-func TestWebCert(t *testing.T) {
+func TestAPIOverTLS(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
 	first := makeCert(t, certFile, keyFile)
@@ -112,7 +110,7 @@ func TestWebCert(t *testing.T) {
 	if err := os.WriteFile(keyFile, []byte("not yet"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(webCertEvery + webCertEvery/2)
+	time.Sleep(1500 * time.Millisecond) // files are looked at each second
 	if got, err := ask(first); err != nil || !got.Equal(first) {
 		t.Errorf("between two writes it is answered by %v: %v", got, err)
 	}
@@ -126,21 +124,13 @@ func TestWebCert(t *testing.T) {
 	}
 }
 
-func TestWebCertRefused(t *testing.T) {
+func TestAPIWithoutCertificate(t *testing.T) {
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	makeCert(t, certFile, keyFile)
-	for _, tc := range []struct {
-		cert, key, want string
-		kind            error
-	}{
-		{certFile, "", "belong together", mesh.ErrInvalid},
-		{"", keyFile, "belong together", mesh.ErrInvalid},
-		{certFile, filepath.Join(dir, "none"), "no such file", os.ErrNotExist},
-		{keyFile, certFile, "give a PEM file with the certificate", mesh.ErrInvalid},
-	} {
-		if _, err := openWebCert(tc.cert, tc.key, nil); !errors.Is(err, tc.kind) || !strings.Contains(err.Error(), tc.want) {
-			t.Errorf("%s, %s: %v, want %q", tc.cert, tc.key, err, tc.want)
-		}
+	_, err := New(Options{
+		ConfigDir: dir, API: "127.0.0.1:0", Admin: "127.0.0.1:0", XDS: "127.0.0.1:0", Secure: "127.0.0.1:0",
+		APICert: filepath.Join(dir, "none.crt"), APIKey: filepath.Join(dir, "none.key"),
+	})
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "open API: read certificate of hosts") {
+		t.Errorf("without its files: %v", err)
 	}
 }
