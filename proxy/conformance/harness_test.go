@@ -110,7 +110,7 @@ type backend struct {
 	address string
 	mu      sync.Mutex
 	got     []message
-	raw     bytes.Buffer
+	fresh   []*teeConn // that brought bytes since the last take
 }
 
 func newBackend(t *testing.T) *backend {
@@ -159,13 +159,18 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s %s", r.Method, r.URL.Path)
 }
 
-// take gives what arrived since the last call.
-func (b *backend) take() ([]message, string) {
+// take gives what arrived since the last call, and of each connection that had
+// a part in it all that ever came by it: the end of a request that was cut off
+// may come late.
+func (b *backend) take() (got []message, raw []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	got, raw := b.got, b.raw.String()
-	b.got = nil
-	b.raw.Reset()
+	got = b.got
+	for _, c := range b.fresh {
+		raw = append(raw, c.raw.String())
+		c.fresh = false
+	}
+	b.got, b.fresh = nil, nil
 	return got, raw
 }
 
@@ -180,19 +185,24 @@ func (t tee) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &teeConn{c, t.b}, nil
+	return &teeConn{Conn: c, b: t.b}, nil
 }
 
 type teeConn struct {
 	net.Conn
-	b *backend
+	b     *backend
+	raw   bytes.Buffer
+	fresh bool
 }
 
 func (c *teeConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.b.mu.Lock()
-	c.b.raw.Write(p[:n])
-	c.b.mu.Unlock()
+	defer c.b.mu.Unlock()
+	c.raw.Write(p[:n])
+	if n > 0 && !c.fresh {
+		c.fresh, c.b.fresh = true, append(c.b.fresh, c)
+	}
 	return n, err
 }
 
@@ -233,6 +243,16 @@ func talk(t *testing.T, address string, methods []string, bytesOut string, halfC
 		answers = append(answers, m)
 		if slices.Equal(res.Header["X-Path"], []string{canaryPath}) {
 			wait = settle // there should be nothing more
+		}
+	}
+}
+
+// wantStrict wants nothing of that in what came by each connection.
+func wantStrict(t *testing.T, raw []string) {
+	t.Helper()
+	for _, bytes := range raw {
+		for _, problem := range strict(bytes) {
+			t.Errorf("upstream got %s", problem)
 		}
 	}
 }

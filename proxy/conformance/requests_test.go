@@ -289,9 +289,7 @@ func TestRequests(t *testing.T) {
 			answers, closed := talk(t, through, c.methods, sent, c.half)
 			got, raw := behind.take()
 
-			for _, problem := range strict(raw) {
-				t.Errorf("upstream got %s", problem)
-			}
+			wantStrict(t, raw)
 			if c.differs != "" {
 				first := ""
 				if len(answers) > 0 {
