@@ -17,8 +17,11 @@ import (
 	"github.com/sidelight-mesh/sidelight/server/config/kubernetes"
 )
 
-// empty is an API server that holds nothing, and serves no kinds but its own.
-func empty(w http.ResponseWriter, r *http.Request) {
+// empty is an API server that holds nothing, and serves no kinds but its own. It
+// ends watches when it is told to.
+type empty struct{ end chan struct{} }
+
+func (e empty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	switch {
 	case r.URL.Path == "/version":
@@ -26,7 +29,10 @@ func empty(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/apis/") && strings.Count(r.URL.Path, "/") == 2:
 		http.NotFound(w, r)
 	case r.URL.Query().Get("watch") != "":
-		<-r.Context().Done()
+		select {
+		case <-e.end:
+		case <-r.Context().Done():
+		}
 	default:
 		_ = json.NewEncoder(w).Encode(map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": "1"}, "items": []any{}})
 	}
@@ -76,10 +82,11 @@ func TestClusterAway(t *testing.T) {
 	if at, err = net.Listen("tcp", address); err != nil {
 		t.Skip("the port was taken meanwhile: ", err)
 	}
-	cluster := &httptest.Server{Listener: at, Config: &http.Server{Handler: http.HandlerFunc(empty), ReadHeaderTimeout: time.Minute}}
+	end := make(chan struct{})
+	cluster := &httptest.Server{Listener: at, Config: &http.Server{Handler: empty{end}, ReadHeaderTimeout: time.Minute}}
 	cluster.Start()
 	t.Cleanup(func() {
-		cluster.CloseClientConnections() // or its watches would be waited for
+		close(end) // closing waits for what is under way, and clients watch again
 		cluster.Close()
 	})
 	_ = sidecar.SetReadDeadline(time.Now().Add(time.Minute))
