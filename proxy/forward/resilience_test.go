@@ -92,7 +92,7 @@ func TestFailoverToTheNextPriority(t *testing.T) {
 		}
 	}
 	well.Store(true)
-	s.until("the endpoint returns", func() bool { return s.levels().Ejected == 0 })
+	s.until("the endpoint returns", func() bool { return s.levels().Ejected == 0 && s.get("/").body == "near" })
 	for range 20 {
 		if a := s.get("/"); a.body != "near" {
 			t.Fatalf("answered by %s, though what is near is well", a.body)
