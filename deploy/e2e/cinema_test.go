@@ -32,7 +32,10 @@ func TestCinema(t *testing.T) {
 		{"rates agree with the load's own counts", func(t *testing.T) { checkRates(t, m, stats) }},
 		{"both sides of each edge agree", func(t *testing.T) { checkSides(t, m) }},
 		{"the Prometheus API tells the same", func(t *testing.T) { checkPrometheus(t, m) }},
-		{"every panel of the dashboards has data", func(t *testing.T) { checkPanels(t, m) }},
+		{"every panel of the dashboards has data", func(t *testing.T) {
+			checkPanels(t, m)
+			checkEvent(t, m, "Configuration sync: Convergence A", "Server: Tap A", "Collector: Calls between services A") // others tap meanwhile
+		}},
 		{"the command line shows the graph", func(t *testing.T) { checkGraphCommands(t, m) }},
 		{"sockets that are abused harm nobody", func(t *testing.T) { checkAbusedSockets(t, m) }},
 		{"garbage on every port harms nobody", func(t *testing.T) { checkGarbage(t, m) }},

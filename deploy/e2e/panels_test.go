@@ -130,7 +130,6 @@ spec: {hosts: [posters], http: [{timeout: 5s, route: [{destination: {host: poste
 		return errors.Join(missing...)
 	})
 	t.Logf("%d queries of panels have data", len(queries))
-	checkEvent(t, m, "Configuration sync: Convergence A", "Server: Tap A", "Collector: Calls between services A")
 	for _, took := range slowest(queries, m.api, 3) {
 		t.Logf("%6.1f ms %s", took.ms, took.at)
 	}
